@@ -90,25 +90,29 @@ impl Database {
         Ok(read_epoch(&mut connection).await?)
     }
 
-    /// Runs a transaction to its end, whatever becomes of the caller; repeated when PostgreSQL breaks a deadlock.
-    pub async fn write<T, F>(&self, work: F) -> Result<T>
+    /// Runs a transaction to its end, whatever becomes of the caller, and then what follows from its commit; repeated when
+    /// PostgreSQL breaks a deadlock.
+    pub async fn write<T, C, F>(&self, work: F, committed: impl FnOnce(C) + Send + 'static) -> Result<T>
     where
         T: Send + 'static,
-        F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, T> + Send + Sync + 'static,
+        C: Send + 'static,
+        F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, (T, C)> + Send + Sync + 'static,
     {
         let pool = self.pool.clone();
         self.detached(async move {
-            let mut tries = 0;
-            loop {
-                tries += 1;
+            let mut tries = 1;
+            let (answer, changes) = loop {
                 match attempt(&pool, "begin", &work).await {
                     Err(error) if error.is_deadlock() && tries < DEADLOCK_TRIES => {
+                        tries += 1;
                         let pause = rand::rng().random_range(1..20);
                         tokio::time::sleep(Duration::from_millis(pause)).await;
                     }
-                    answer => return answer,
+                    outcome => break outcome?,
                 }
-            }
+            };
+            committed(changes);
+            Ok(answer)
         })
         .await
     }
