@@ -8,6 +8,7 @@ pub mod database;
 pub mod error;
 pub mod identity;
 pub mod ids;
+pub mod limits;
 pub mod messages;
 pub mod page;
 pub mod reads;
