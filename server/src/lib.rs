@@ -19,4 +19,5 @@ pub mod sabotage;
 pub mod sessions;
 pub mod sync;
 pub mod telemetry;
+pub mod timeline;
 pub mod users;
