@@ -133,7 +133,7 @@ fn accept(shared: &Arc<Shared>, connections: &mut JoinSet<()>, stream: TcpStream
     });
 }
 
-async fn serve_one(shared: &Shared, stream: impl AsyncRead + AsyncWrite + Unpin, peer: Peer) {
+async fn serve_one(shared: &Shared, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, peer: Peer) {
     let aged = ConnectionAge(CancellationToken::new());
     let front = shared.front.clone();
     let in_request = aged.clone();

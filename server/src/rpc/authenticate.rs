@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, header};
 use madang_proto::MethodPolicy;
 
-use super::{Request, accept::Peer};
+use super::{Head, accept::Peer};
 use crate::{
     config::Config,
     database::Database,
@@ -18,9 +18,9 @@ use crate::{
 const MOST_BYTES: usize = 200;
 
 /// The bearer token of a call.
-pub(super) fn token(request: &Request) -> Result<&str> {
+pub(super) fn token(head: &Head) -> Result<&str> {
     let missing = || Error::refused(Reason::TokenMissing, "the call has no bearer token");
-    let mut values = request.headers().get_all(header::AUTHORIZATION).iter();
+    let mut values = head.headers.get_all(header::AUTHORIZATION).iter();
     let (value, None) = (values.next().ok_or_else(missing)?, values.next()) else { return Err(missing()) };
     let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).ok_or_else(missing)?;
     // RFC 9110 11.1: the scheme's case does not count.
@@ -28,8 +28,8 @@ pub(super) fn token(request: &Request) -> Result<&str> {
 }
 
 /// The device that calls. Refused with `DEVICE_ID_MISSING`.
-pub(super) fn origin(request: &Request, config: &Config) -> Result<Origin> {
-    let headers = request.headers();
+pub(super) fn origin(head: &Head, config: &Config) -> Result<Origin> {
+    let headers = &head.headers;
     let device_id = headers.get("madang-device-id").and_then(|id| id.to_str().ok()).and_then(DeviceId::parse);
     let missing = || {
         Refusal::new(Reason::DeviceIdMissing, "the metadata madang-device-id must be the UUID of the installation")
@@ -39,7 +39,7 @@ pub(super) fn origin(request: &Request, config: &Config) -> Result<Origin> {
         device_id: device_id.ok_or_else(missing)?,
         platform: text(headers, "madang-platform"),
         app_version: text(headers, "madang-app-version"),
-        address: address(request, config).map(|address| address.to_string()).unwrap_or_default(),
+        address: address(head, config).map(|address| address.to_string()).unwrap_or_default(),
         user_agent: text(headers, "user-agent"),
     })
 }
@@ -51,13 +51,13 @@ fn text(headers: &HeaderMap, name: &str) -> String {
 }
 
 /// The caller's network address; behind a trusted proxy the last one that it names which is no such proxy.
-pub(super) fn address(request: &Request, config: &Config) -> Option<IpAddr> {
-    let peer = request.extensions().get::<Peer>()?.address;
+pub(super) fn address(head: &Head, config: &Config) -> Option<IpAddr> {
+    let peer = head.extensions.get::<Peer>()?.address;
     let is_proxy = |address: &IpAddr| config.trusted_proxies.contains(address);
     if !is_proxy(&peer) {
         return Some(peer);
     }
-    let named = request.headers().get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
+    let named = head.headers.get_all("x-forwarded-for").iter().filter_map(|value| value.to_str().ok());
     let named: Vec<&str> = named.flat_map(|value| value.split(',')).map(str::trim).collect();
     let mut caller = peer;
     for address in named.iter().rev() {
@@ -71,8 +71,8 @@ pub(super) fn address(request: &Request, config: &Config) -> Option<IpAddr> {
 }
 
 /// Refuses a client that knows another history of the database. Streams say it in their Hello.
-pub(super) fn check_epoch(request: &Request, policy: &MethodPolicy, database: &Database) -> Result<()> {
-    let Some(said) = request.headers().get("madang-epoch") else { return Ok(()) };
+pub(super) fn check_epoch(head: &Head, policy: &MethodPolicy, database: &Database) -> Result<()> {
+    let Some(said) = head.headers.get("madang-epoch") else { return Ok(()) };
     let epoch = database.epoch().borrow().clone();
     if policy.streams || said.as_bytes() == epoch.as_bytes() {
         return Ok(());
@@ -84,12 +84,12 @@ pub(super) fn check_epoch(request: &Request, policy: &MethodPolicy, database: &D
 mod tests {
     use super::*;
 
-    fn request(headers: &[(&'static str, &str)], peer: &str) -> Request {
-        let mut request = Request::default();
+    fn request(headers: &[(&'static str, &str)], peer: &str) -> Head {
+        let mut request = http::Request::new(()).into_parts().0;
         for (name, value) in headers {
-            request.headers_mut().append(*name, value.parse().expect("a header"));
+            request.headers.append(*name, value.parse().expect("a header"));
         }
-        request.extensions_mut().insert(Peer { address: peer.parse().expect("an address") });
+        request.extensions.insert(Peer { address: peer.parse().expect("an address") });
         request
     }
 

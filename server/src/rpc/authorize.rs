@@ -6,7 +6,7 @@ use madang_proto::{
     v1::{Idempotency, RateClass, Role, RoomPermission},
 };
 
-use super::Request;
+use super::Head;
 use crate::{
     access,
     error::{Error, Reason, Result},
@@ -74,11 +74,11 @@ pub(super) fn unknown() -> Error {
 }
 
 /// Refuses what is no gRPC call.
-pub(super) fn check_form(request: &Request) -> Result<()> {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+pub(super) fn check_form(head: &Head) -> Result<()> {
+    let kind = head.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let rest = kind.strip_prefix("application/grpc");
     let is_grpc = rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['+', ';']));
-    if request.method() == Method::POST && is_grpc {
+    if head.method == Method::POST && is_grpc {
         return Ok(());
     }
     Err(Error::refused(Reason::MalformedRequest, "a call is a POST with the content type application/grpc"))

@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use http::HeaderMap;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Frame, SizeHint};
 use madang_proto::{REQUEST_BYTES, Refusal, v1::ErrorReason as Reason};
 use tonic::{Code, Status, body::Body};
 

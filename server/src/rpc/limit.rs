@@ -10,7 +10,7 @@ use std::{
 use madang_proto::{MethodPolicy, v1::RateClass};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::{Parts, Request, authenticate};
+use super::{Head, Parts, authenticate};
 use crate::{
     access::Caller,
     error::{Error, Reason, Result},
@@ -22,8 +22,8 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(30);
 
 /// When the caller stops waiting.
-pub(super) fn deadline(request: &Request, policy: &MethodPolicy, now: Instant) -> Instant {
-    let said = request.headers().get("grpc-timeout").and_then(|value| read_timeout(value.to_str().ok()?));
+pub(super) fn deadline(head: &Head, policy: &MethodPolicy, now: Instant) -> Instant {
+    let said = head.headers.get("grpc-timeout").and_then(|value| read_timeout(value.to_str().ok()?));
     // The deadline of a stream is about its life, which its client ends.
     let said = said.filter(|_| !policy.streams);
     now + said.unwrap_or(LONGEST).min(LONGEST)
@@ -99,8 +99,8 @@ pub(super) fn take(parts: &Parts, policy: &MethodPolicy, user_id: UserId) -> Res
 }
 
 /// Counts a call without a token by its address.
-pub(super) fn take_anonymous(parts: &Parts, policy: &MethodPolicy, request: &Request) -> Result<()> {
-    let address = authenticate::address(request, &parts.node.config).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
+pub(super) fn take_anonymous(parts: &Parts, policy: &MethodPolicy, head: &Head) -> Result<()> {
+    let address = authenticate::address(head, &parts.node.config).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     class(policy.rate_class).map_or(Ok(()), |class| parts.limits.take(class, Who::Address(address)))
 }
 
@@ -136,12 +136,12 @@ mod tests {
 
     #[test]
     fn a_deadline_is_capped_and_a_stream_has_none_of_its_own() {
-        let mut request = Request::default();
-        request.headers_mut().insert("grpc-timeout", http::HeaderValue::from_static("1H"));
+        let mut request = http::Request::new(()).into_parts().0;
+        request.headers.insert("grpc-timeout", http::HeaderValue::from_static("1H"));
         let policy = |path| crate::access::policy(path).expect("a method");
         let now = Instant::now();
         assert_eq!(deadline(&request, policy("/madang.v1.IdentityService/GetMe"), now), now + LONGEST);
-        request.headers_mut().insert("grpc-timeout", http::HeaderValue::from_static("2S"));
+        request.headers.insert("grpc-timeout", http::HeaderValue::from_static("2S"));
         assert_eq!(deadline(&request, policy("/madang.v1.IdentityService/GetMe"), now), now + Duration::from_secs(2));
         assert_eq!(deadline(&request, policy("/madang.v1.SyncService/Connect"), now), now + LONGEST);
     }

@@ -25,6 +25,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
+use madang_proto::MethodPolicy;
 use tonic::{body::Body, service::Routes};
 use tower::Service;
 
@@ -37,6 +38,8 @@ use crate::{
 
 type Request = http::Request<Body>;
 type Response = http::Response<Body>;
+/// A request without its body.
+type Head = http::request::Parts;
 
 /// The stack in front of the services.
 #[derive(Clone)]
@@ -54,7 +57,7 @@ impl Door {
 
     async fn pass(self, request: Request) -> Response {
         let row = authorize::row(request.uri().path());
-        let mut line = Line::begin(&request, row.map_or("unknown", Row::path));
+        let mut line = Line::begin(request.headers(), row.map_or("unknown", Row::path));
         let answer = AssertUnwindSafe(self.answer(request, row, &mut line)).catch_unwind().await;
         match answer {
             Ok(Ok(response)) if row.is_some_and(|row| !row.is_ours()) => conform::foreign(response, line),
@@ -64,26 +67,27 @@ impl Door {
         }
     }
 
-    async fn answer(mut self, mut request: Request, row: Option<Row>, line: &mut Line) -> Result<Response> {
-        authorize::check_form(&request)?;
+    async fn answer(mut self, request: Request, row: Option<Row>, line: &mut Line) -> Result<Response> {
+        let (mut head, body) = request.into_parts();
+        authorize::check_form(&head)?;
         let row = row.ok_or_else(authorize::unknown)?;
         let policy = row.policy();
-        let deadline = limit::deadline(&request, policy, Instant::now());
+        let deadline = limit::deadline(&head, policy, Instant::now());
         limit::within(deadline, async move {
             let admitted = if policy.public {
-                limit::take_anonymous(&self.parts, policy, &request)?;
+                limit::take_anonymous(&self.parts, policy, &head)?;
                 limit::Admitted::anonymous()
             } else {
-                self.admit(policy, &request).await?
+                self.admit(policy, &head).await?
             };
             line.is_called_by(admitted.caller.as_deref());
-            request.extensions_mut().insert(Call {
+            head.extensions.insert(Call {
                 policy,
                 caller: admitted.caller.clone(),
                 request_id: line.request_id(),
                 deadline,
             });
-            let response = self.routes.call(request).await;
+            let response = self.routes.call(Request::from_parts(head, body)).await;
             drop(admitted);
             response.map_err(|error| Error::Internal(format!("the router: {error}")))
         })
@@ -91,15 +95,15 @@ impl Door {
     }
 
     /// From a token to a caller who may make this call now.
-    async fn admit(&self, policy: &'static madang_proto::MethodPolicy, request: &Request) -> Result<limit::Admitted> {
+    async fn admit(&self, policy: &'static MethodPolicy, head: &Head) -> Result<limit::Admitted> {
         let parts = &self.parts;
-        let claims = parts.sign_in.claims(authenticate::token(request)?).await?;
+        let claims = parts.sign_in.claims(authenticate::token(head)?).await?;
         authorize::check_role(policy, &claims.roles)?;
-        let origin = authenticate::origin(request, &parts.node.config)?;
+        let origin = authenticate::origin(head, &parts.node.config)?;
         let mut admitted = limit::admit(parts, policy, &claims.subject).await?;
         let caller = parts.sign_in.caller(&claims, origin).await?;
         limit::take(parts, policy, caller.user_id)?;
-        authenticate::check_epoch(request, policy, &parts.node.database)?;
+        authenticate::check_epoch(head, policy, &parts.node.database)?;
         admitted.caller = Some(Arc::new(caller));
         admitted.release_database_unless_needed(policy);
         Ok(admitted)

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Instant};
 
+use http::HeaderMap;
 use tonic::Code;
 
-use super::Request;
 use crate::{access::Caller, ids::UserId};
 
 /// A call on its way; written when it ends, however it ends.
@@ -19,8 +19,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    pub(super) fn begin(request: &Request, method: &'static str) -> Self {
-        let said = request.headers().get("traceparent").and_then(|value| trace_id(value.to_str().ok()?));
+    pub(super) fn begin(headers: &HeaderMap, method: &'static str) -> Self {
+        let said = headers.get("traceparent").and_then(|value| trace_id(value.to_str().ok()?));
         let request_id = said.map_or_else(|| format!("{:032x}", rand::random::<u128>()), str::to_owned);
         metrics::gauge!("madang_calls_open").increment(1);
         Self { method, request_id: request_id.into(), begun: Instant::now(), caller: None, outcome: None }

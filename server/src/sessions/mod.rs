@@ -110,11 +110,14 @@ impl Sessions {
     /// Makes the session, or gives the device's session to a new sign-in.
     async fn sign_in(&self, visit: &Visit, now: DateTime<Utc>) -> Result<()> {
         let (wanted, most) = (visit.clone(), self.most);
-        let work = move |tx: &'_ mut PgConnection| -> crate::database::Work<'_, ((), ())> {
-            let visit = wanted.clone();
-            Box::pin(async move { Ok((sign_in(tx, &visit, most, now).await?, ())) })
-        };
-        self.database.write(work, |()| {}).await?;
+        let made = self.database.write(
+            move |tx| {
+                let visit = wanted.clone();
+                Box::pin(async move { Ok((sign_in(tx, &visit, most, now).await?, ())) })
+            },
+            |()| {},
+        );
+        made.await?;
         self.memory.forget(visit.user_id);
         Ok(())
     }
