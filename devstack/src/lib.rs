@@ -4,5 +4,6 @@
 //! Nothing here is part of the server: it is never shipped.
 
 mod files;
+pub mod issuer;
 pub mod postgres;
 mod random;

@@ -191,7 +191,7 @@ fn password(base: &Path) -> Result<String> {
     if let Ok(text) = fs::read_to_string(&path) {
         return Ok(text);
     }
-    let text = crate::random::token(24);
+    let text = crate::random::token();
     crate::files::write_private(&path, text.as_bytes())?;
     Ok(text)
 }

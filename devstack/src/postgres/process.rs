@@ -109,6 +109,8 @@ impl Cluster {
         let connections = self.options.max_connections;
         let mut words = vec![format!("-h 127.0.0.1 -p {port} -c unix_socket_directories=''")];
         words.push(format!("-c max_connections={connections}"));
+        // In the data folder, not in /dev/shm: there the pieces of a killed server would stay for ever.
+        words.push("-c dynamic_shared_memory_type=mmap".to_owned());
         if !self.options.durable {
             // Autovacuum off: a worker connected to a template would make its copy fail.
             words.push("-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off".to_owned());
