@@ -126,6 +126,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Fetches the server's binaries, if this machine does not have them yet; [`Cluster::at`] does so too.
+    pub async fn fetch() -> Result<()> {
+        binaries::installed(Account::pick()?).await.map(drop)
+    }
+
     async fn prepared(base: PathBuf, account: Account, options: ClusterOptions, hold: File) -> Result<Self> {
         let binaries = binaries::installed(account).await?;
         let password = password(&base)?;
@@ -162,6 +167,28 @@ impl Cluster {
     fn data(&self) -> PathBuf {
         self.base.join(format!("data-{VERSION}"))
     }
+}
+
+/// Kills the server that a killed process left up on a folder, so that its port is free again.
+///
+/// Fails when another process has the folder open.
+pub async fn stop_left_over(folder: &Path) -> Result<()> {
+    let Ok(base) = folder.canonicalize() else { return Ok(()) };
+    let hold = open_lock(&base.join("lock"))?;
+    if hold.try_lock().is_err() {
+        bail!("another process uses the database in {}", base.display());
+    }
+    process::kill_left_over(&base.join(format!("data-{VERSION}"))).await
+}
+
+/// Removes the data of a cluster of its own; a server that was left up is killed first.
+pub async fn clear(folder: &Path) -> Result<()> {
+    stop_left_over(folder).await?;
+    let data = folder.join(format!("data-{VERSION}"));
+    if data.exists() {
+        fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
+    }
+    Ok(())
 }
 
 /// Tmpfs when it has room: a copy of a template takes 70 ms there, and up to 1.5 s on a busy disk.
