@@ -37,7 +37,9 @@ pub struct Launch {
 impl Launch {
     /// A server for a database and an issuer, on any free ports of 127.0.0.1, with reflection.
     pub fn new(binary: &Path, database_url: &str, issuer_url: &str, log: &Path) -> Self {
-        let launch = Self { binary: binary.to_owned(), environment: Vec::new(), log: log.to_owned() };
+        // A bare name would be looked for in the path.
+        let binary = std::path::absolute(binary).unwrap_or_else(|_| binary.to_owned());
+        let launch = Self { binary, environment: Vec::new(), log: log.to_owned() };
         launch
             .with("MADANG_DATABASE_URL", database_url)
             .with("MADANG_ISSUER", issuer_url)

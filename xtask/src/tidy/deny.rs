@@ -19,7 +19,7 @@ pub(super) fn check() -> Result<()> {
     let call = |arguments: &[&str]| Cargo::program(&deny).args(["--log-level", "warn"]).args(arguments);
     call(&["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).run()?;
     if reachable(call(&["fetch", "db"]))? {
-        call(&["check", "--hide-inclusion-graph", "--disable-fetch", "advisories"]).run()?;
+        call(&["check", "--hide-inclusion-graph", "advisories"]).run()?;
     } else {
         println!("advisories NOT checked: their database cannot be fetched from here");
     }

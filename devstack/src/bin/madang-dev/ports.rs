@@ -3,8 +3,10 @@
 //! The same ones as the last time where they are free: the issuer's address is part of every token, and people's tools
 //! remember the server's.
 
+use std::fs::File;
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde::{Deserialize, Serialize};
@@ -31,6 +33,22 @@ pub(crate) struct Wishes {
     pub(crate) issuer: Option<u16>,
     pub(crate) admin: Option<u16>,
     pub(crate) postgres: Option<u16>,
+}
+
+/// Waits until no other dev stack is starting: between finding a port free and taking it, another could take it.
+///
+/// The value is to be held until all ports are taken. The kernel frees it when the process dies.
+pub(crate) async fn turn() -> Result<File> {
+    let path = std::env::temp_dir().join("madang-dev-ports.lock");
+    // Whoever was here first owns the file; for a lock, reading is enough.
+    let file = match File::open(&path) {
+        Ok(file) => file,
+        Err(_) => File::create(&path).with_context(|| format!("create {}", path.display()))?,
+    };
+    while file.try_lock().is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    Ok(file)
 }
 
 /// Finds free ports, and remembers them in `file`. A port that was asked for and is taken is an error.

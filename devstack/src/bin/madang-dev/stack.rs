@@ -64,6 +64,10 @@ impl Stack {
             fetched = Cluster::fetch() => fetched?,
             () = interrupt.next() => return Ok(false),
         }
+        let turn = tokio::select! {
+            turn = ports::turn() => turn?,
+            () = interrupt.next() => return Ok(false),
+        };
         let place = postgres::place_for(&self.folder.at("postgres"))?;
         // A server that was left up holds the port we want: `at` stops it, so look for ports when that is done.
         postgres::stop_left_over(&place).await?;
@@ -88,6 +92,7 @@ impl Stack {
             started = self.serve(&ports, &database, &url) => started?,
             () = interrupt.next() => return Ok(false),
         }
+        drop(turn);
         Ok(true)
     }
 
@@ -128,6 +133,8 @@ impl Stack {
             () = interrupt.next() => Ok(ExitCode::SUCCESS),
             status = server.wait() => {
                 println!("\nThe server ended by itself ({}). Its last words:\n\n{}", status?, server.log_tail());
+                self.server = None;
+                std::fs::remove_file(self.folder.at("server.pid")).ok();
                 Ok(ExitCode::FAILURE)
             }
             () = database_gone => {
