@@ -114,7 +114,9 @@ fn it_starts_keeps_its_data_and_leaves_nothing_behind() {
     assert!(!is_there(&ready["server_pid"]) && !has_processes(&place.folder));
 
     let (child, again) = place.start(&[]);
-    assert_eq!((&again["database_url"], &again["issuer"]), (&ready["database_url"], &ready["issuer"]));
+    // The same cluster, by its password; its port may have gone to another test meanwhile.
+    let password = |ready: &Value| ready["database_url"].as_str().unwrap().split('@').next().unwrap().to_owned();
+    assert_eq!(password(&again), password(&ready));
     // Killed, it can stop nothing; the next one cleans up after it.
     signal(child.id(), "-KILL");
     finish(child);
