@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 
-use crate::run::{Cargo, root};
+use crate::run::{Cargo, root, target};
 use crate::{clippy, packages, tidy};
 
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
@@ -56,10 +56,19 @@ pub(crate) fn test(wanted: &[String]) -> Result<()> {
         };
         table.push((*name, outcome));
     }
+    stop_test_cluster();
     print(&table);
     match failure {
         Some(name) => bail!("{name} failed"),
         None => Ok(()),
+    }
+}
+
+/// The tests share one database server and leave it up for the next process; after the last one it goes.
+fn stop_test_cluster() {
+    let program = target().join("debug").join("madang-scratch-db");
+    if program.exists() && Cargo::program(program).args(["--stop"]).output().is_err() {
+        println!("the test database server could not be stopped");
     }
 }
 

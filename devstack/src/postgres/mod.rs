@@ -96,7 +96,7 @@ impl Cluster {
         let mut cluster = Self::prepared(base, account, options, users).await?;
         cluster.port = match cluster.running_port().await {
             Some(port) => port,
-            None => cluster.launch().await?,
+            None => cluster.launch_or_renew().await?,
         };
         cluster.sweep().await?;
         drop(door);
@@ -139,6 +139,24 @@ impl Cluster {
             cluster.create().await?;
         }
         Ok(cluster)
+    }
+
+    /// Starts the test server, and makes its data anew when they are of no use any more: without fsync, a machine that
+    /// stopped hard may have left them broken. Never while another process counts on them.
+    async fn launch_or_renew(&self) -> Result<u16> {
+        let failure = match self.launch().await {
+            Ok(port) => return Ok(port),
+            Err(e) => e,
+        };
+        let users = self.hold.as_ref().context("a cluster that was joined is held")?;
+        if users.try_lock().is_err() {
+            return Err(failure.context("the test cluster does not start, and other processes use it"));
+        }
+        process::kill_left_over(&self.data()).await?;
+        fs::remove_dir_all(self.data()).context("remove the broken data of the test cluster")?;
+        self.create().await?;
+        users.lock_shared().context("stay among the users of the test cluster")?;
+        self.launch().await
     }
 
     /// The address of a database, with user and password. It stays the same over [`Cluster::restart`].
