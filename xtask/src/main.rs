@@ -49,7 +49,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "tidy" => tidy::tidy(rest),
         "test" => test::test(rest),
         "sqlx" => sqlx::sqlx(rest),
-        "guards" => test::guards(),
+        "guards" => test::guards().map(drop),
         // Programs of the test crate; the names are theirs.
         "bench" => Cargo::new(["run", "--release", "-p", "madang-tests", "--bin", "bench", "--"]).args(rest).run(),
         "check-toy" => Cargo::new(["run", "-p", "madang-tests", "--bin", "check-toy", "--"]).args(rest).run(),
