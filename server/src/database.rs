@@ -84,6 +84,11 @@ impl Database {
         self.epoch.clone()
     }
 
+    /// The guards of this server.
+    pub fn guards(&self) -> Guards {
+        self.guards
+    }
+
     /// Finds out the epoch anew; `madang restore-done` changes it under open connections.
     pub async fn current_epoch(&self) -> Result<String> {
         let mut connection = self.pool.acquire().await?;

@@ -10,6 +10,8 @@ mod table;
 
 pub use self::{
     call::{Call, Caller},
-    room::{Entrance, RoomAccess, RoomRow, entrance, lock_room, room, rooms_of},
+    room::{
+        ADMIN, BANNED, DM, Entrance, JOINED, LEFT, OPEN, Place, RoomAccess, RoomRow, create_room, entrance, lock_room, may, room,
+    },
     table::policy,
 };

@@ -74,6 +74,8 @@ pub struct Membership {
 pub struct ProfileChange {
     /// Whose.
     pub user_id: UserId,
+    /// Number of the profile.
+    pub profile_rev: i64,
     /// Rooms of at most 200 members that the person is in.
     pub rooms: Vec<RoomId>,
     /// The encoded frame.

@@ -8,6 +8,7 @@ mod changes;
 mod hub;
 mod node;
 mod poll;
+mod pulse;
 mod queue;
 mod room;
 mod session;
@@ -17,6 +18,8 @@ pub use self::{
     changes::{Changes, Membership, PersonEvent, ProfileChange, RoomEvent, SessionEnd, WhichSessions},
     hub::Hub,
     node::Node,
+    poll::{Poller, memberships},
+    pulse::pulse,
     queue::{ClosingReason, Frame, Work},
-    session::Session,
+    session::{Opener, Session, Step},
 };
