@@ -6,5 +6,6 @@
 mod receipts;
 mod service;
 pub mod store;
+mod wire;
 
 pub use self::{receipts::Receipts, service::Reads};

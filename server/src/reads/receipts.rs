@@ -7,15 +7,14 @@ use std::{
     time::Duration,
 };
 
-use madang_proto::v1;
 use sqlx::postgres::PgConnection;
 
-use super::store;
+use super::{store, wire};
 use crate::{
     access,
     error::Result,
     ids::{RoomId, UserId},
-    realtime::{self, Changes, Node},
+    realtime::{Changes, Node},
     rooms,
 };
 
@@ -124,13 +123,5 @@ async fn tell(
     }
     let told = store::update_told(tx, &mut access, &gathered, &untold).await?;
     rooms::store::save(tx, &access).await?;
-    let receipts = told.iter().map(rooms::wire::receipt).collect();
-    let event = v1::RoomEvent {
-        room_id: room_id.to_string(),
-        prev_rev: access.room().rev - 1,
-        rev: access.room().rev,
-        actor_id: String::new(),
-        change: Some(v1::room_event::Change::Receipts(v1::ReceiptBatch { receipts })),
-    };
-    Ok(Changes { rooms: vec![realtime::wire::room_event(room_id, event)], ..Changes::default() })
+    Ok(Changes { rooms: vec![wire::told(room_id, access.room().rev, &told)], ..Changes::default() })
 }

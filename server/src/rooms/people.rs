@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use madang_proto::v1;
 use sqlx::postgres::PgConnection;
 
 use super::{Member, store, wire};
@@ -20,13 +19,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Told {
     /// Events in the order of revisions; the answer carries them.
-    pub events: Vec<v1::RoomEvent>,
+    pub events: Vec<wire::Event>,
     /// The same for the streams, and what the people are told.
     pub changes: Changes,
 }
 
 impl Told {
-    fn room(&mut self, access: &RoomAccess, event: v1::RoomEvent) {
+    fn room(&mut self, access: &RoomAccess, event: wire::Event) {
         self.changes.rooms.push(realtime::wire::room_event(access.room_id(), event.clone()));
         self.events.push(event);
     }

@@ -13,6 +13,9 @@ use crate::{
     timeline,
 };
 
+/// A change of a room, as the contract has it.
+pub type Event = v1::RoomEvent;
+
 /// A room.
 pub fn room(row: &RoomRow) -> v1::Room {
     let notice = (!row.notice_text.is_empty()).then(|| v1::RoomNotice {

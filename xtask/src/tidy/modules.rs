@@ -6,11 +6,12 @@ use super::Violation;
 use super::source::Source;
 
 /// The order, from what uses nothing to what uses everything. Modules of one row may use each other one way round.
-const ORDER: [&[&str]; 12] = [
-    &["ids", "clock", "page", "error", "config", "database", "telemetry", "sabotage"],
+const ORDER: [&[&str]; 13] = [
+    &["ids", "clock", "page", "error", "config", "database", "telemetry", "sabotage", "limits"],
     &["identity", "sessions", "access", "jobs"],
     &["realtime"],
     &["users", "directory", "friends"],
+    &["timeline"],
     &["rooms"],
     &["files"],
     &["messages"],
