@@ -3,6 +3,8 @@
 //! Everything listens on 127.0.0.1 only and needs nothing installed but a Rust toolchain.
 //! Nothing here is part of the server: it is never shipped.
 
-mod files;
+pub mod files;
+pub mod issuer;
 pub mod postgres;
 mod random;
+pub mod server_process;

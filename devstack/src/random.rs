@@ -4,9 +4,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use rsa::rand_core::{OsRng, RngCore};
 
-/// A string of `bytes` random bytes in base64url: fit for addresses and header fields without quoting.
-pub(crate) fn token(bytes: usize) -> String {
-    let mut raw = vec![0; bytes];
+pub(crate) fn bytes<const N: usize>() -> [u8; N] {
+    let mut raw = [0; N];
     OsRng.fill_bytes(&mut raw);
-    URL_SAFE_NO_PAD.encode(raw)
+    raw
+}
+
+/// A random id in the form of a UUID.
+pub(crate) fn id() -> String {
+    uuid::Builder::from_random_bytes(bytes()).into_uuid().to_string()
+}
+
+/// A string of 32 random bytes in base64url: fit for addresses and header fields without quoting.
+pub(crate) fn token() -> String {
+    URL_SAFE_NO_PAD.encode(bytes::<32>())
 }

@@ -6,6 +6,84 @@
 pub struct Guards {
     #[cfg(feature = "sabotage")]
     without: Option<Guard>,
+    #[cfg(feature = "sabotage")]
+    gates: Option<&'static Gates>,
+}
+
+impl Guards {
+    /// A place where a test may hold the server, to make a race happen; nothing without the feature.
+    #[cfg(not(feature = "sabotage"))]
+    #[expect(clippy::unused_self, clippy::unused_async, reason = "nothing without the feature")]
+    pub async fn pause(self, _place: &'static str) {}
+
+    /// A place where a test may hold the server, to make a race happen.
+    #[cfg(feature = "sabotage")]
+    pub async fn pause(self, place: &'static str) {
+        if let Some(gates) = self.gates {
+            gates.pass(place).await;
+        }
+    }
+
+    /// With gates that a test opens and closes.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn with_gates(self, gates: &'static Gates) -> Self {
+        Self { gates: Some(gates), ..self }
+    }
+}
+
+/// Places at which a test holds the server. Leaked by the test that makes them, so that guards stay a plain value.
+#[cfg(feature = "sabotage")]
+#[derive(Debug, Default)]
+pub struct Gates {
+    places: std::sync::Mutex<std::collections::HashMap<&'static str, usize>>,
+    moved: tokio::sync::Notify,
+}
+
+#[cfg(feature = "sabotage")]
+impl Gates {
+    /// Gates that are all open.
+    pub fn new() -> &'static Self {
+        Box::leak(Box::default())
+    }
+
+    fn places(&self) -> std::sync::MutexGuard<'_, std::collections::HashMap<&'static str, usize>> {
+        self.places.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Whoever comes here from now on waits.
+    pub fn close(&self, place: &'static str) {
+        self.places().insert(place, 0);
+    }
+
+    /// Lets everybody through.
+    pub fn open(&self, place: &'static str) {
+        self.places().remove(place);
+        self.moved.notify_waiters();
+    }
+
+    /// Waits until somebody waits here.
+    pub async fn arrived(&self, place: &'static str) {
+        self.until(|places| places.get(place).is_none_or(|waiting| *waiting > 0)).await;
+    }
+
+    async fn pass(&self, place: &'static str) {
+        if let Some(waiting) = self.places().get_mut(place) {
+            *waiting += 1;
+        }
+        self.moved.notify_waiters();
+        self.until(|places| !places.contains_key(place)).await;
+    }
+
+    async fn until(&self, holds: impl Fn(&std::collections::HashMap<&'static str, usize>) -> bool) {
+        loop {
+            let moved = self.moved.notified();
+            if holds(&self.places()) {
+                return;
+            }
+            moved.await;
+        }
+    }
 }
 
 macro_rules! guards {
@@ -27,7 +105,7 @@ macro_rules! guards {
             /// All but one.
             #[cfg(feature = "sabotage")]
             pub fn without(guard: Guard) -> Self {
-                Self { without: Some(guard) }
+                Self { without: Some(guard), gates: None }
             }
 
             $(

@@ -21,11 +21,18 @@ struct Arguments {
     /// The folder of the migrations, applied in the order of their names.
     #[arg(long, default_value = "migrations")]
     migrations: PathBuf,
+    /// Make nothing; stop the machine's test cluster, if nobody uses it.
+    #[arg(long)]
+    stop: bool,
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
     let arguments = Arguments::parse();
+    if arguments.stop {
+        Cluster::join().await?.leave().await?;
+        return Ok(());
+    }
     let migrations = read(&arguments.migrations)?;
     let cluster = Cluster::join().await?;
     let template = cluster.template(&digest(&migrations), async |url| apply(&url, &migrations).await).await?;

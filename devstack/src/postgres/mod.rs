@@ -96,7 +96,7 @@ impl Cluster {
         let mut cluster = Self::prepared(base, account, options, users).await?;
         cluster.port = match cluster.running_port().await {
             Some(port) => port,
-            None => cluster.launch().await?,
+            None => cluster.launch_or_renew().await?,
         };
         cluster.sweep().await?;
         drop(door);
@@ -126,6 +126,11 @@ impl Cluster {
         Ok(cluster)
     }
 
+    /// Fetches the server's binaries, if this machine does not have them yet; [`Cluster::at`] does so too.
+    pub async fn fetch() -> Result<()> {
+        binaries::installed(Account::pick()?).await.map(drop)
+    }
+
     async fn prepared(base: PathBuf, account: Account, options: ClusterOptions, hold: File) -> Result<Self> {
         let binaries = binaries::installed(account).await?;
         let password = password(&base)?;
@@ -134,6 +139,24 @@ impl Cluster {
             cluster.create().await?;
         }
         Ok(cluster)
+    }
+
+    /// Starts the test server, and makes its data anew when they are of no use any more: without fsync, a machine that
+    /// stopped hard may have left them broken. Never while another process counts on them.
+    async fn launch_or_renew(&self) -> Result<u16> {
+        let failure = match self.launch().await {
+            Ok(port) => return Ok(port),
+            Err(e) => e,
+        };
+        let users = self.hold.as_ref().context("a cluster that was joined is held")?;
+        if users.try_lock().is_err() {
+            return Err(failure.context("the test cluster does not start, and other processes use it"));
+        }
+        process::kill_left_over(&self.data()).await?;
+        fs::remove_dir_all(self.data()).context("remove the broken data of the test cluster")?;
+        self.create().await?;
+        users.lock_shared().context("stay among the users of the test cluster")?;
+        self.launch().await
     }
 
     /// The address of a database, with user and password. It stays the same over [`Cluster::restart`].
@@ -164,6 +187,28 @@ impl Cluster {
     }
 }
 
+/// Kills the server that a killed process left up on a folder, so that its port is free again.
+///
+/// Fails when another process has the folder open.
+pub async fn stop_left_over(folder: &Path) -> Result<()> {
+    let Ok(base) = folder.canonicalize() else { return Ok(()) };
+    let hold = open_lock(&base.join("lock"))?;
+    if hold.try_lock().is_err() {
+        bail!("another process uses the database in {}", base.display());
+    }
+    process::kill_left_over(&base.join(format!("data-{VERSION}"))).await
+}
+
+/// Removes the data of a cluster of its own; a server that was left up is killed first.
+pub async fn clear(folder: &Path) -> Result<()> {
+    stop_left_over(folder).await?;
+    let data = folder.join(format!("data-{VERSION}"));
+    if data.exists() {
+        fs::remove_dir_all(&data).with_context(|| format!("remove {}", data.display()))?;
+    }
+    Ok(())
+}
+
 /// Tmpfs when it has room: a copy of a template takes 70 ms there, and up to 1.5 s on a busy disk.
 fn test_folder(account: Account) -> PathBuf {
     if let Some(folder) = std::env::var_os("MADANG_TEST_PG_DIR") {
@@ -191,7 +236,7 @@ fn password(base: &Path) -> Result<String> {
     if let Ok(text) = fs::read_to_string(&path) {
         return Ok(text);
     }
-    let text = crate::random::token(24);
+    let text = crate::random::token();
     crate::files::write_private(&path, text.as_bytes())?;
     Ok(text)
 }

@@ -11,6 +11,8 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::Command;
 
+use crate::files::tail;
+
 use super::{Cluster, Stop, USER};
 
 /// Tries to start: another program may take a port between its choice and its use, and after a kill the server's last
@@ -23,9 +25,7 @@ const KILL_WAIT: Duration = Duration::from_secs(20);
 impl Cluster {
     /// The process id of the server, while it runs.
     pub fn pid(&self) -> Option<u32> {
-        let text = fs::read_to_string(self.data().join("postmaster.pid")).ok()?;
-        let pid = text.lines().next()?.trim().parse().ok()?;
-        is_postgres(pid).then_some(pid)
+        running(&self.data())
     }
 
     /// Stops the server; nothing happens when it is not up.
@@ -45,16 +45,7 @@ impl Cluster {
 
     /// Kills the server with SIGKILL, as `kill -9` does, and waits until it and its children are gone.
     pub async fn kill(&self) -> Result<()> {
-        let pid = self.pid().context("the database server is not up")?;
-        let target = Pid::from_raw(i32::try_from(pid)?).context("a process has a number")?;
-        let family = children(pid);
-        kill_process(target, Signal::KILL).context("kill the database server")?;
-        let deadline = tokio::time::Instant::now() + KILL_WAIT;
-        while is_postgres(pid) || family.iter().any(|child| is_postgres(*child)) {
-            ensure!(tokio::time::Instant::now() < deadline, "the database server is still there after SIGKILL");
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        Ok(())
+        kill(self.pid().context("the database server is not up")?).await
     }
 
     /// Starts the server again on the same port, after [`Cluster::stop`] or [`Cluster::kill`].
@@ -109,6 +100,8 @@ impl Cluster {
         let connections = self.options.max_connections;
         let mut words = vec![format!("-h 127.0.0.1 -p {port} -c unix_socket_directories=''")];
         words.push(format!("-c max_connections={connections}"));
+        // In the data folder, not in /dev/shm: there the pieces of a killed server would stay for ever.
+        words.push("-c dynamic_shared_memory_type=mmap".to_owned());
         if !self.options.durable {
             // Autovacuum off: a worker connected to a template would make its copy fail.
             words.push("-c fsync=off -c synchronous_commit=off -c full_page_writes=off -c autovacuum=off".to_owned());
@@ -172,6 +165,32 @@ impl Cluster {
     }
 }
 
+/// Kills the server on a data folder, if one is up.
+pub(super) async fn kill_left_over(data: &Path) -> Result<()> {
+    match running(data) {
+        Some(pid) => kill(pid).await,
+        None => Ok(()),
+    }
+}
+
+fn running(data: &Path) -> Option<u32> {
+    let text = fs::read_to_string(data.join("postmaster.pid")).ok()?;
+    let pid = text.lines().next()?.trim().parse().ok()?;
+    is_postgres(pid).then_some(pid)
+}
+
+async fn kill(pid: u32) -> Result<()> {
+    let target = Pid::from_raw(i32::try_from(pid)?).context("a process has a number")?;
+    let family = children(pid);
+    kill_process(target, Signal::KILL).context("kill the database server")?;
+    let deadline = tokio::time::Instant::now() + KILL_WAIT;
+    while is_postgres(pid) || family.iter().any(|child| is_postgres(*child)) {
+        ensure!(tokio::time::Instant::now() < deadline, "the database server is still there after SIGKILL");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(())
+}
+
 /// Whether that process is there, is no zombie, and is a PostgreSQL: process ids are used again.
 fn is_postgres(pid: u32) -> bool {
     let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
@@ -188,12 +207,4 @@ fn state(pid: u32) -> Option<char> {
 fn children(pid: u32) -> Vec<u32> {
     let text = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
     text.split_whitespace().filter_map(|child| child.parse().ok()).collect()
-}
-
-/// The last lines of a log, for an error message.
-pub(crate) fn tail(path: &Path) -> String {
-    const LINES: usize = 20;
-    let text = fs::read(path).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
-    let lines: Vec<_> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
 }

@@ -188,6 +188,12 @@ pub async fn entrance(connection: &mut PgConnection, call: &Call, room_id: RoomI
     }
 }
 
+/// Locks a room for the server's own work, which acts for nobody; `None` when it is not in use.
+pub async fn lock_for_server(connection: &mut PgConnection, room_id: RoomId) -> Result<Option<RoomAccess>> {
+    let room = lock(connection, room_id).await?.filter(|room| room.state == ACTIVE);
+    Ok(room.map(|room| access(room, UserId(Uuid::nil()), None)))
+}
+
 /// Makes a room's row; its maker has every right in it. `None` when the id or the pair of people is taken.
 pub async fn create_room(connection: &mut PgConnection, room: RoomRow, user_id: UserId) -> Result<Option<RoomAccess>> {
     let made = sqlx::query_scalar!(

@@ -67,6 +67,8 @@ pub struct Membership {
     pub history_from_seq: i64,
     /// Revision of the room as it was read together with the membership.
     pub room_rev: i64,
+    /// Position of its newest item likewise.
+    pub room_seq: i64,
 }
 
 /// A changed profile and who is told: the members of these rooms.

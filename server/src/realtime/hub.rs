@@ -110,7 +110,7 @@ impl Hub {
         let mut index = locked(&self.index);
         let Some(entry) = index.sessions.get_mut(&session.id()) else { return };
         entry.rooms.insert(to.room_id);
-        let room = index.rooms.entry(to.room_id).or_insert_with(|| Arc::new(Mutex::new(Room::new(to.room_id, to.room_rev))));
+        let room = index.rooms.entry(to.room_id).or_insert_with(|| Arc::new(Mutex::new(Room::new(to.room_id, to.room_rev, to.room_seq))));
         let mut room = locked(room);
         if !self.guards.tail_stays() {
             room.move_tail(to.room_rev);
@@ -134,6 +134,12 @@ impl Hub {
     /// Whether a session listens to a room.
     pub fn is_listening(&self, session: SessionId, room_id: RoomId) -> bool {
         locked(&self.index).sessions.get(&session).is_some_and(|entry| entry.rooms.contains(&room_id))
+    }
+
+    /// Whether a session listens to a room for a stay that began at a revision, or a later one.
+    pub fn listens_since(&self, session: SessionId, room_id: RoomId, rev: i64) -> bool {
+        let room = locked(&self.index).rooms.get(&room_id).cloned();
+        room.is_some_and(|room| locked(&room).listener(session).is_some_and(|listener| listener.since_rev >= rev))
     }
 
     /// Offers what a transaction changed.
@@ -283,6 +289,12 @@ impl Hub {
     pub fn tail(&self, room_id: RoomId) -> Option<i64> {
         let room = locked(&self.index).rooms.get(&room_id).cloned();
         room.map(|room| locked(&room).tail())
+    }
+
+    /// Position of the newest item of a room; `None` when it is not known here.
+    pub fn newest(&self, room_id: RoomId) -> Option<i64> {
+        let room = locked(&self.index).rooms.get(&room_id).cloned();
+        room.and_then(|room| locked(&room).newest())
     }
 
     /// The database has this revision; whatever of it was not published by now is read by the sessions.

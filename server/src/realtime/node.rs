@@ -9,6 +9,7 @@ use crate::{
     config::Config,
     database::{Database, Work},
     error::Result,
+    limits::Limits,
     realtime::{Changes, Hub},
 };
 
@@ -23,6 +24,8 @@ pub struct Node {
     pub clock: Arc<dyn Clock>,
     /// The database.
     pub database: Database,
+    /// How often and how much at once.
+    pub limits: Arc<Limits>,
     /// The streams of this node.
     pub hub: Arc<Hub>,
 }

@@ -123,7 +123,7 @@ impl Poller {
                 continue;
             }
             if self.node.database.guards().index_repair() {
-                for membership in joined.iter().filter(|m| !self.node.hub.is_listening(session.id(), m.room_id)) {
+                for membership in joined.iter().filter(|m| !self.node.hub.listens_since(session.id(), m.room_id, m.rev)) {
                     self.node.hub.listen_later(&session, membership);
                 }
             }
@@ -200,7 +200,7 @@ async fn all(tx: &mut PgConnection, rooms: &[RoomId]) -> Result<Vec<(RoomId, i64
 /// The rooms a person is in, as a session must know them to listen; bounded by the rooms a person may be in.
 pub async fn memberships(connection: &mut PgConnection, user_id: UserId) -> Result<Vec<Membership>> {
     let rows = sqlx::query!(
-        r#"select m.room_id, m.rev, m.history_from_seq, r.rev as room_rev from members m join rooms r on r.id = m.room_id
+        r#"select m.room_id, m.rev, m.history_from_seq, r.rev as room_rev, r.seq as room_seq from members m join rooms r on r.id = m.room_id
            where m.user_id = $1 and m.state = 1 and r.state <> 3"#,
         user_id as _
     );
@@ -214,6 +214,7 @@ pub async fn memberships(connection: &mut PgConnection, user_id: UserId) -> Resu
             rev: row.rev,
             history_from_seq: row.history_from_seq,
             room_rev: row.room_rev,
+            room_seq: row.room_seq,
         })
         .collect())
 }

@@ -39,14 +39,16 @@ pub enum Outcome {
 pub struct Room {
     id: RoomId,
     tail: i64,
+    /// Position of the newest item, as far as this node knows it.
+    newest: Option<i64>,
     ahead: BTreeMap<i64, RoomEvent>,
     listeners: HashMap<SessionId, Listener>,
 }
 
 impl Room {
     /// A room of which nothing has been told yet, up to a revision that was read from the database.
-    pub fn new(id: RoomId, tail: i64) -> Self {
-        Self { id, tail, ahead: BTreeMap::new(), listeners: HashMap::new() }
+    pub fn new(id: RoomId, tail: i64, newest: i64) -> Self {
+        Self { id, tail, newest: Some(newest), ahead: BTreeMap::new(), listeners: HashMap::new() }
     }
 
     /// Revision up to which the sessions were told.
@@ -57,6 +59,11 @@ impl Room {
     /// What a registration must not do; only for a server without that guard.
     pub fn move_tail(&mut self, tail: i64) {
         self.tail = self.tail.max(tail);
+    }
+
+    /// Position of the newest item; `None` when events were lost since it was last known.
+    pub fn newest(&self) -> Option<i64> {
+        self.newest
     }
 
     /// The sessions that listen.
@@ -113,6 +120,7 @@ impl Room {
             return Vec::new();
         }
         self.tail = self.tail.max(event.rev);
+        self.newest = self.newest.max(event.item_seq);
         let mut gone = Vec::new();
         for listener in self.listeners.values() {
             let hidden = event.item_seq.is_some_and(|seq| seq < listener.history_from_seq) && guards.history();
@@ -144,6 +152,7 @@ impl Room {
         metrics::counter!("madang_hub_gaps_total").increment(1);
         self.ahead.clear();
         self.tail = reached;
+        self.newest = None;
         self.soil();
     }
 

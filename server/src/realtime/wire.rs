@@ -72,7 +72,8 @@ pub(super) fn drained(watermark: i64) -> Bytes {
     frame(Frame::Drained(v1::Drained { watermark }))
 }
 
-pub(super) fn closing(reason: ClosingReason, retry_after: Duration) -> Bytes {
+/// The last frame of a stream.
+pub fn closing(reason: ClosingReason, retry_after: Duration) -> Bytes {
     let number = match reason {
         ClosingReason::SlowConsumer => v1::ClosingReason::SlowConsumer,
         ClosingReason::Revoked => v1::ClosingReason::Revoked,

@@ -39,13 +39,14 @@ pub struct Member {
 
 impl Member {
     /// What a session must know to listen to the room.
-    pub fn listen(&self, room_rev: i64) -> Membership {
+    pub fn listen(&self, (room_rev, room_seq): (i64, i64)) -> Membership {
         Membership {
             room_id: self.room_id,
             joined: self.state == JOINED,
             rev: self.rev,
             history_from_seq: self.history_from_seq,
             room_rev,
+            room_seq,
         }
     }
 }

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
-use madang_proto::v1;
 use sqlx::postgres::PgConnection;
 
 use super::{Member, store, wire};
@@ -20,13 +19,13 @@ use crate::{
 #[derive(Debug, Default)]
 pub struct Told {
     /// Events in the order of revisions; the answer carries them.
-    pub events: Vec<v1::RoomEvent>,
+    pub events: Vec<wire::Event>,
     /// The same for the streams, and what the people are told.
     pub changes: Changes,
 }
 
 impl Told {
-    fn room(&mut self, access: &RoomAccess, event: v1::RoomEvent) {
+    fn room(&mut self, access: &RoomAccess, event: wire::Event) {
         self.changes.rooms.push(realtime::wire::room_event(access.room_id(), event.clone()));
         self.events.push(event);
     }
@@ -55,8 +54,8 @@ pub async fn bring_in(
         tell_member(access, member, count, &mut told);
     }
     settle_size(access, config, &mut told);
-    let room_rev = access.room().rev;
-    told.changes.people = members.iter().map(|member| wire::tell_person(member.user_id, member, Vec::new(), room_rev)).collect();
+    let numbers = (access.room().rev, access.room().seq);
+    told.changes.people = members.iter().map(|member| wire::tell_person(member.user_id, member, Vec::new(), numbers)).collect();
     Ok(told)
 }
 
@@ -65,17 +64,17 @@ async fn check_people(connection: &mut PgConnection, access: &RoomAccess, ids: &
     if let Some(missing) = ids.iter().find(|id| !found.contains(id)) {
         return Err(Refusal::new(Reason::UserNotFound, "no such person").with("user_id", missing).into());
     }
-    if let Some(full) = store::find_overbooked(connection, ids, i64::try_from(config.rooms_per_person).unwrap_or(i64::MAX)).await? {
+    if let Some(full) = store::find_overbooked(connection, ids, config.rooms_per_person).await? {
         let refusal = Refusal::new(Reason::TooManyRooms, "in as many rooms as allowed");
         return Err(refusal.with("limit", config.rooms_per_person).with("user_id", full).into());
     }
     let limit = match access.room() {
-        room if room.member_limit > 0 => room.member_limit,
+        room if room.member_limit > 0 => i64::from(room.member_limit),
         room if room.kind == crate::access::OPEN => config.open_members,
         _ => config.group_members,
     };
     let after = i64::from(access.room().member_count) + i64::try_from(ids.len()).unwrap_or(i64::MAX);
-    if after > i64::from(limit) {
+    if after > limit {
         return Err(Refusal::new(Reason::RoomFull, "the room is full").with("limit", limit).into());
     }
     Ok(())
@@ -96,7 +95,7 @@ pub async fn take_out(
     let count = access.room().member_count;
     tell_member(access, &member, count, &mut told);
     settle_size(access, config, &mut told);
-    told.changes.people.push(wire::tell_person(user_id, &member, Vec::new(), access.room().rev));
+    told.changes.people.push(wire::tell_person(user_id, &member, Vec::new(), (access.room().rev, access.room().seq)));
     Ok((member, told))
 }
 
@@ -109,7 +108,7 @@ pub async fn set_role(connection: &mut PgConnection, access: &mut RoomAccess, us
     tell_member(access, &member, count, &mut told);
     let mentions = store::unread_mentions(connection, user_id, &[access.room_id()]).await?;
     let mentions = mentions.into_iter().map(|(_, seq)| seq).collect();
-    told.changes.people.push(wire::tell_person(user_id, &member, mentions, access.room().rev));
+    told.changes.people.push(wire::tell_person(user_id, &member, mentions, (access.room().rev, access.room().seq)));
     Ok(told)
 }
 
@@ -134,8 +133,8 @@ fn tell_member(access: &RoomAccess, member: &Member, count: i32, told: &mut Told
 fn settle_size(access: &mut RoomAccess, config: &Config, told: &mut Told) {
     let room = access.room();
     let large = match room.large {
-        false => room.member_count > config.large_room_members,
-        true => room.member_count >= config.small_again_members,
+        false => i64::from(room.member_count) > config.large_room_members,
+        true => i64::from(room.member_count) >= config.small_again_members,
     };
     if large != room.large {
         access.room_mut().large = large;

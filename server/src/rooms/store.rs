@@ -206,15 +206,26 @@ pub async fn find_made(connection: &mut PgConnection, room_id: RoomId) -> Result
     Ok(row.fetch_optional(connection).await?.map(|row| (row.created_by.into(), row.payload_hash)))
 }
 
-/// These rooms as the person sees them in this snapshot: only those that the person is in. Three statements, however many
-/// rooms.
+/// These rooms as the person sees them in this snapshot: only those that the person is in. Four statements, however
+/// many rooms.
 pub async fn summaries(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<Summary>> {
+    summaries_unless(connection, user_id, rooms, false).await
+}
+
+/// The same without the check of membership: what a server without that guard would tell.
+pub async fn summaries_unless(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    rooms: &[RoomId],
+    unchecked: bool,
+) -> Result<Vec<Summary>> {
     let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
     let members = sqlx::query_as!(
         Member,
-        "select * from members where user_id = $1 and room_id = any($2) and state = 1",
+        "select * from members where user_id = $1 and room_id = any($2) and (state = 1 or $3)",
         user_id as _,
-        &ids
+        &ids,
+        unchecked
     )
     .fetch_all(&mut *connection)
     .await?;
@@ -317,17 +328,39 @@ pub async fn memberships_changed(connection: &mut PgConnection, user_id: UserId,
     Ok(rows.fetch_all(connection).await?)
 }
 
-/// Own place in rooms that are gone, for the verdict: state, number, whether the room has ended and at which revision.
-pub async fn find_gone(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<(RoomId, i16, i64, Option<i64>)>> {
+/// One's place in a room that is gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Gone {
+    /// The room.
+    pub room_id: RoomId,
+    /// `members.state`.
+    pub state: i16,
+    /// Revision of the room at which the membership last changed.
+    pub rev: i64,
+    /// Number of the person's changes likewise.
+    pub user_rev: i64,
+    /// Final revision of a room that has ended.
+    pub ended_rev: Option<i64>,
+}
+
+/// Own place in rooms that are gone, for the verdict.
+pub async fn find_gone(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<Gone>> {
     let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
-        r#"select m.room_id, m.state, m.user_rev, case when r.state = 3 then r.rev end as ended_rev
+        r#"select m.room_id, m.state, m.rev, m.user_rev, case when r.state = 3 then r.rev end as ended_rev
            from members m join rooms r on r.id = m.room_id where m.user_id = $1 and m.room_id = any($2)"#,
         user_id as _,
         &ids
     );
-    let gone = |row: (Uuid, i16, i64, Option<i64>)| (RoomId(row.0), row.1, row.2, row.3);
-    Ok(rows.fetch_all(connection).await?.into_iter().map(|r| gone((r.room_id, r.state, r.user_rev, r.ended_rev))).collect())
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    let gone = rows.map(|row| Gone {
+        room_id: row.room_id.into(),
+        state: row.state,
+        rev: row.rev,
+        user_rev: row.user_rev,
+        ended_rev: row.ended_rev,
+    });
+    Ok(gone.collect())
 }
 
 /// The person's number.

@@ -2,13 +2,19 @@
 
 use madang_proto::v1::{self, room_event::Change, room_summary::Verdict};
 
-use super::{Member, Summary, store::MOST_MENTIONS};
+use super::{
+    Member, Summary,
+    store::{Gone, MOST_MENTIONS},
+};
 use crate::{
     access::{RoomAccess, RoomRow},
     ids::{RoomId, UserId},
     realtime::{PersonEvent, wire::{person_event, timestamp}},
     timeline,
 };
+
+/// A change of a room, as the contract has it.
+pub type Event = v1::RoomEvent;
 
 /// A room.
 pub fn room(row: &RoomRow) -> v1::Room {
@@ -109,20 +115,21 @@ pub fn summary(summary: &Summary) -> v1::RoomSummary {
     v1::RoomSummary { room_id: summary.room.id.to_string(), verdict: Some(Verdict::Present(present)) }
 }
 
-/// The verdict on a room that the person is not in: `members.state`, number, revision at which the room ended.
-pub fn gone(room_id: RoomId, place: Option<(i16, i64, Option<i64>)>) -> v1::RoomSummary {
+/// The verdict on a room that the person is not in.
+pub fn gone(room_id: RoomId, place: Option<&Gone>) -> v1::RoomSummary {
     let gone = match place {
         None => v1::RoomGone { reason: v1::GoneReason::NotFound.into(), ..Default::default() },
-        Some((_, membership_user_rev, Some(rev))) => {
-            v1::RoomGone { reason: v1::GoneReason::Ended.into(), membership_user_rev, room_ended_rev: rev }
+        Some(Gone { user_rev: membership_user_rev, ended_rev: Some(rev), .. }) => {
+            let (membership_user_rev, room_ended_rev) = (*membership_user_rev, *rev);
+            v1::RoomGone { reason: v1::GoneReason::Ended.into(), membership_user_rev, room_ended_rev }
         }
-        Some((state, membership_user_rev, None)) => {
+        Some(Gone { state, user_rev, .. }) => {
             let reason = match state {
                 3 => v1::GoneReason::Removed,
                 4 => v1::GoneReason::Banned,
                 _ => v1::GoneReason::Left,
             };
-            v1::RoomGone { reason: reason.into(), membership_user_rev, room_ended_rev: 0 }
+            v1::RoomGone { reason: reason.into(), membership_user_rev: *user_rev, room_ended_rev: 0 }
         }
     };
     v1::RoomSummary { room_id: room_id.to_string(), verdict: Some(Verdict::Gone(gone)) }
@@ -149,7 +156,7 @@ pub fn room_changed(access: &RoomAccess) -> v1::RoomEvent {
     event(access, access.room().rev, Change::Room(room(access.room())))
 }
 
-/// What a membership's change tells its person.
-pub fn tell_person(user_id: UserId, row: &Member, mentions: Vec<i64>, room_rev: i64) -> PersonEvent {
-    person_event(user_id, row.user_rev - 1, membership(row, mentions), row.listen(room_rev))
+/// What a membership's change tells its person; `room` is the revision and the newest position of the room.
+pub fn tell_person(user_id: UserId, row: &Member, mentions: Vec<i64>, room: (i64, i64)) -> PersonEvent {
+    person_event(user_id, row.user_rev - 1, membership(row, mentions), row.listen(room))
 }

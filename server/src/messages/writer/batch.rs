@@ -305,7 +305,7 @@ pub fn answer(node: &Node, jobs: Vec<Job>, written: Written) -> Vec<Job> {
             }
             Outcome::Marked(marked) if marked.prev_user_rev > 0 => {
                 let member = &marked.member;
-                changes.people.push(rooms::wire::tell_person(member.user_id, member, marked.mentions.clone(), 0));
+                changes.people.push(rooms::wire::tell_person(member.user_id, member, marked.mentions.clone(), (0, 0)));
             }
             _ => {}
         }

@@ -107,7 +107,10 @@ impl Lanes {
                 continue;
             }
             match self.commit(&jobs, wait).await {
-                Ok(written) => locked.extend(batch::answer(&self.node, jobs, written)),
+                Ok(written) => {
+                    self.node.database.guards().pause("publish").await;
+                    locked.extend(batch::answer(&self.node, jobs, written));
+                }
                 Err(Failure::Data(_)) if jobs.len() > 1 && self.node.database.guards().bisection() => {
                     parts.push(jobs.split_off(jobs.len() / 2));
                     parts.push(jobs);
@@ -134,6 +137,7 @@ impl Lanes {
     async fn attempt(&self, jobs: &[Job], wait: bool) -> Result<batch::Written, Failure> {
         let mut tx = self.node.database.pool().begin().await.map_err(Error::from)?;
         let written = batch::write(&mut tx, &self.node, jobs, wait).await?;
+        self.node.database.guards().pause("commit").await;
         match tx.commit().await {
             Ok(()) => Ok(written),
             Err(error @ sqlx::Error::Database(_)) => Err(Error::from(error).into()),
