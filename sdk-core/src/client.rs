@@ -7,15 +7,16 @@ use std::{
 
 use madang_proto::v1::{GetServerInfoRequest, ServerInfo, identity_service_client::IdentityServiceClient};
 use tokio::{sync::watch, task::JoinSet};
+use tonic::{Request, transport::Channel};
 
 use crate::{
     clock::new_id,
     config::{ClientConfig, TokenProvider},
-    connection::{Connection, DEADLINE},
+    connection::{Connection, DEADLINE, endpoint},
     engine::{ConnectionState, Inner, sync_now},
     error::ClientError,
     observe::{Observers, lock},
-    rooms::RoomList,
+    rooms::{RoomItem, RoomList, former},
     sabotage::Guards,
     store::{self, Durability, Store, StoreSnapshot, meta, outbox, rooms},
     timeline::Timeline,
@@ -51,10 +52,8 @@ impl Client {
 
     /// What the server says about itself; needs no sign-in.
     pub async fn server_info(&self) -> Result<ServerInfo, ClientError> {
-        let mut request = self.inner.connection.bare(GetServerInfoRequest {});
-        request.set_timeout(DEADLINE);
-        let mut client = IdentityServiceClient::new(self.inner.connection.channel());
-        Ok(client.get_server_info(request).await?.into_inner().server.unwrap_or_default())
+        let request = self.inner.connection.bare(GetServerInfoRequest {});
+        ask_server_info(self.inner.connection.channel(), request).await
     }
 
     /// How the client stands to its server.
@@ -75,6 +74,11 @@ impl Client {
     /// The room list.
     pub async fn rooms(&self) -> Result<RoomList, ClientError> {
         RoomList::open(Arc::clone(&self.inner)).await
+    }
+
+    /// Rooms that the person has left or was removed from and that are still known on this device.
+    pub async fn former_rooms(&self) -> Result<Vec<RoomItem>, ClientError> {
+        former(&self.inner).await
     }
 
     /// Opens the timeline of a room: what is held at once, the rest as it comes. The room is in focus while it is open.
@@ -147,6 +151,21 @@ impl Client {
         tasks.shutdown().await;
         self.inner.state.send_replace(ConnectionState::Suspended);
     }
+}
+
+/// What a server says about itself, asked before anybody is signed in: the issuer and the client id among it.
+pub async fn server_info(server: &str) -> Result<ServerInfo, ClientError> {
+    let channel = endpoint(server)?.connect_lazy();
+    ask_server_info(channel, Request::new(GetServerInfoRequest {})).await
+}
+
+async fn ask_server_info(
+    channel: Channel,
+    mut request: Request<GetServerInfoRequest>,
+) -> Result<ServerInfo, ClientError> {
+    request.set_timeout(DEADLINE);
+    let answer = IdentityServiceClient::new(channel).get_server_info(request).await?;
+    Ok(answer.into_inner().server.unwrap_or_default())
 }
 
 async fn device_id(store: &Store, config: &ClientConfig) -> Result<String, ClientError> {

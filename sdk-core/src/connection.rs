@@ -192,7 +192,8 @@ fn ascii(name: &str, value: &str) -> Result<MetadataValue<Ascii>, ClientError> {
     value.parse().map_err(invalid)
 }
 
-fn endpoint(server: &str) -> Result<Endpoint, ClientError> {
+/// The endpoint of an address; fails if it is none.
+pub(crate) fn endpoint(server: &str) -> Result<Endpoint, ClientError> {
     let invalid = |error: &dyn std::fmt::Display| {
         ClientError::new(ClientErrorKind::Invalid, format!("the server's address {server:?}: {error}"))
     };

@@ -23,7 +23,7 @@ mod typing;
 pub use madang_proto::v1;
 
 pub use self::{
-    client::Client,
+    client::{Client, server_info},
     clock::{Clock, Sleep, SystemClock},
     commands::{Draft, NewRoom, RoomMember},
     config::{Backoff, ClientConfig, StoreLocation, TokenProvider},

@@ -26,6 +26,15 @@ pub enum ListChange<T> {
         /// The item.
         item: T,
     },
+    /// An item has another place, and may be another in itself.
+    Moved {
+        /// Place in the list before.
+        from: usize,
+        /// Place in the list now.
+        to: usize,
+        /// The item.
+        item: T,
+    },
     /// The item at this place is gone.
     Removed {
         /// Place in the list before.
@@ -69,6 +78,10 @@ impl<T: Clone + PartialEq> Followed<T> {
         match &change {
             ListChange::Inserted { index, item } => self.items.insert(*index, item.clone()),
             ListChange::Changed { index, item } => item.clone_into(&mut self.items[*index]),
+            ListChange::Moved { from, to, item } => {
+                self.items.remove(*from);
+                self.items.insert(*to, item.clone());
+            }
             ListChange::Removed { index, .. } => drop(self.items.remove(*index)),
             ListChange::Resync => self.items.clone_from(&self.now),
         }
@@ -85,7 +98,7 @@ impl<T: Clone + PartialEq> Followed<T> {
     }
 }
 
-/// Single changes that lead from one list to another. A move is a removal and an insertion.
+/// Single changes that lead from one list to another.
 fn differences<T: Clone + PartialEq, K: Eq + Hash>(from: &[T], to: &[T], key: impl Fn(&T) -> K) -> Vec<ListChange<T>> {
     let kept: HashSet<K> = to.iter().map(&key).collect();
     let mut list = from.to_vec();
@@ -105,11 +118,14 @@ fn differences<T: Clone + PartialEq, K: Eq + Hash>(from: &[T], to: &[T], key: im
             }
             continue;
         }
-        if let Some(at) = at {
-            changes.push(ListChange::Removed { index: index + at, item: list.remove(index + at) });
-        }
+        changes.push(match at {
+            Some(at) => {
+                list.remove(index + at);
+                ListChange::Moved { from: index + at, to: index, item: item.clone() }
+            }
+            None => ListChange::Inserted { index, item: item.clone() },
+        });
         list.insert(index, item.clone());
-        changes.push(ListChange::Inserted { index, item: item.clone() });
     }
     changes
 }
@@ -140,7 +156,7 @@ impl Changes {
         self.rooms.is_empty() && !self.people && !self.everything
     }
 
-    fn merge(&mut self, other: &Self, only: Option<&str>) {
+    pub(crate) fn merge(&mut self, other: &Self, only: Option<&str>) {
         self.people |= other.people;
         self.everything |= other.everything;
         match only {
@@ -164,7 +180,7 @@ pub(crate) struct Listener {
 }
 
 impl Listener {
-    /// What has changed since the last call; waits until something has.
+    /// What has changed since the last call; waits until something has. Nothing is lost when the wait is given up.
     pub(crate) async fn changes(&self) -> Changes {
         loop {
             let dirty = std::mem::take(&mut *lock(&self.dirty));
@@ -253,6 +269,10 @@ mod tests {
                     match change {
                         ListChange::Inserted { index, item } => seen.insert(index, item),
                         ListChange::Changed { index, item } => seen[index] = item,
+                        ListChange::Moved { from, to, item } => {
+                            seen.remove(from);
+                            seen.insert(to, item);
+                        }
                         ListChange::Removed { index, item } => prop_assert_eq!(seen.remove(index), item),
                         ListChange::Resync => unreachable!("few changes"),
                     }

@@ -46,13 +46,15 @@ pub struct RoomList {
     inner: Arc<Inner>,
     listener: Arc<Listener>,
     list: Followed<RoomItem>,
+    /// Heard of and not read yet.
+    changes: Changes,
 }
 
 impl RoomList {
     pub(crate) async fn open(inner: Arc<Inner>) -> Result<Self, ClientError> {
         let listener = inner.observers.listen(None);
         let items = read_all(&inner).await?;
-        Ok(Self { inner, listener, list: Followed::new(items) })
+        Ok(Self { inner, listener, list: Followed::new(items), changes: Changes::default() })
     }
 
     /// The list after the changes that [`next`](Self::next) has told.
@@ -60,14 +62,17 @@ impl RoomList {
         self.list.items()
     }
 
-    /// Waits for the next change. `None`: the client has ended.
+    /// Waits for the next change; nothing is lost when the wait is given up. `None`: the client has ended.
     pub async fn next(&mut self) -> Option<ListChange<RoomItem>> {
         loop {
             if let Some(change) = self.list.next() {
                 return Some(change);
             }
-            let changes = self.listener.changes().await;
-            let now = self.read(changes).await.ok()?;
+            if self.changes.is_empty() {
+                self.changes = self.listener.changes().await;
+            }
+            let now = self.read(self.changes.clone()).await.ok()?;
+            self.changes = Changes::default();
             self.list.turn_into(now, |item| item.id.clone());
         }
     }
@@ -82,6 +87,24 @@ impl RoomList {
         items.sort_by(|a, b| b.last_active_at.cmp(&a.last_active_at).then_with(|| a.id.cmp(&b.id)));
         Ok(items)
     }
+}
+
+/// Rooms that the person has left or was removed from and that are still known, the most recently active first.
+pub(crate) async fn former(inner: &Inner) -> Result<Vec<RoomItem>, ClientError> {
+    let now = inner.config.clock.now();
+    let read = move |r: &Read<'_>| {
+        let mut names = Names::new(r.conn);
+        let mut items = Vec::new();
+        for state in rooms::all(r.conn)? {
+            if let Some(room) = state.room.as_ref().filter(|_| !state.ended && !state.is_joined()) {
+                items.push(room_item(r, &state, room, now, &mut names)?);
+            }
+        }
+        Ok(items)
+    };
+    let mut items = inner.store.read(read).await?;
+    items.sort_by(|a: &RoomItem, b| b.last_active_at.cmp(&a.last_active_at).then_with(|| a.id.cmp(&b.id)));
+    Ok(items)
 }
 
 async fn read_all(inner: &Inner) -> Result<Vec<RoomItem>, ClientError> {

@@ -140,6 +140,8 @@ pub struct Timeline {
     listener: Arc<Listener>,
     list: Followed<TimelineItem>,
     window: Window,
+    /// Something changed that is not read yet.
+    stale: bool,
 }
 
 /// Which piece of the room is shown.
@@ -167,6 +169,7 @@ impl Timeline {
             listener,
             list: Followed::new(Vec::new()),
             window: Window::default(),
+            stale: false,
         };
         let items = timeline.read().await?;
         timeline.list = Followed::new(items);
@@ -184,15 +187,19 @@ impl Timeline {
         self.list.items()
     }
 
-    /// Waits for the next change. `None`: the client has ended.
+    /// Waits for the next change; nothing is lost when the wait is given up. `None`: the client has ended.
     pub async fn next(&mut self) -> Option<ListChange<TimelineItem>> {
         loop {
             if let Some(change) = self.list.next() {
                 self.seen();
                 return Some(change);
             }
-            self.listener.changes().await;
+            if !self.stale {
+                self.listener.changes().await;
+                self.stale = true;
+            }
             let now = self.read().await.ok()?;
+            self.stale = false;
             self.list.turn_into(now, TimelineItem::key);
         }
     }
