@@ -1,1 +1,38 @@
-//! The client core.
+//! The client core: everything that a Madang app needs beside its screen.
+//!
+//! A [`Client`] keeps a store on disk equal to the server, works offline from it, sends through a durable outbox, and shows
+//! rooms and timelines as lists that are pulled. Always true: what a person typed is on disk before the call that took it
+//! returns; nothing is shown twice, out of order, or with a hole; a listener that lags is told.
+
+mod client;
+mod clock;
+mod commands;
+mod config;
+mod connection;
+mod engine;
+mod error;
+mod observe;
+mod people;
+mod rooms;
+pub mod sabotage;
+mod store;
+mod sync;
+mod timeline;
+mod typing;
+
+pub use madang_proto::v1;
+
+pub use self::{
+    client::{Client, server_info},
+    clock::{Clock, Sleep, SystemClock},
+    commands::{Draft, NewRoom, RoomMember},
+    config::{Backoff, ClientConfig, StoreLocation, TokenProvider},
+    engine::ConnectionState,
+    error::{ClientError, ClientErrorKind},
+    observe::ListChange,
+    people::Person,
+    rooms::{RoomItem, RoomList},
+    store::{RoomSnapshot, StoreSnapshot},
+    timeline::{ItemKey, MessageItem, NoticeItem, SendState, Timeline, TimelineItem},
+    typing::Typers,
+};

@@ -1,0 +1,181 @@
+//! The client: opened once, cheap to clone, ended by its last drop or by `shutdown`.
+
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use madang_proto::v1::{GetServerInfoRequest, ServerInfo, identity_service_client::IdentityServiceClient};
+use tokio::{sync::watch, task::JoinSet};
+use tonic::{Request, transport::Channel};
+
+use crate::{
+    clock::new_id,
+    config::{ClientConfig, TokenProvider},
+    connection::{Connection, DEADLINE, endpoint},
+    engine::{ConnectionState, Inner, sync_now},
+    error::ClientError,
+    observe::{Observers, lock},
+    rooms::{RoomItem, RoomList, former},
+    sabotage::Guards,
+    store::{self, Durability, Store, StoreSnapshot, meta, outbox, rooms},
+    timeline::Timeline,
+    typing::Typers,
+};
+
+/// A signed-in installation: its store, its connection, and everything that a screen needs.
+#[derive(Debug, Clone)]
+pub struct Client {
+    pub(crate) inner: Arc<Inner>,
+    tasks: Arc<Mutex<JoinSet<()>>>,
+}
+
+impl Client {
+    /// Opens the store and starts to connect. Works without a connection; fails if the store cannot be opened or the address
+    /// is none.
+    pub async fn open(config: ClientConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ClientError> {
+        let guards = Guards {
+            #[cfg(feature = "sabotage")]
+            without: config.without,
+        };
+        let observers = Arc::new(Observers::default());
+        let store = Store::open(config.store.clone(), Arc::clone(&observers), guards).await?;
+        let device_id = device_id(&store, &config).await?;
+        let (user_id, epoch) = store.read(|r| Ok((r.me.to_owned(), meta::text(r.conn, meta::EPOCH)?))).await?;
+        let connection = Connection::new(&config, &device_id, tokens)?;
+        connection.set_epoch(&epoch);
+        let inner = Arc::new(Inner::new(config, connection, store, observers, guards));
+        inner.me.send_replace(Some(user_id).filter(|id| !id.is_empty()));
+        let tasks = Arc::new(Mutex::new(inner.start()));
+        Ok(Self { inner, tasks })
+    }
+
+    /// What the server says about itself; needs no sign-in.
+    pub async fn server_info(&self) -> Result<ServerInfo, ClientError> {
+        let request = self.inner.connection.bare(GetServerInfoRequest {});
+        ask_server_info(self.inner.connection.channel(), request).await
+    }
+
+    /// How the client stands to its server.
+    pub fn state(&self) -> ConnectionState {
+        self.inner.state.borrow().clone()
+    }
+
+    /// The same, to be waited for.
+    pub fn states(&self) -> watch::Receiver<ConnectionState> {
+        self.inner.state.subscribe()
+    }
+
+    /// The person; known once the server has answered for the first time.
+    pub fn me(&self) -> Option<String> {
+        self.inner.me.borrow().clone()
+    }
+
+    /// The room list.
+    pub async fn rooms(&self) -> Result<RoomList, ClientError> {
+        RoomList::open(Arc::clone(&self.inner)).await
+    }
+
+    /// Rooms that the person has left or was removed from and that are still known on this device.
+    pub async fn former_rooms(&self) -> Result<Vec<RoomItem>, ClientError> {
+        former(&self.inner).await
+    }
+
+    /// Opens the timeline of a room: what is held at once, the rest as it comes. The room is in focus while it is open.
+    pub async fn timeline(&self, room_id: &str) -> Result<Timeline, ClientError> {
+        Timeline::open(Arc::clone(&self.inner), room_id).await
+    }
+
+    /// Who is writing in a room.
+    pub fn typers(&self, room_id: &str) -> Typers {
+        Typers::new(Arc::clone(&self.inner), room_id)
+    }
+
+    /// Unread items of all rooms.
+    pub async fn unread_total(&self) -> Result<i64, ClientError> {
+        self.inner.store.read(|r| rooms::unread_total(r.conn, r.guards)).await
+    }
+
+    /// Says which rooms are on the screen beside open timelines: they are kept complete.
+    pub fn set_focus(&self, room_ids: impl IntoIterator<Item = String>) {
+        self.inner.set_focus(room_ids);
+    }
+
+    /// Catches a room up before it returns.
+    pub async fn sync_room_now(&self, room_id: &str) -> Result<(), ClientError> {
+        sync_now(&self.inner, room_id).await
+    }
+
+    /// The whole store as plain data.
+    pub async fn snapshot(&self) -> Result<StoreSnapshot, ClientError> {
+        self.inner.store.read(store::snapshot).await
+    }
+
+    /// A number that grows with each change that is in the store.
+    pub fn changed(&self) -> watch::Receiver<u64> {
+        self.inner.observers.count()
+    }
+
+    /// Lets go of the connection and opens no other until [`resume`](Self::resume).
+    pub fn suspend(&self) {
+        self.inner.suspended.send_replace(true);
+        self.inner.connection.reset();
+    }
+
+    /// Connects, at once: after [`suspend`](Self::suspend), after a new sign-in, or instead of waiting for the next attempt.
+    pub fn resume(&self) {
+        self.inner.suspended.send_replace(false);
+        self.inner.wake.hurry.notify_one();
+    }
+
+    /// Waits until the outbox is empty, at most this long. Tells whether it is.
+    pub async fn drain(&self, timeout: Duration) -> bool {
+        let mut changed = self.changed();
+        let emptied = async {
+            while self.inner.store.read(|r| outbox::unsent(r.conn)).await.unwrap_or(0) > 0 {
+                if changed.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        tokio::select! {
+            () = emptied => true,
+            () = self.inner.config.clock.sleep(timeout) => false,
+        }
+    }
+
+    /// Drains the outbox, at most this long, then ends the client and all its clones. What is left waits on the disk.
+    pub async fn shutdown(&self, timeout: Duration) {
+        self.drain(timeout).await;
+        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
+        tasks.shutdown().await;
+        self.inner.state.send_replace(ConnectionState::Suspended);
+    }
+}
+
+/// What a server says about itself, asked before anybody is signed in: the issuer and the client id among it.
+pub async fn server_info(server: &str) -> Result<ServerInfo, ClientError> {
+    let channel = endpoint(server)?.connect_lazy();
+    ask_server_info(channel, Request::new(GetServerInfoRequest {})).await
+}
+
+async fn ask_server_info(
+    channel: Channel,
+    mut request: Request<GetServerInfoRequest>,
+) -> Result<ServerInfo, ClientError> {
+    request.set_timeout(DEADLINE);
+    let answer = IdentityServiceClient::new(channel).get_server_info(request).await?;
+    Ok(answer.into_inner().server.unwrap_or_default())
+}
+
+async fn device_id(store: &Store, config: &ClientConfig) -> Result<String, ClientError> {
+    let (given, fresh) = (config.device_id.clone(), new_id(&*config.clock));
+    store
+        .write(Durability::Outbox, move |w| {
+            let held = meta::text(&w.tx, meta::DEVICE_ID)?;
+            let id = given.unwrap_or(if held.is_empty() { fresh } else { held });
+            meta::set(&w.tx, meta::DEVICE_ID, &id)?;
+            Ok(id)
+        })
+        .await
+}

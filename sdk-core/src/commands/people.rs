@@ -1,0 +1,41 @@
+//! People: found, and remembered.
+
+use madang_proto::v1::{BatchGetUsersRequest, SearchUsersRequest, User, user_service_client::UserServiceClient};
+
+use crate::{
+    client::Client,
+    error::ClientError,
+    store::{Durability, people},
+};
+
+impl Client {
+    /// People whose login or name begins with a text; the first page.
+    pub async fn search_users(&self, prefix: &str) -> Result<Vec<User>, ClientError> {
+        let request = SearchUsersRequest { prefix: prefix.to_owned(), ..SearchUsersRequest::default() };
+        let rpc = |channel, request| async { UserServiceClient::new(channel).search_users(request).await };
+        let answer = self.inner.connection.call(request, rpc).await?;
+        self.keep(answer.users).await
+    }
+
+    /// A profile, from the store or else from the server. `None`: no such person.
+    pub async fn user(&self, user_id: &str) -> Result<Option<User>, ClientError> {
+        let id = user_id.to_owned();
+        let held = self.inner.store.read(move |r| people::find(r.conn, &id)).await?;
+        if held.is_some() {
+            return Ok(held);
+        }
+        let request = BatchGetUsersRequest { user_ids: vec![user_id.to_owned()] };
+        let rpc = |channel, request| async { UserServiceClient::new(channel).batch_get_users(request).await };
+        let answer = self.inner.connection.call(request, rpc).await?;
+        Ok(self.keep(answer.users).await?.pop())
+    }
+
+    async fn keep(&self, users: Vec<User>) -> Result<Vec<User>, ClientError> {
+        let keep = move |w: &mut crate::store::Write<'_>| {
+            w.changes.people = true;
+            people::upsert(&w.tx, &users)?;
+            Ok(users)
+        };
+        self.inner.store.write(Durability::Frames, keep).await
+    }
+}

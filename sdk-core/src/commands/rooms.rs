@@ -1,0 +1,163 @@
+//! Rooms: made, entered, left, and who is in them.
+
+use madang_proto::v1::{
+    CreateRoomRequest, InviteMembersRequest, JoinRoomRequest, LeaveRoomRequest, ListMembersRequest, Member,
+    MemberState, OpenDirectRoomRequest, RemoveMemberRequest, RoomEvent, RoomKind, RoomSettings, RoomSummary, User,
+    room_service_client::RoomServiceClient,
+};
+
+use crate::{
+    client::Client,
+    clock::new_id,
+    engine,
+    error::ClientError,
+    store::{Durability, Write, messages, people, rooms},
+};
+
+/// Members in one page; the server gives no more.
+const PAGE: i32 = 500;
+
+/// A room to be made.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct NewRoom {
+    /// Its name.
+    pub name: String,
+    /// Anyone may join, instead of by invitation.
+    pub open: bool,
+    /// People besides the person, by id.
+    pub members: Vec<String>,
+    /// What it is about.
+    pub topic: String,
+    /// Rules; else the defaults.
+    pub settings: Option<RoomSettings>,
+}
+
+/// A member as a screen lists them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RoomMember {
+    /// The profile; only the id is set while it is not known.
+    pub user: User,
+    /// The place in the room.
+    pub member: Member,
+}
+
+impl Client {
+    /// Makes a room with its members; it opens at once for them too. The answer is its id.
+    pub async fn create_room(&self, room: NewRoom) -> Result<String, ClientError> {
+        let request = CreateRoomRequest {
+            room_id: new_id(&*self.inner.config.clock),
+            kind: if room.open { RoomKind::Open } else { RoomKind::Group }.into(),
+            name: room.name,
+            topic: room.topic,
+            invited_user_ids: room.members,
+            settings: room.settings,
+        };
+        let rpc = |channel, request| async { RoomServiceClient::new(channel).create_room(request).await };
+        let answer = self.inner.connection.call(request, rpc).await?;
+        self.enter(answer.summary).await
+    }
+
+    /// The one room with a person, made if there is none. The answer is its id.
+    pub async fn open_direct(&self, user_id: &str) -> Result<String, ClientError> {
+        let request = OpenDirectRoomRequest { user_id: user_id.to_owned() };
+        let rpc = |channel, request| async { RoomServiceClient::new(channel).open_direct_room(request).await };
+        let answer = self.inner.connection.call(request, rpc).await?;
+        self.enter(answer.summary).await
+    }
+
+    /// Enters an open room, or one that the person has left.
+    pub async fn join(&self, room_id: &str) -> Result<(), ClientError> {
+        let request = JoinRoomRequest { room_id: room_id.to_owned() };
+        let rpc = |channel, request| async { RoomServiceClient::new(channel).join_room(request).await };
+        let answer = self.inner.connection.call(request, rpc).await?;
+        self.enter(answer.summary).await.map(drop)
+    }
+
+    async fn enter(&self, summary: Option<RoomSummary>) -> Result<String, ClientError> {
+        let summary = summary.unwrap_or_default();
+        let room_id = summary.room_id.clone();
+        self.inner.apply(move |w, view, out| engine::summary(w, view, summary, out)).await?;
+        Ok(room_id)
+    }
+
+    /// Leaves a room; what is held of it stays on this device, and out of the list.
+    pub async fn leave(&self, room_id: &str) -> Result<(), ClientError> {
+        let request = LeaveRoomRequest { room_id: room_id.to_owned() };
+        let rpc = |channel, request| async { RoomServiceClient::new(channel).leave_room(request).await };
+        let place = self.inner.connection.call(request, rpc).await?.membership.unwrap_or_default();
+        self.inner.apply(move |w, view, out| engine::membership(w, view, place, out)).await
+    }
+
+    /// Brings people in, by id.
+    pub async fn invite(&self, room_id: &str, user_ids: impl IntoIterator<Item = String>) -> Result<(), ClientError> {
+        let request = InviteMembersRequest { room_id: room_id.to_owned(), user_ids: user_ids.into_iter().collect() };
+        let rpc = |channel, request| async { RoomServiceClient::new(channel).invite_members(request).await };
+        let answer = self.inner.connection.call(request, rpc).await?;
+        self.happened(answer.events).await
+    }
+
+    /// Takes a person out.
+    pub async fn remove(&self, room_id: &str, user_id: &str) -> Result<(), ClientError> {
+        let request = RemoveMemberRequest { room_id: room_id.to_owned(), user_id: user_id.to_owned() };
+        let rpc = |channel, request| async { RoomServiceClient::new(channel).remove_member(request).await };
+        let answer = self.inner.connection.call(request, rpc).await?;
+        self.happened(answer.events).await
+    }
+
+    async fn happened(&self, events: Vec<RoomEvent>) -> Result<(), ClientError> {
+        let apply = move |w: &mut Write<'_>, view: &engine::View, out: &mut engine::Outcome| {
+            events.into_iter().try_for_each(|event| engine::answer(w, view, event, out))
+        };
+        self.inner.apply(apply).await
+    }
+
+    /// Who is in a room: from the store where it holds them all, else from the server.
+    pub async fn members(&self, room_id: &str) -> Result<Vec<RoomMember>, ClientError> {
+        let id = room_id.to_owned();
+        let state = self.inner.store.read(move |r| rooms::load(r.conn, &id)).await?;
+        let large = state.room.as_ref().is_some_and(|room| room.large);
+        if large || state.rev == 0 {
+            self.fetch_members(room_id).await?;
+        }
+        let id = room_id.to_owned();
+        let (members, missing) = self
+            .inner
+            .store
+            .read(move |r| {
+                let mut missing = Vec::new();
+                let mut members = Vec::new();
+                for member in messages::members(r.conn, &id)? {
+                    if member.state() == MemberState::Joined {
+                        let user = people::find(r.conn, &member.user_id)?;
+                        if user.is_none() {
+                            missing.push(member.user_id.clone());
+                        }
+                        let unknown = || User { id: member.user_id.clone(), ..User::default() };
+                        members.push(RoomMember { user: user.unwrap_or_else(unknown), member });
+                    }
+                }
+                Ok((members, missing))
+            })
+            .await?;
+        self.inner.want_people(missing);
+        Ok(members)
+    }
+
+    async fn fetch_members(&self, room_id: &str) -> Result<(), ClientError> {
+        let mut page_token = String::new();
+        loop {
+            let request = ListMembersRequest { room_id: room_id.to_owned(), page_size: PAGE, page_token };
+            let rpc = |channel, request| async { RoomServiceClient::new(channel).list_members(request).await };
+            let answer = self.inner.connection.call(request, rpc).await?;
+            let id = room_id.to_owned();
+            self.inner
+                .store
+                .write(Durability::Frames, move |w| messages::upsert_members(&w.tx, &id, &answer.members))
+                .await?;
+            page_token = answer.next_page_token;
+            if page_token.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+}

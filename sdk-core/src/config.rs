@@ -1,0 +1,92 @@
+//! What a host tells the client before it begins.
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+
+use crate::{
+    clock::{Clock, SystemClock},
+    error::ClientError,
+};
+
+/// Where the store lies.
+#[derive(Debug, Clone)]
+pub enum StoreLocation {
+    /// A file; its folder exists.
+    File(PathBuf),
+    /// Nowhere: gone with the client. For tests.
+    Memory,
+}
+
+/// How long to wait between attempts: a random time up to `base`, doubled with each failure, up to `cap`.
+#[derive(Debug, Clone, Copy)]
+pub struct Backoff {
+    /// Longest first wait.
+    pub base: Duration,
+    /// Longest wait.
+    pub cap: Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { base: Duration::from_millis(500), cap: Duration::from_mins(1) }
+    }
+}
+
+impl Backoff {
+    /// The wait before the attempt after `failures` failures, with full jitter.
+    pub(crate) fn delay(&self, failures: u32) -> Duration {
+        let most = self.base.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(self.cap);
+        most.mul_f64(rand::random::<f64>())
+    }
+}
+
+/// What a host tells the client before it begins.
+#[derive(Debug, Clone)]
+pub struct ClientConfig {
+    /// `http://host:port` or `https://host`; nothing else is needed.
+    pub server: String,
+    /// Where the store lies; one store belongs to one person on one server.
+    pub store: StoreLocation,
+    /// Language of texts that the server makes, as in `ko`.
+    pub language: String,
+    /// Operating system, shown in the list of devices.
+    pub platform: String,
+    /// Version of the app, shown in the list of devices.
+    pub app_version: String,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Id of the installation; else made once and kept in the store.
+    pub device_id: Option<String>,
+    /// Waits between attempts.
+    pub backoff: Backoff,
+    /// The rule that is taken out.
+    #[cfg(feature = "sabotage")]
+    pub without: Option<crate::sabotage::Guard>,
+}
+
+impl ClientConfig {
+    /// The usual settings.
+    pub fn new(server: impl Into<String>, store: StoreLocation) -> Self {
+        Self {
+            server: server.into(),
+            store,
+            language: "en".into(),
+            platform: std::env::consts::OS.into(),
+            app_version: env!("CARGO_PKG_VERSION").into(),
+            clock: Arc::new(SystemClock),
+            device_id: None,
+            backoff: Backoff::default(),
+            #[cfg(feature = "sabotage")]
+            without: None,
+        }
+    }
+}
+
+/// Where access tokens come from. The host keeps them; the client asks before each call.
+#[async_trait]
+pub trait TokenProvider: Send + Sync + fmt::Debug {
+    /// A token that is good now. `fresh`: the last one was refused or is about to end. An error of the kind
+    /// `Unauthenticated` says that the person must sign in again.
+    async fn token(&self, fresh: bool) -> Result<String, ClientError>;
+}

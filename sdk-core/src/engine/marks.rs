@@ -1,0 +1,77 @@
+//! Sends the marks that wait. One at a time; a mark made offline names the generation it was made under, so that the
+//! server can ignore it when "mark as unread" came in between.
+
+use std::sync::Arc;
+
+use madang_proto::v1::{MarkReadRequest, MarkUnreadRequest, Membership, read_service_client::ReadServiceClient};
+
+use super::{Inner, frames};
+use crate::{
+    error::ClientError,
+    store::{
+        Durability,
+        marks::{self, Pending},
+    },
+};
+
+pub(super) async fn run(inner: Arc<Inner>) {
+    let mut failures = 0;
+    loop {
+        inner.until_online().await;
+        let waiting = inner.store.read(|r| marks::waiting(r.conn)).await.unwrap_or_default();
+        if waiting.is_empty() {
+            inner.wake.marks.notified().await;
+            continue;
+        }
+        for mark in waiting {
+            match settle(&inner, mark).await {
+                Ok(()) => failures = 0,
+                Err(error) => {
+                    failures += 1;
+                    let delay = error.retry_after.unwrap_or_default().max(inner.config.backoff.delay(failures));
+                    inner.config.clock.sleep(delay).await;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Sends one mark; fails when that may be repeated. A mark that is refused for good is dropped.
+async fn settle(inner: &Inner, mark: Pending) -> Result<(), ClientError> {
+    match send(inner, &mark).await {
+        Ok((place, prev_user_rev)) => {
+            inner
+                .apply(move |w, view, out| {
+                    marks::done(&w.tx, &mark)?;
+                    if mark.unread {
+                        marks::rebase(&w.tx, &mark.room_id, place.read_generation)?;
+                    }
+                    w.changes.room(&mark.room_id);
+                    frames::own_answer(w, view, place, prev_user_rev, out)
+                })
+                .await
+        }
+        Err(error) if error.may_repeat() => Err(error),
+        Err(error) => {
+            tracing::info!(%error, "a mark was refused");
+            let drop = move |w: &mut crate::store::Write<'_>| {
+                w.changes.room(&mark.room_id);
+                marks::done(&w.tx, &mark)
+            };
+            inner.store.write(Durability::Frames, drop).await
+        }
+    }
+}
+
+async fn send(inner: &Inner, mark: &Pending) -> Result<(Membership, i64), ClientError> {
+    let (room_id, seq, generation) = (mark.room_id.clone(), mark.at_seq, mark.base_generation);
+    if mark.unread {
+        let rpc = |channel, request| async { ReadServiceClient::new(channel).mark_unread(request).await };
+        let answer = inner.connection.call_once(MarkUnreadRequest { room_id, seq, generation }, rpc).await?;
+        return Ok((answer.membership.unwrap_or_default(), answer.prev_user_rev));
+    }
+    let rpc = |channel, request| async { ReadServiceClient::new(channel).mark_read(request).await };
+    let answer = inner.connection.call_once(MarkReadRequest { room_id, seq, generation }, rpc).await?;
+    Ok((answer.membership.unwrap_or_default(), answer.prev_user_rev))
+}

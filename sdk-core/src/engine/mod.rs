@@ -1,0 +1,222 @@
+//! What runs behind a client: the stream and its repairs, the outbox, marks, and profiles. Each is a task of its own; they
+//! meet in the store, which alone says what is true.
+
+mod frames;
+mod marks;
+mod outbox;
+mod people;
+mod repair;
+mod session;
+mod welcome;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use madang_proto::v1::ClientFrame;
+use tokio::{
+    sync::{Notify, mpsc, watch},
+    task::JoinSet,
+};
+
+pub(crate) use self::{
+    frames::{Outcome, View, answer, membership, page, summary},
+    repair::{Ask, Repairs, sync_now},
+};
+use crate::{
+    config::ClientConfig,
+    connection::Connection,
+    error::ClientError,
+    observe::{Observers, lock},
+    sabotage::Guards,
+    store::{Durability, Store, Write},
+    typing::TypingBoard,
+};
+
+/// How the client stands to its server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ConnectionState {
+    /// Opening a stream, or catching up on one.
+    Connecting,
+    /// Everything that happened is here, and what happens comes at once.
+    Live,
+    /// Not connected; tries again by itself.
+    Offline {
+        /// Time until then.
+        retry_in: Duration,
+    },
+    /// Put to rest by the host; `resume` ends it.
+    Suspended,
+    /// The person must sign in again; `resume` after that.
+    SignedOut,
+    /// The server will not have this client any more; `resume` tries nevertheless.
+    Ended {
+        /// Why.
+        reason: ClientError,
+    },
+}
+
+/// What the tasks of one client share.
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) config: ClientConfig,
+    pub(crate) connection: Connection,
+    pub(crate) store: Store,
+    pub(crate) observers: Arc<Observers>,
+    pub(crate) guards: Guards,
+    pub(crate) state: watch::Sender<ConnectionState>,
+    /// A stream is open and its Welcome has come: calls make sense, and name the right epoch.
+    pub(crate) online: watch::Sender<bool>,
+    /// The host wants no connection now.
+    pub(crate) suspended: watch::Sender<bool>,
+    /// The person, once known.
+    pub(crate) me: watch::Sender<Option<String>>,
+    pub(crate) wake: Wakes,
+    pub(crate) typing: TypingBoard,
+    people: Mutex<people::Wanted>,
+    focus: Mutex<Focus>,
+    asks: Mutex<Vec<Ask>>,
+    outgoing: Mutex<Option<mpsc::Sender<ClientFrame>>>,
+}
+
+/// One bell a task.
+#[derive(Debug, Default)]
+pub(crate) struct Wakes {
+    pub(crate) session: Notify,
+    pub(crate) outbox: Notify,
+    pub(crate) marks: Notify,
+    pub(crate) people: Notify,
+    /// Do not wait for the next attempt.
+    pub(crate) hurry: Notify,
+}
+
+/// What is on the screen: what the host says, and the timelines that are open.
+#[derive(Debug, Default)]
+struct Focus {
+    set: BTreeSet<String>,
+    open: BTreeMap<String, Open>,
+}
+
+/// A room with open timelines.
+#[derive(Debug, Default)]
+struct Open {
+    timelines: usize,
+    /// Newest item that a timeline has given out.
+    seen_seq: i64,
+}
+
+impl Inner {
+    pub(crate) fn new(
+        config: ClientConfig,
+        connection: Connection,
+        store: Store,
+        observers: Arc<Observers>,
+        guards: Guards,
+    ) -> Self {
+        Self {
+            config,
+            connection,
+            store,
+            observers,
+            guards,
+            state: watch::Sender::new(ConnectionState::Connecting),
+            online: watch::Sender::new(false),
+            suspended: watch::Sender::new(false),
+            me: watch::Sender::new(None),
+            wake: Wakes::default(),
+            typing: TypingBoard::default(),
+            people: Mutex::default(),
+            focus: Mutex::default(),
+            asks: Mutex::default(),
+            outgoing: Mutex::default(),
+        }
+    }
+
+    /// Starts the tasks; they end with the set.
+    pub(crate) fn start(self: &Arc<Self>) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(session::run(Arc::clone(self)));
+        tasks.spawn(outbox::run(Arc::clone(self)));
+        tasks.spawn(marks::run(Arc::clone(self)));
+        tasks.spawn(people::run(Arc::clone(self)));
+        tasks
+    }
+
+    /// Rooms on the screen.
+    pub(crate) fn focused(&self) -> BTreeSet<String> {
+        let focus = lock(&self.focus);
+        focus.set.iter().chain(focus.open.keys()).cloned().collect()
+    }
+
+    /// The host says what is on the screen, beside the open timelines.
+    pub(crate) fn set_focus(&self, rooms: impl IntoIterator<Item = String>) {
+        lock(&self.focus).set = rooms.into_iter().collect();
+        self.wake.session.notify_one();
+    }
+
+    pub(crate) fn open_timeline(&self, room_id: &str) {
+        lock(&self.focus).open.entry(room_id.to_owned()).or_default().timelines += 1;
+        self.wake.session.notify_one();
+    }
+
+    pub(crate) fn close_timeline(&self, room_id: &str) {
+        let mut focus = lock(&self.focus);
+        if let Some(open) = focus.open.get_mut(room_id) {
+            open.timelines -= 1;
+            if open.timelines == 0 {
+                focus.open.remove(room_id);
+            }
+        }
+        drop(focus);
+        self.wake.session.notify_one();
+    }
+
+    /// A timeline has given out items up to here.
+    pub(crate) fn saw(&self, room_id: &str, seq: i64) {
+        if let Some(open) = lock(&self.focus).open.get_mut(room_id) {
+            open.seen_seq = open.seen_seq.max(seq);
+        }
+    }
+
+    /// The newest item in front of the person; 0 when the room is not open.
+    pub(crate) fn seen(&self, room_id: &str) -> i64 {
+        lock(&self.focus).open.get(room_id).map_or(0, |open| open.seen_seq)
+    }
+
+    pub(crate) fn view(&self) -> View {
+        View { focus: self.focused(), live: *self.state.borrow() == ConnectionState::Live }
+    }
+
+    /// Applies what a command answered, and asks what follows from it.
+    pub(crate) async fn apply(
+        &self,
+        change: impl FnOnce(&mut Write<'_>, &View, &mut Outcome) -> rusqlite::Result<()> + Send + 'static,
+    ) -> Result<(), ClientError> {
+        let view = self.view();
+        let job = move |w: &mut Write<'_>| {
+            let mut outcome = Outcome::default();
+            change(w, &view, &mut outcome)?;
+            Ok(outcome)
+        };
+        let outcome = self.store.write(Durability::Frames, job).await?;
+        self.want_people(outcome.people);
+        if !outcome.asks.is_empty() {
+            lock(&self.asks).extend(outcome.asks);
+            self.wake.session.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Says something on the stream, if there is one and it has room.
+    pub(crate) fn say(&self, frame: ClientFrame) -> bool {
+        lock(&self.outgoing).as_ref().is_some_and(|outgoing| outgoing.try_send(frame).is_ok())
+    }
+
+    /// Waits until calls make sense.
+    pub(crate) async fn until_online(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.online.subscribe().wait_for(|online| *online).await;
+    }
+}

@@ -1,0 +1,211 @@
+//! Empties the outbox: one message of a room at a time, rooms beside each other.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use madang_proto::v1::{
+    ErrorReason, GetMessageRequest, RoomEvent, SendMessageResponse, message_service_client::MessageServiceClient,
+    room_event::Change,
+};
+use tokio::task::JoinSet;
+
+use super::{Inner, frames};
+use crate::{
+    clock::millis,
+    error::ClientError,
+    sabotage::Guard,
+    store::{
+        Durability, Write, meta,
+        outbox::{self, Entry, EntryState},
+    },
+};
+
+/// Rooms that are sent to at once; a quarter of the calls that a server lets a person have in flight.
+const ROOMS_AT_ONCE: usize = 8;
+
+/// What became of one attempt.
+struct Attempt {
+    room_id: String,
+    /// The room waits so long before the next.
+    retry_after: Option<Duration>,
+}
+
+pub(super) async fn run(inner: Arc<Inner>) {
+    let mut sends: JoinSet<Attempt> = JoinSet::new();
+    let mut failures: BTreeMap<String, u32> = BTreeMap::new();
+    let mut online = inner.online.subscribe();
+    loop {
+        if sends.is_empty() {
+            // The sender lives in `inner`, so waiting cannot fail.
+            let _ = online.wait_for(|online| *online).await;
+        }
+        if *online.borrow_and_update() {
+            let started = match start(&inner, &mut sends, &failures).await {
+                Ok(()) => reoffer(&inner).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = started {
+                tracing::warn!(%error, "the outbox waits");
+                inner.config.clock.sleep(inner.config.backoff.delay(1)).await;
+            }
+        }
+        tokio::select! {
+            Some(Ok(attempt)) = sends.join_next() => note(&mut failures, attempt),
+            () = inner.wake.outbox.notified() => {}
+            _ = online.changed() => {}
+        }
+    }
+}
+
+fn note(failures: &mut BTreeMap<String, u32>, attempt: Attempt) {
+    match attempt.retry_after {
+        Some(_) => *failures.entry(attempt.room_id).or_default() += 1,
+        None => drop(failures.remove(&attempt.room_id)),
+    }
+}
+
+async fn start(
+    inner: &Arc<Inner>,
+    sends: &mut JoinSet<Attempt>,
+    failures: &BTreeMap<String, u32>,
+) -> Result<(), ClientError> {
+    let free = ROOMS_AT_ONCE.saturating_sub(sends.len());
+    let entries = inner
+        .store
+        .write(Durability::Outbox, move |w| {
+            let mut entries = outbox::ready(&w.tx, w.guards)?;
+            entries.truncate(free);
+            for entry in &entries {
+                outbox::set_state(&w.tx, entry.id, EntryState::Sending)?;
+                w.changes.room(&entry.request.room_id);
+            }
+            Ok(entries)
+        })
+        .await?;
+    for entry in entries {
+        let failed = failures.get(&entry.request.room_id).copied().unwrap_or(0);
+        sends.spawn(attempt(Arc::clone(inner), entry, failed));
+    }
+    Ok(())
+}
+
+/// Sends an entry once. One that may be repeated goes back into the queue after its wait; its place in the room is kept
+/// meanwhile, because it counts as on its way.
+async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
+    let room_id = entry.request.room_id.clone();
+    let mut retry_after = None;
+    match send(&inner, &entry).await {
+        Ok(answer) => settle(&inner, &entry, answer).await,
+        Err(error) if error.may_repeat() => {
+            let delay = error.retry_after.unwrap_or_default().max(inner.config.backoff.delay(failed + 1));
+            retry_after = Some(delay);
+            if error.reason == Some(ErrorReason::EpochChanged) {
+                inner.wake.hurry.notify_one();
+            }
+            inner.config.clock.sleep(delay).await;
+            write(&inner, &room_id, move |w| outbox::set_state(&w.tx, entry.id, EntryState::Queued)).await;
+        }
+        Err(error) => {
+            let reason = error.reason.unwrap_or_default();
+            write(&inner, &room_id, move |w| outbox::fail(&w.tx, entry.id, reason, &error.message)).await;
+        }
+    }
+    Attempt { room_id, retry_after }
+}
+
+async fn send(inner: &Inner, entry: &Entry) -> Result<SendMessageResponse, ClientError> {
+    let rpc = |channel, request| async { MessageServiceClient::new(channel).send_message(request).await };
+    inner.connection.call_once(entry.request.clone(), rpc).await
+}
+
+/// The server has it: the row is taken, and the echo becomes it.
+async fn settle(inner: &Inner, entry: &Entry, answer: SendMessageResponse) {
+    let (id, now) = (entry.id, millis(inner.config.clock.now()));
+    let echo = inner.guards.holds(Guard::EchoMerge);
+    let Some(message) = answer.message else {
+        let missing = "the answer names no message";
+        let room_id = entry.request.room_id.clone();
+        write(inner, &room_id, move |w| outbox::fail(&w.tx, id, ErrorReason::Internal, missing)).await;
+        return;
+    };
+    let seq = message.seq;
+    let event = RoomEvent {
+        room_id: entry.request.room_id.clone(),
+        prev_rev: answer.prev_rev,
+        rev: answer.rev,
+        actor_id: message.sender_id.clone(),
+        change: Some(Change::Message(message)),
+    };
+    let settled = inner
+        .apply(move |w, view, out| {
+            if echo {
+                outbox::acknowledge(&w.tx, id, seq, now)?;
+            } else {
+                outbox::fail(&w.tx, id, ErrorReason::Unspecified, "sent")?;
+            }
+            w.changes.room(&event.room_id);
+            frames::answer(w, view, event, out)
+        })
+        .await;
+    if let Err(error) = settled {
+        tracing::warn!(%error, "an acknowledged message could not be settled; it will be offered again");
+    }
+}
+
+async fn write(
+    inner: &Inner,
+    room_id: &str,
+    job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<()> + Send + 'static,
+) {
+    let room_id = room_id.to_owned();
+    let done = inner.store.write(Durability::Outbox, move |w| {
+        w.changes.room(&room_id);
+        job(w)
+    });
+    if let Err(error) = done.await {
+        tracing::warn!(%error, "the outbox could not be written");
+    }
+}
+
+/// After a change of the epoch: what the server had acknowledged and no longer has is sent again. A backup is a beginning
+/// of each room, so the newest entry that is still there vouches for all before it.
+async fn reoffer(inner: &Inner) -> Result<(), ClientError> {
+    let (epoch, entries) = inner
+        .store
+        .read(|r| {
+            let epoch = meta::text(r.conn, meta::EPOCH)?;
+            let entries = outbox::of_other_epochs(r.conn, &epoch)?;
+            Ok((epoch, entries))
+        })
+        .await?;
+    let mut settled: Vec<String> = Vec::new();
+    for entry in entries {
+        let room_id = entry.request.room_id.clone();
+        if settled.contains(&room_id) {
+            continue;
+        }
+        let missing = is_missing(inner, &entry).await?;
+        let epoch = epoch.clone();
+        if missing {
+            write(inner, &room_id, move |w| outbox::reoffer(&w.tx, &entry, &epoch, EntryState::Queued)).await;
+            inner.wake.outbox.notify_one();
+        } else {
+            write(inner, &room_id, move |w| outbox::confirm_until(&w.tx, &entry, &epoch)).await;
+            settled.push(room_id);
+        }
+    }
+    Ok(())
+}
+
+async fn is_missing(inner: &Inner, entry: &Entry) -> Result<bool, ClientError> {
+    let request = GetMessageRequest { room_id: entry.request.room_id.clone(), seq: entry.seq };
+    let rpc = |channel, request| async { MessageServiceClient::new(channel).get_message(request).await };
+    match inner.connection.call_once(request, rpc).await {
+        Ok(answer) => {
+            Ok(answer.message.is_none_or(|message| message.client_message_id != entry.request.client_message_id))
+        }
+        Err(error) if error.reason == Some(ErrorReason::MessageNotFound) => Ok(true),
+        // Out of the room now: nothing can be sent there.
+        Err(error) if !error.may_repeat() => Ok(false),
+        Err(error) => Err(error),
+    }
+}

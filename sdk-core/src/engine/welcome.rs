@@ -1,0 +1,66 @@
+//! The beginning of a stream: what the client says it has, and what the server's answer means for that.
+
+use madang_proto::v1::{Hello, Welcome};
+
+use crate::{
+    error::{ClientError, ClientErrorKind},
+    sabotage::Guard,
+    store::{Durability, Store, Write, meta, outbox, rooms},
+};
+
+/// Cursors in a Hello; the server takes no more.
+const CURSORS: usize = 200;
+
+/// What the client has.
+pub(super) async fn hello(store: &Store, focus: Vec<String>) -> Result<Hello, ClientError> {
+    store
+        .write(Durability::Frames, move |w| {
+            w.repairs.begin();
+            Ok(Hello {
+                epoch: meta::text(&w.tx, meta::EPOCH)?,
+                user_rev: meta::number(&w.tx, meta::USER_REV)?,
+                watermark: meta::number(&w.tx, meta::WATERMARK)?,
+                rooms: rooms::cursors(&w.tx, &focus, CURSORS)?,
+            })
+        })
+        .await
+}
+
+/// Takes the Welcome in. Fails when the store belongs to another person.
+pub(super) async fn welcome(store: &Store, welcome: &Welcome) -> Result<(), ClientError> {
+    let (user_id, epoch) = (welcome.user_id.clone(), welcome.epoch.clone());
+    let taken = store.write(Durability::Outbox, move |w| take(w, &user_id, &epoch)).await?;
+    let other = || ClientError::new(ClientErrorKind::Conflict, "the store belongs to another person");
+    if taken { Ok(()) } else { Err(other()) }
+}
+
+fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::Result<bool> {
+    if w.me.is_empty() {
+        meta::set(&w.tx, meta::USER_ID, user_id)?;
+        user_id.clone_into(&mut w.me);
+    }
+    if w.me != user_id {
+        return Ok(false);
+    }
+    let held = meta::text(&w.tx, meta::EPOCH)?;
+    if held != epoch {
+        if !held.is_empty() && w.guards.holds(Guard::Epoch) {
+            wipe(w)?;
+        }
+        meta::set(&w.tx, meta::EPOCH, epoch)?;
+        outbox::change_epoch(&w.tx, epoch)?;
+        w.changes.everything = true;
+    }
+    Ok(true)
+}
+
+/// Rows, marks and numbers belong to a history that is gone. What was typed stays.
+fn wipe(w: &mut Write<'_>) -> rusqlite::Result<()> {
+    for table in ["rooms", "messages", "members", "receipts", "marks"] {
+        w.tx.execute(&format!("delete from {table}"), [])?;
+    }
+    meta::set(&w.tx, meta::USER_REV, 0)?;
+    meta::set(&w.tx, meta::WATERMARK, 0)?;
+    w.repairs.forget();
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! The one error of the client core: flat, so that it is the same in every language.
+
+use std::{fmt, time::Duration};
+
+use madang_proto::{
+    Refusal,
+    v1::{ClientAction, ErrorReason},
+};
+use tonic::{Code, Status};
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClientErrorKind {
+    /// The server cannot be reached, or did not answer in time.
+    Offline,
+    /// Nobody is signed in, or the token is not taken.
+    Unauthenticated,
+    /// Not allowed.
+    PermissionDenied,
+    /// Not there, or not for the caller.
+    NotFound,
+    /// It does not fit what is there.
+    Conflict,
+    /// Too much at once.
+    RateLimited,
+    /// The request is wrong.
+    Invalid,
+    /// The store on disk failed.
+    Storage,
+    /// Given up by the caller or by the end of the client.
+    Cancelled,
+    /// A fault of the server or of this program.
+    Internal,
+}
+
+/// A failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientError {
+    /// What kind of failure.
+    pub kind: ClientErrorKind,
+    /// The server's reason, where it gave one.
+    pub reason: Option<ErrorReason>,
+    /// A sentence for developers.
+    pub message: String,
+    /// The field to blame, where there is one.
+    pub field: Option<String>,
+    /// Do not repeat before.
+    pub retry_after: Option<Duration>,
+    /// Finds the call in the server's log.
+    pub request_id: Option<String>,
+}
+
+impl ClientError {
+    /// A failure without a reason of the server.
+    pub fn new(kind: ClientErrorKind, message: impl Into<String>) -> Self {
+        Self { kind, reason: None, message: message.into(), field: None, retry_after: None, request_id: None }
+    }
+
+    /// A refusal that came in a frame or from the store.
+    pub fn refused(reason: ErrorReason, message: impl Into<String>) -> Self {
+        Self { reason: Some(reason), ..Self::new(kind_of(reason.rule().code), message) }
+    }
+
+    pub(crate) fn storage(error: impl fmt::Display) -> Self {
+        Self::new(ClientErrorKind::Storage, error.to_string())
+    }
+
+    pub(crate) fn ended() -> Self {
+        Self::new(ClientErrorKind::Cancelled, "the client has ended")
+    }
+
+    /// Whether the same call may succeed later without anybody doing anything.
+    pub fn may_repeat(&self) -> bool {
+        match self.reason.filter(|reason| *reason != ErrorReason::Unspecified) {
+            Some(reason) => matches!(
+                reason.rule().action,
+                ClientAction::Retry | ClientAction::RenewToken | ClientAction::Reconnect | ClientAction::Resync
+            ),
+            None => matches!(self.kind, ClientErrorKind::Offline | ClientErrorKind::RateLimited),
+        }
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.reason {
+            Some(reason) => write!(f, "{}: {}", reason.rule().name, self.message),
+            None => write!(f, "{:?}: {}", self.kind, self.message),
+        }
+    }
+}
+
+impl std::error::Error for ClientError {}
+
+impl From<rusqlite::Error> for ClientError {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::storage(error)
+    }
+}
+
+impl From<Status> for ClientError {
+    fn from(status: Status) -> Self {
+        let request_id = status.metadata().get("madang-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
+        let Some(refusal) = Refusal::of(&status) else {
+            return Self { request_id, ..Self::new(kind_without_reason(status.code()), status.message()) };
+        };
+        Self {
+            kind: kind_of(status.code()),
+            reason: Some(refusal.reason),
+            request_id: refusal.metadata.get("request_id").cloned().or(request_id),
+            field: refusal.metadata.get("field").cloned(),
+            message: refusal.message,
+            retry_after: refusal.retry_after,
+        }
+    }
+}
+
+fn kind_of(code: Code) -> ClientErrorKind {
+    match code {
+        Code::Unavailable | Code::DeadlineExceeded => ClientErrorKind::Offline,
+        Code::Unauthenticated => ClientErrorKind::Unauthenticated,
+        Code::PermissionDenied => ClientErrorKind::PermissionDenied,
+        Code::NotFound => ClientErrorKind::NotFound,
+        Code::AlreadyExists | Code::FailedPrecondition | Code::Aborted => ClientErrorKind::Conflict,
+        Code::ResourceExhausted => ClientErrorKind::RateLimited,
+        Code::InvalidArgument | Code::OutOfRange | Code::Unimplemented => ClientErrorKind::Invalid,
+        Code::Cancelled => ClientErrorKind::Cancelled,
+        _ => ClientErrorKind::Internal,
+    }
+}
+
+/// Every refusal of the server has a reason, so a status without one was made on the way: by a broken connection, which
+/// tonic reports under several codes, or by a proxy.
+fn kind_without_reason(code: Code) -> ClientErrorKind {
+    match code {
+        Code::Unknown | Code::Internal | Code::Cancelled | Code::Aborted | Code::DataLoss => ClientErrorKind::Offline,
+        code => kind_of(code),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_be_repeated_is_decided_by_the_reason_and_without_one_by_the_kind() {
+        let repeat = |reason| ClientError::from(Status::from(Refusal::new(reason, ""))).may_repeat();
+        assert!(repeat(ErrorReason::QueueFull) && repeat(ErrorReason::OutcomeUnknown) && repeat(ErrorReason::Internal));
+        assert!(!repeat(ErrorReason::IdReused) && !repeat(ErrorReason::RoomNotFound));
+        assert!(ClientError::from(Status::unknown("transport error")).may_repeat());
+        assert!(!ClientError::from(Status::invalid_argument("a proxy's")).may_repeat());
+    }
+}

@@ -1,0 +1,46 @@
+//! People as a screen names them.
+
+use std::collections::BTreeSet;
+
+use rusqlite::Connection;
+
+use crate::store::people;
+
+/// A person as a screen names them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The person.
+    pub id: String,
+    /// Shown name, else the login; empty while it is not known.
+    pub name: String,
+}
+
+/// Looks people up, and notes whom it did not find.
+pub(crate) struct Names<'a> {
+    conn: &'a Connection,
+    pub(crate) missing: BTreeSet<String>,
+}
+
+impl<'a> Names<'a> {
+    pub(crate) fn new(conn: &'a Connection) -> Self {
+        Self { conn, missing: BTreeSet::new() }
+    }
+
+    pub(crate) fn person(&mut self, id: &str) -> rusqlite::Result<Person> {
+        let name = match people::find(self.conn, id)? {
+            Some(user) if user.display_name.is_empty() => user.login,
+            Some(user) => user.display_name,
+            None => {
+                if !id.is_empty() {
+                    self.missing.insert(id.to_owned());
+                }
+                String::new()
+            }
+        };
+        Ok(Person { id: id.to_owned(), name })
+    }
+
+    pub(crate) fn people<'b>(&mut self, ids: impl IntoIterator<Item = &'b String>) -> rusqlite::Result<Vec<Person>> {
+        ids.into_iter().map(|id| self.person(id)).collect()
+    }
+}

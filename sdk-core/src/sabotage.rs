@@ -1,0 +1,55 @@
+//! Taking one rule of the protocol out, so that a test can show that the rule is needed. Without the feature `sabotage`
+//! every guard holds and the question costs nothing.
+
+/// A rule that a test can take out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Guard {
+    /// The watermark is kept only when all verdicts before it are applied.
+    KeepAfterDrained,
+    /// An event is applied only where its span joins.
+    Spans,
+    /// The same for what belongs to the person.
+    UserSpans,
+    /// A room that is behind follows by its head, not by its rows.
+    HeadRev,
+    /// An old verdict does not undo a later membership.
+    GoneNumbered,
+    /// Marks merge within one generation only.
+    Generation,
+    /// Another epoch wipes rows and numbers.
+    Epoch,
+    /// A reset drops the rows it replaces.
+    Reset,
+    /// A delta is fetched until its last page.
+    Paging,
+    /// A rejoin drops what the newcomer may not see.
+    History,
+    /// Rows merge by revision.
+    RowsByRev,
+    /// A local echo becomes the stored message.
+    EchoMerge,
+    /// One message of a room at a time.
+    OutboxOrder,
+}
+
+/// Which guards hold.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Guards {
+    #[cfg(feature = "sabotage")]
+    pub(crate) without: Option<Guard>,
+}
+
+impl Guards {
+    /// Whether a rule is in force.
+    #[cfg(feature = "sabotage")]
+    pub(crate) fn holds(self, guard: Guard) -> bool {
+        self.without != Some(guard)
+    }
+
+    /// Whether a rule is in force: always.
+    #[cfg(not(feature = "sabotage"))]
+    #[expect(clippy::unused_self, reason = "the same call as with the feature")]
+    pub(crate) const fn holds(self, _: Guard) -> bool {
+        true
+    }
+}

@@ -1,0 +1,106 @@
+//! Rows of rooms: messages, members, receipts. They merge by revision, whatever brings them and in whatever order.
+
+use madang_proto::v1::{Member, Message, Receipt};
+use prost::Message as _;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use crate::sabotage::{Guard, Guards};
+
+/// Stores messages; of two states of one the greater revision stays.
+pub(crate) fn upsert(conn: &Connection, messages: &[Message], guards: Guards) -> rusqlite::Result<()> {
+    let newer = if guards.holds(Guard::RowsByRev) { "where excluded.rev > messages.rev" } else { "" };
+    let sql = format!(
+        "insert into messages (room_id, seq, rev, sender_id, client_message_id, message)
+         values (?1, ?2, ?3, ?4, ?5, ?6)
+         on conflict (room_id, seq) do update set rev = excluded.rev, sender_id = excluded.sender_id,
+           client_message_id = excluded.client_message_id, message = excluded.message {newer}"
+    );
+    let mut statement = conn.prepare_cached(&sql)?;
+    for message in messages {
+        let Message { room_id, seq, rev, sender_id, client_message_id, .. } = message;
+        statement.execute((room_id, seq, rev, sender_id, client_message_id, message.encode_to_vec()))?;
+        if message.mark_generation.is_some() {
+            receipt_by_message(conn, room_id, sender_id, *seq)?;
+        }
+    }
+    Ok(())
+}
+
+/// A message that moved its sender's mark is a receipt too.
+fn receipt_by_message(conn: &Connection, room_id: &str, user_id: &str, seq: i64) -> rusqlite::Result<()> {
+    let sql = "insert into receipts (room_id, user_id, rev, sent_seq, receipt) values (?1, ?2, 0, ?3, x'')
+         on conflict (room_id, user_id) do update set sent_seq = max(sent_seq, excluded.sent_seq)";
+    conn.prepare_cached(sql)?.execute((room_id, user_id, seq))?;
+    Ok(())
+}
+
+/// Stores member rows by revision.
+pub(crate) fn upsert_members(conn: &Connection, room_id: &str, members: &[Member]) -> rusqlite::Result<()> {
+    let sql = "insert into members (room_id, user_id, rev, member) values (?1, ?2, ?3, ?4)
+         on conflict (room_id, user_id) do update set rev = excluded.rev, member = excluded.member
+         where excluded.rev > members.rev";
+    let mut statement = conn.prepare_cached(sql)?;
+    for member in members {
+        statement.execute((room_id, &member.user_id, member.rev, member.encode_to_vec()))?;
+    }
+    Ok(())
+}
+
+/// Stores receipts by revision.
+pub(crate) fn upsert_receipts(conn: &Connection, room_id: &str, receipts: &[Receipt]) -> rusqlite::Result<()> {
+    let sql = "insert into receipts (room_id, user_id, rev, sent_seq, receipt) values (?1, ?2, ?3, 0, ?4)
+         on conflict (room_id, user_id) do update set rev = excluded.rev, receipt = excluded.receipt
+         where excluded.rev > receipts.rev";
+    let mut statement = conn.prepare_cached(sql)?;
+    for receipt in receipts {
+        statement.execute((room_id, &receipt.user_id, receipt.rev, receipt.encode_to_vec()))?;
+    }
+    Ok(())
+}
+
+fn decoded<M: prost::Message + Default>(row: &Row<'_>, column: usize) -> rusqlite::Result<M> {
+    let bytes = row.get_ref(column)?.as_blob()?;
+    M::decode(bytes).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Blob, Box::new(error))
+    })
+}
+
+/// Messages of a range, oldest first.
+pub(crate) fn range(conn: &Connection, room_id: &str, from: i64, to: i64) -> rusqlite::Result<Vec<Message>> {
+    conn.prepare_cached("select message from messages where room_id = ?1 and seq between ?2 and ?3 order by seq")?
+        .query_map((room_id, from, to), |row| decoded(row, 0))?
+        .collect()
+}
+
+/// The position at which the newest `most` messages up to `to` begin.
+pub(crate) fn begin_of_newest(conn: &Connection, room_id: &str, to: i64, most: i64) -> rusqlite::Result<Option<i64>> {
+    let sql =
+        "select min(seq) from (select seq from messages where room_id = ?1 and seq <= ?2 order by seq desc limit ?3)";
+    conn.prepare_cached(sql)?.query_row((room_id, to, most), |row| row.get(0))
+}
+
+/// One message.
+pub(crate) fn find(conn: &Connection, room_id: &str, seq: i64) -> rusqlite::Result<Option<Message>> {
+    conn.prepare_cached("select message from messages where room_id = ?1 and seq = ?2")?
+        .query_row((room_id, seq), |row| decoded(row, 0))
+        .optional()
+}
+
+/// Member rows, those who have gone among them.
+pub(crate) fn members(conn: &Connection, room_id: &str) -> rusqlite::Result<Vec<Member>> {
+    conn.prepare_cached("select member from members where room_id = ?1 order by user_id")?
+        .query_map([room_id], |row| decoded(row, 0))?
+        .collect()
+}
+
+/// Others' marks, with what their own messages say.
+pub(crate) fn receipts(conn: &Connection, room_id: &str) -> rusqlite::Result<Vec<Receipt>> {
+    conn.prepare_cached("select user_id, sent_seq, receipt from receipts where room_id = ?1 order by user_id")?
+        .query_map([room_id], |row| {
+            let mut receipt: Receipt = decoded(row, 2)?;
+            receipt.user_id = row.get(0)?;
+            receipt.last_read_seq = receipt.last_read_seq.max(row.get(1)?);
+            Ok(receipt)
+        })?
+        .collect()
+}

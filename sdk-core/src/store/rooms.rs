@@ -1,0 +1,138 @@
+//! Rooms: what is held of each beside its rows.
+
+use madang_proto::v1::{Membership, Message, Room, RoomCursor};
+use prost::Message as _;
+use rusqlite::{Connection, OptionalExtension as _, Row};
+
+use super::marks;
+use crate::{
+    clock::{millis, system_time},
+    sync::{Drop, Effects, Mark, RoomState},
+};
+
+const COLUMNS: &str = "room_id, rev, head_rev, seq, low_seq, reset_rev, ended, room, membership, last";
+
+/// Decodes what this program encoded; a shape that cannot be read counts as absent and comes again.
+fn decode<M: prost::Message + Default>(bytes: Option<Vec<u8>>) -> Option<M> {
+    bytes.and_then(|bytes| M::decode(bytes.as_slice()).ok())
+}
+
+fn state(row: &Row<'_>) -> rusqlite::Result<RoomState> {
+    Ok(RoomState {
+        room_id: row.get(0)?,
+        rev: row.get(1)?,
+        head_rev: row.get(2)?,
+        seq: row.get(3)?,
+        low_seq: row.get(4)?,
+        reset_rev: row.get(5)?,
+        ended: row.get(6)?,
+        room: decode::<Room>(row.get(7)?),
+        membership: decode::<Membership>(row.get(8)?),
+        last: decode::<Message>(row.get(9)?),
+    })
+}
+
+/// What is held of a room.
+pub(crate) fn find(conn: &Connection, room_id: &str) -> rusqlite::Result<Option<RoomState>> {
+    let sql = format!("select {COLUMNS} from rooms where room_id = ?1");
+    conn.prepare_cached(&sql)?.query_row([room_id], state).optional()
+}
+
+/// What is held of a room, or a beginning.
+pub(crate) fn load(conn: &Connection, room_id: &str) -> rusqlite::Result<RoomState> {
+    Ok(find(conn, room_id)?.unwrap_or_else(|| RoomState::new(room_id)))
+}
+
+/// All rooms, whatever their state.
+pub(crate) fn all(conn: &Connection) -> rusqlite::Result<Vec<RoomState>> {
+    conn.prepare_cached(&format!("select {COLUMNS} from rooms order by room_id"))?.query_map([], state)?.collect()
+}
+
+/// Rooms that the person is in and that are known, the most recently active first.
+pub(crate) fn joined(conn: &Connection) -> rusqlite::Result<Vec<RoomState>> {
+    let sql = format!("select {COLUMNS} from rooms where joined = 1 order by last_active_ms desc, room_id");
+    conn.prepare_cached(&sql)?.query_map([], state)?.collect()
+}
+
+/// Rooms that the person is in and of which no verdict has come.
+pub(crate) fn unknown(conn: &Connection) -> rusqlite::Result<Vec<String>> {
+    let sql = "select room_id from rooms where joined = 1 and room is null";
+    conn.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
+}
+
+/// Cursors for a Hello: these rooms first, then the most recently active ones that have rows.
+pub(crate) fn cursors(conn: &Connection, first: &[String], most: usize) -> rusqlite::Result<Vec<RoomCursor>> {
+    let sql = "select room_id, rev, seq from rooms where joined = 1 and rev > 0 order by last_active_ms desc";
+    let cursor = |row: &Row<'_>| Ok(RoomCursor { room_id: row.get(0)?, rev: row.get(1)?, seq: row.get(2)? });
+    let mut cursors: Vec<RoomCursor> =
+        conn.prepare_cached(sql)?.query_map([], cursor)?.collect::<rusqlite::Result<_>>()?;
+    cursors.sort_by_key(|cursor| !first.contains(&cursor.room_id));
+    cursors.truncate(most);
+    Ok(cursors)
+}
+
+/// Writes what is held of a room.
+pub(crate) fn save(conn: &Connection, state: &RoomState) -> rusqlite::Result<()> {
+    let sql = "insert or replace into rooms (room_id, rev, head_rev, seq, low_seq, reset_rev, ended, room, membership,
+        last, joined, last_active_ms, count, first_count, mark_generation, mark_seq, mark_count)
+        values (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
+    let room = state.room.as_ref();
+    let mark = state.mark();
+    conn.prepare_cached(sql)?.execute(rusqlite::params![
+        state.room_id,
+        state.rev,
+        state.head_rev,
+        state.seq,
+        state.low_seq,
+        state.reset_rev,
+        state.ended,
+        room.map(Room::encode_to_vec),
+        state.membership.as_ref().map(Membership::encode_to_vec),
+        state.last.as_ref().map(Message::encode_to_vec),
+        state.is_joined(),
+        room.map_or(0, |room| millis(system_time(room.last_active_at.as_ref()))),
+        room.map_or(0, |room| room.count),
+        room.map_or(0, |room| room.first_count),
+        mark.generation,
+        mark.seq,
+        mark.count,
+    ])?;
+    Ok(())
+}
+
+/// Drops rows, as the rules say.
+pub(crate) fn drop_rows(conn: &Connection, room_id: &str, effects: &Effects) -> rusqlite::Result<()> {
+    for drop in &effects.drop {
+        match drop {
+            Drop::BelowSeq(seq) => {
+                conn.execute("delete from messages where room_id = ?1 and seq < ?2", (room_id, seq))?;
+            }
+            Drop::UpToRev(rev) => {
+                for table in ["messages", "members", "receipts"] {
+                    conn.execute(&format!("delete from {table} where room_id = ?1 and rev <= ?2"), (room_id, rev))?;
+                }
+            }
+            Drop::All => {
+                for table in ["messages", "members", "receipts", "marks", "drafts"] {
+                    conn.execute(&format!("delete from {table} where room_id = ?1"), [room_id])?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Unread items of all rooms, with the marks that are still on their way.
+pub(crate) fn unread_total(conn: &Connection, guards: crate::sabotage::Guards) -> rusqlite::Result<i64> {
+    let sql = "select r.count, r.first_count, r.mark_generation, r.mark_seq, r.mark_count,
+        m.mark_generation, m.mark_seq, m.mark_count
+        from rooms r left join marks m on m.room_id = r.room_id where r.joined = 1 and r.room is not null";
+    let mut total = 0;
+    let mut statement = conn.prepare_cached(sql)?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let held = Mark { generation: row.get(2)?, seq: row.get(3)?, count: row.get(4)? };
+        total += marks::shown(held, marks::of_row(row, 5)?, guards).unread(row.get(0)?, row.get(1)?);
+    }
+    Ok(total)
+}

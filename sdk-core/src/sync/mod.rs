@@ -1,0 +1,25 @@
+//! The rules of sync as functions: from what is held and what arrived to what is held then and what must be done. No
+//! input or output happens here, so every rule can be tried by itself.
+
+mod mark;
+mod mentions;
+mod room;
+mod span;
+
+pub(crate) use self::{
+    mark::Mark,
+    mentions::Place,
+    room::{Drop, Effects, RoomState},
+    span::Verdict,
+};
+
+use crate::sabotage::Guards;
+
+/// Who receives, and which rules hold.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Receiver<'a> {
+    /// The person; empty before the first Welcome.
+    pub(crate) me: &'a str,
+    /// Rules in force.
+    pub(crate) guards: Guards,
+}
