@@ -20,6 +20,8 @@ use crate::{
     error::{Error, Result},
     identity::Identity,
     limits::{self, Limits},
+    messages::Writer,
+    reads::Receipts,
     realtime::{Hub, Node, Poller, pulse},
     rpc,
     sessions::Sessions,
@@ -100,9 +102,10 @@ fn parts(config: Config, clock: Arc<dyn Clock>, database: Database) -> Result<rp
     let limits = Arc::new(Limits::new(&config));
     let name = config.node_name.clone().unwrap_or_else(|| format!("node-{:08x}", rand::random::<u32>()));
     let hub = Arc::new(Hub::new(config.guards()));
-    let node = Node { name: name.into(), config: Arc::new(config), clock: Arc::clone(&clock), database, hub };
+    let node = Node { name: name.into(), config: Arc::new(config), clock: Arc::clone(&clock), database, limits, hub };
+    let (writer, receipts) = (Writer::start(node.clone()), Receipts::start(node.clone()));
     let sign_in = Arc::new(SignIn::new(identity, People::new(node.clone()), Arc::clone(&sessions), clock));
-    Ok(rpc::Parts { node, sign_in, sessions, limits, health: HealthReporter::new() })
+    Ok(rpc::Parts { node, sign_in, sessions, writer, receipts, health: HealthReporter::new() })
 }
 
 /// Tasks that end with the server.
@@ -110,7 +113,7 @@ fn background(parts: &rpc::Parts) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(Poller::new(parts.node.clone()).run());
     tasks.spawn(pulse(parts.node.clone()));
-    let limits = Arc::clone(&parts.limits);
+    let limits = Arc::clone(&parts.node.limits);
     tasks.spawn(every(limits::SWEEP, move || limits.sweep()));
     tasks.spawn(every(telemetry::UPKEEP, || telemetry::metrics().run_upkeep()));
     tasks

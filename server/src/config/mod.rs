@@ -118,11 +118,11 @@ settings! {
     /// Calls of a person that may use the database at once; others of the same person wait, not other people.
     database_waiters_per_person: usize = 8;
     /// Rooms a person may be in.
-    rooms_per_person: usize = 5_000;
+    rooms_per_person: i64 = 5_000;
     /// Members of a GROUP room.
-    group_members: i32 = 2_000;
+    group_members: i64 = 2_000;
     /// Members of an OPEN room.
-    open_members: i32 = 100_000;
+    open_members: i64 = 100_000;
     /// Whether the eldest member becomes admin when the last admin leaves; otherwise the last admin must hand over first.
     eldest_inherits: bool = false;
     /// Device sessions a person may have; revoked ones do not count.
@@ -166,13 +166,13 @@ settings! {
     /// How long receipts are gathered before they are sent.
     receipt_gather: Duration = Duration::from_millis(500);
     /// Members above which a room is large: no receipts, no member rows in deltas.
-    large_room_members: i32 = 200;
+    large_room_members: i64 = 200;
     /// Members below which a large room is small again.
-    small_again_members: i32 = 150;
+    small_again_members: i64 = 150;
     /// Members up to which others' read marks are sent.
-    receipts_members: i32 = 200;
+    receipts_members: i64 = 200;
     /// Members up to which delivery is tracked.
-    deliveries_members: i32 = 32;
+    deliveries_members: i64 = 32;
     /// Calls and streams that one connection may have open.
     streams_per_connection: u32 = 256;
     /// Connections a node takes.

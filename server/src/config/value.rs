@@ -71,7 +71,6 @@ parsed! {
     String: "a text",
     bool: "true or false",
     u32: "a whole number",
-    i32: "a whole number",
     i64: "a whole number",
     usize: "a whole number",
     SocketAddr: "an address with a port",

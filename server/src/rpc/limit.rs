@@ -82,7 +82,7 @@ impl Admitted {
 
 /// Counts a call in flight, by the subject of its token, before anything touches the database.
 pub(super) async fn admit(parts: &Parts, policy: &MethodPolicy, subject: &str) -> Result<Admitted> {
-    let in_flight = parts.limits.calls.begin(subject)?;
+    let in_flight = parts.node.limits.calls.begin(subject)?;
     let database = Some(in_flight.database().await);
     // A stream lives long; how many there may be is counted by the hub.
     let in_flight = if policy.streams { None } else { Some(in_flight) };
@@ -94,14 +94,14 @@ pub(super) fn take(parts: &Parts, policy: &MethodPolicy, user_id: UserId) -> Res
     match class(policy.rate_class) {
         // Counted by the room and by the people invited, which only the handler knows.
         None | Some(Class::Typing | Class::Invite) => Ok(()),
-        Some(class) => parts.limits.take(class, Who::Person(user_id)),
+        Some(class) => parts.node.limits.take(class, Who::Person(user_id)),
     }
 }
 
 /// Counts a call without a token by its address.
 pub(super) fn take_anonymous(parts: &Parts, policy: &MethodPolicy, head: &Head) -> Result<()> {
     let address = authenticate::address(head, &parts.node.config).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    class(policy.rate_class).map_or(Ok(()), |class| parts.limits.take(class, Who::Address(address)))
+    class(policy.rate_class).map_or(Ok(()), |class| parts.node.limits.take(class, Who::Address(address)))
 }
 
 fn class(class: RateClass) -> Option<Class> {

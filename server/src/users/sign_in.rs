@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use chrono::{DateTime, Utc};
+
 use super::People;
 use crate::{
     access::Caller,
@@ -10,6 +12,7 @@ use crate::{
     error::{Error, Reason, Refusal, Result},
     identity::{Claims, Identity},
     ids::DeviceId,
+    realtime::Opener,
     sessions::{Sessions, Visit},
 };
 
@@ -74,32 +77,27 @@ impl SignIn {
         })
     }
 
-    /// The same caller with a fresh token, for an open stream. Refused when it is another person's, or of another session at
-    /// the issuer: `TOKEN_INVALID` with the check `sub` or `sid`.
-    pub async fn renew(&self, caller: &Caller, token: &str) -> Result<Caller> {
+    /// When a fresh token for an open stream ends. Refused when it is another person's, or of another session at the issuer:
+    /// `TOKEN_INVALID` with the check `sub` or `sid`.
+    pub async fn renew(&self, opener: &Opener, token: &str) -> Result<DateTime<Utc>> {
         let claims = self.identity.verify(token).await?;
         let person = self.people.person(&claims).await?;
-        if person.id != caller.user_id {
+        if person.id != opener.user_id {
             return Err(other("sub"));
         }
-        if claims.sid != caller.sid {
+        if claims.sid != opener.sid {
             return Err(other("sid"));
         }
         person.account.check(self.clock.now())?;
-        self.sessions.check(&visit(caller, &claims)).await?;
-        Ok(Caller {
-            roles: claims.roles.clone(),
-            issued_at: claims.issued_at,
-            expires_at: claims.expires_at,
-            ..caller.clone()
-        })
+        self.sessions.check(&visit(opener, &claims)).await?;
+        Ok(claims.expires_at)
     }
 }
 
-fn visit(caller: &Caller, claims: &Claims) -> Visit {
+fn visit(opener: &Opener, claims: &Claims) -> Visit {
     Visit {
-        user_id: caller.user_id,
-        device_id: caller.device_id,
+        user_id: opener.user_id,
+        device_id: opener.device_id,
         sid: claims.sid.clone(),
         issued_at: claims.issued_at,
         platform: String::new(),

@@ -46,15 +46,16 @@ pub(super) fn server_info(config: &Config, epoch: String) -> ServerInfo {
 
 /// The limits in force; Welcome says them too.
 pub fn server_limits(config: &Config) -> ServerLimits {
+    let number = |number: i64| i32::try_from(number).unwrap_or(i32::MAX);
     ServerLimits {
         message_characters: MESSAGE.0,
         message_bytes: MESSAGE.1,
         request_bytes: i32::try_from(REQUEST_BYTES).unwrap_or(i32::MAX),
-        group_members: config.group_members,
-        open_members: config.open_members,
-        rooms_per_person: i32::try_from(config.rooms_per_person).unwrap_or(i32::MAX),
+        group_members: number(config.group_members),
+        open_members: number(config.open_members),
+        rooms_per_person: number(config.rooms_per_person),
         hello_cursors: HELLO_CURSORS,
-        large_room_members: config.large_room_members,
+        large_room_members: number(config.large_room_members),
         heartbeat: Some(duration(config.heartbeat)),
     }
 }
