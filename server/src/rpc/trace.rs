@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::HeaderMap;
 use tonic::Code;
 
-use crate::{access::Caller, ids::UserId};
+use crate::ids::UserId;
 
 /// A call on its way; written when it ends, however it ends.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ impl Line {
         Arc::clone(&self.request_id)
     }
 
-    pub(super) fn is_called_by(&mut self, caller: Option<&Caller>) {
-        self.caller = caller.map(|caller| caller.user_id);
+    pub(super) fn is_called_by(&mut self, caller: UserId) {
+        self.caller = Some(caller);
     }
 
     /// Says how it ended; the first word counts.
