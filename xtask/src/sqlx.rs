@@ -49,7 +49,7 @@ fn describe(folder: &Path) -> Result<()> {
     #[expect(clippy::disallowed_methods, reason = "a file's time is compared with other files' times")]
     let now = SystemTime::now();
     File::options().append(true).open(&source)?.set_modified(now)?;
-    Cargo::new(["check", "--quiet", "-p", "madang-server", "--all-targets"])
+    Cargo::new(["check", "--quiet", "-p", "madang-server"])
         .env("DATABASE_URL", &scratch.url)
         .env("SQLX_OFFLINE", "false")
         .env("SQLX_OFFLINE_DIR", folder)
