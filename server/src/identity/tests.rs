@@ -237,7 +237,8 @@ async fn the_header_and_the_signature_are_checked() {
     let identity = issuer.identity(&issuer.config());
     let claims = issuer.claims();
     let headed = |header: Value| sign(&header, &claims, &key, Algorithm::ES256);
-    let (head, rest) = (URL_SAFE_NO_PAD.encode(br#"{"alg":"none","kid":"a"}"#), URL_SAFE_NO_PAD.encode(claims.to_string()));
+    let (head, rest) =
+        (URL_SAFE_NO_PAD.encode(br#"{"alg":"none","kid":"a"}"#), URL_SAFE_NO_PAD.encode(claims.to_string()));
     let hmac = TestKey { published: Value::Null, private: EncodingKey::from_secret(b"public key") };
     let tampered = es_token(&claims, &key).replacen('.', ".A", 1);
     for (token, expected) in [
@@ -340,8 +341,12 @@ async fn weak_unusable_and_strange_keys_are_skipped() {
     let key = ec_key("a", 7);
     let mut weak = rsa_key("weak");
     weak.published["n"] = json!(URL_SAFE_NO_PAD.encode([0xff_u8; 128]));
-    let strange = TestKey { published: json!({ "kid": "x", "kty": "quantum", "use": "sig" }), private: key.private.clone() };
-    let octets = TestKey { published: json!({ "kid": "o", "kty": "oct", "use": "sig", "k": "AAAA" }), private: key.private.clone() };
+    let strange =
+        TestKey { published: json!({ "kid": "x", "kty": "quantum", "use": "sig" }), private: key.private.clone() };
+    let octets = TestKey {
+        published: json!({ "kid": "o", "kty": "oct", "use": "sig", "k": "AAAA" }),
+        private: key.private.clone(),
+    };
     let issuer = Issuer::start(&[&weak, &strange, &octets, &key]).await;
     let identity = issuer.identity(&issuer.config());
     assert_eq!(check_of(&identity, &es_token(&issuer.claims(), &key)).await, "taken");

@@ -63,7 +63,7 @@ impl Door {
             Ok(Ok(response)) if row.is_some_and(|row| !row.is_ours()) => conform::foreign(response, line),
             Ok(Ok(response)) => conform::response(response, line),
             Ok(Err(error)) => conform::response(tonic::Status::from(error).into_http(), line),
-            Err(panic) => conform::response(conform::panicked(&*panic, line.request_id()).into_http(), line),
+            Err(panic) => conform::response(conform::panicked(&*panic, &line.request_id()).into_http(), line),
         }
     }
 
