@@ -43,20 +43,29 @@ pub async fn restore_done(database_url: &str) -> anyhow::Result<()> {
 /// Refuses a database that is too old, cannot hold every text, or is not migrated.
 pub(super) async fn check(pool: &PgPool) -> Result<()> {
     check_cluster(pool).await?;
-    let mut connection = pool.acquire().await?;
-    let failed = |error: sqlx::migrate::MigrateError| Error::Internal(format!("the list of migrations: {error}"));
-    let table = &MIGRATIONS.table_name;
-    connection.ensure_migrations_table(table).await.map_err(failed)?;
-    let applied = connection.list_applied_migrations(table).await.map_err(failed)?;
+    let applied = applied(pool).await?;
     let missing: Vec<String> = MIGRATIONS
         .iter()
-        .filter(|wanted| !applied.iter().any(|done| done.version == wanted.version))
+        .filter(|wanted| !applied.contains(&wanted.version))
         .map(|missing| format!("{:04} {}", missing.version, missing.description))
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
     Err(Error::Internal(format!("the database lacks migrations, run `madang migrate`: {}", missing.join(", "))))
+}
+
+/// Versions of the migrations that were applied; none in an empty database.
+async fn applied(pool: &PgPool) -> Result<Vec<i64>> {
+    let mut connection = pool.acquire().await?;
+    let table = &MIGRATIONS.table_name;
+    let there = sqlx::query_scalar!(r#"select to_regclass($1) is not null as "there!""#, &**table as &str);
+    if !there.fetch_one(&mut *connection).await? {
+        return Ok(Vec::new());
+    }
+    let applied = connection.list_applied_migrations(table).await;
+    let applied = applied.map_err(|error| Error::Internal(format!("the list of migrations: {error}")))?;
+    Ok(applied.into_iter().map(|migration| migration.version).collect())
 }
 
 async fn check_cluster(pool: &PgPool) -> Result<()> {
