@@ -1,1 +1,10 @@
-//! Devstack.
+//! What development and tests start on their own: PostgreSQL, a sign-in server, and the `madang` binary.
+//!
+//! Everything listens on 127.0.0.1 only and needs nothing installed but a Rust toolchain.
+//! Nothing here is part of the server: it is never shipped.
+
+pub mod files;
+pub mod issuer;
+pub mod postgres;
+mod random;
+pub mod server_process;

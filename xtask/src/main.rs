@@ -1,2 +1,73 @@
-//! Terminal client.
-fn main() {}
+//! One door to everything a developer runs: `cargo xtask help`.
+//!
+//! Always true: it builds in seconds, so it uses the standard library and calls the others; `cargo xtask test` is all
+//! that CI runs.
+#![expect(clippy::print_stdout, reason = "it talks to the person who started it")]
+
+mod dev;
+mod packages;
+mod run;
+mod sqlx;
+mod test;
+mod tidy;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+
+use run::Cargo;
+
+const HELP: &str = "\
+cargo xtask dev [OPTION...]     a whole Madang on this machine, until Ctrl-C (dev --help)
+cargo xtask check               format and clippy
+cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny, features
+cargo xtask test [PART...]      everything: tidy, clippy, unit, e2e, security, terminal, guards, docs
+cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
+cargo xtask bench [NAME...]     measure send, fanout, idle [--json]
+cargo xtask guards              each rule of sync with the test that fails without it
+cargo xtask check-toy           how many files a new RPC touches
+cargo xtask docs                write the generated pages anew
+";
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args().skip(1);
+    let command = arguments.next().unwrap_or_default();
+    let rest: Vec<String> = arguments.collect();
+    match dispatch(&command, &rest) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            println!("\nxtask {command}: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: &str, rest: &[String]) -> Result<()> {
+    match command {
+        "dev" => dev::dev(rest),
+        "check" => check(),
+        "tidy" => tidy::tidy(rest),
+        "test" => test::test(rest),
+        "sqlx" => sqlx::sqlx(rest),
+        "guards" => test::guards().map(drop),
+        // Programs of the test crate; the names are theirs.
+        "bench" => Cargo::new(["run", "--release", "-p", "madang-tests", "--bin", "bench", "--"]).args(rest).run(),
+        "check-toy" => Cargo::new(["run", "-p", "madang-tests", "--bin", "check-toy", "--"]).args(rest).run(),
+        "docs" => Cargo::new(["run", "-p", "madang-server", "--bin", "madang", "--", "docs"]).args(rest).run(),
+        "help" | "--help" | "-h" | "" => {
+            println!("{HELP}");
+            Ok(())
+        }
+        other => bail!("no such command: {other}\n\n{HELP}"),
+    }
+}
+
+/// Format and clippy, with warnings as errors.
+fn check() -> Result<()> {
+    tidy::format()?;
+    clippy()
+}
+
+fn clippy() -> Result<()> {
+    Cargo::new(["clippy", "--quiet", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()
+}

@@ -1,0 +1,30 @@
+//! What somebody sees when all is up.
+
+use madang_devstack::issuer::CLIENT_ID;
+
+use crate::ready::Ready;
+
+/// Prints addresses, people, and what to type next.
+pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &std::path::Path) {
+    let (grpc, issuer) = (&ready.grpc, &ready.issuer);
+    let address = grpc.trim_start_matches("http://");
+    println!("\nMadang is up. Ctrl-C stops all of it; the data stays (--fresh starts anew).\n");
+    println!("  server    {grpc}    gRPC and gRPC-web");
+    println!("  sign-in   {issuer}");
+    println!("  metrics   http://{admin}/metrics");
+    println!("  database  {}", ready.database_url);
+    println!("  log       {}\n", log.display());
+    println!("  people    login      password   roles");
+    for person in &ready.people {
+        println!("            {:<10} {:<10} {}", person.login, person.password, person.roles.join(", "));
+    }
+    println!("\nChat, in two more terminals:\n");
+    println!("  cargo run -q -p madang-terminal -- --as ann");
+    println!("  cargo run -q -p madang-terminal -- --as bob");
+    println!("\nOr by hand:\n");
+    println!("  TOKEN=$(curl -s {issuer}/protocol/openid-connect/token -d grant_type=password \\");
+    println!(
+        "    -d client_id={CLIENT_ID} -d username=ann -d password=ann | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+    );
+    println!("  grpcurl -plaintext -H \"authorization: Bearer $TOKEN\" {address} madang.v1.IdentityService/GetMe\n");
+}

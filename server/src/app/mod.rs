@@ -1,0 +1,146 @@
+//! Composition: what a server is made of, in the order in which it is put together and taken apart. Tests start servers in
+//! their own process with it; `main` starts one.
+
+mod store;
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use tokio::{
+    net::{TcpListener, TcpSocket},
+    task::{JoinHandle, JoinSet},
+};
+use tokio_util::sync::CancellationToken;
+use tonic_health::{ServingStatus, server::HealthReporter};
+
+pub use self::store::{migrate, restore_done};
+use crate::{
+    clock::Clock,
+    config::Config,
+    database::Database,
+    error::{Error, Result},
+    identity::Identity,
+    limits::{self, Limits},
+    messages::Writer,
+    reads::Receipts,
+    realtime::{Hub, Node, Poller, pulse},
+    rpc,
+    sessions::Sessions,
+    telemetry,
+    users::{People, SignIn},
+};
+
+/// Connections that wait to be accepted: 5,000 at once lose no SYN (tonic's 128 do).
+const BACKLOG: u32 = 4_096;
+
+/// How long the start waits for the issuer's keys before it goes on without them.
+const WARM: Duration = Duration::from_secs(3);
+
+/// A server that serves.
+#[derive(Debug)]
+pub struct Running {
+    /// Where it speaks gRPC and gRPC-web.
+    pub grpc: SocketAddr,
+    /// Where it shows its metrics.
+    pub admin: Option<SocketAddr>,
+    /// The node, for whoever looks inside.
+    pub node: Node,
+    health: HealthReporter,
+    stop: CancellationToken,
+    serving: JoinHandle<()>,
+    background: JoinSet<()>,
+}
+
+/// Starts servers.
+#[derive(Debug)]
+pub struct App;
+
+impl App {
+    /// Starts one; it is ready when this returns. Fails when the settings are wrong, the database cannot be used or is not
+    /// migrated, or an address is taken. An issuer that is away does not stop it.
+    pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running> {
+        config.check().map_err(|mistakes| Error::Internal(mistakes.to_string()))?;
+        let _ = telemetry::metrics();
+        let tls = rpc::acceptor(&config)?;
+        let database = Database::connect(&config).await?;
+        store::check(database.pool()).await?;
+        let (grpc, admin) = (listen(config.listen)?, config.admin_listen.map(listen).transpose()?);
+        let parts = parts(config, clock, database)?;
+        if tokio::time::timeout(WARM, parts.sign_in.warm()).await.is_err() {
+            tracing::warn!("the issuer does not answer; going on without its keys");
+        }
+        parts.health.set_service_status("", ServingStatus::Serving).await;
+        let (stop, node, health) = (CancellationToken::new(), parts.node.clone(), parts.health.clone());
+        let addresses = (grpc.local_addr(), admin.as_ref().map(TcpListener::local_addr).transpose());
+        let mut background = background(&parts);
+        if let Some(admin) = admin {
+            background.spawn(telemetry::serve_admin(admin, readiness(node.clone(), stop.clone()), CancellationToken::new()));
+        }
+        let serving = tokio::spawn(rpc::serve(rpc::Door::new(parts), grpc, tls, stop.clone()));
+        let failed = |error: std::io::Error| Error::Internal(format!("a listening address: {error}"));
+        let (grpc, admin) = (addresses.0.map_err(failed)?, addresses.1.map_err(failed)?);
+        Ok(Running { grpc, admin, node, health, stop, serving, background })
+    }
+}
+
+impl Running {
+    /// Stops: takes no new connections, tells streams to come back elsewhere, lets calls end, within the drain's bound.
+    pub async fn shutdown(mut self) {
+        self.health.set_service_status("", ServingStatus::NotServing).await;
+        self.node.hub.drain();
+        self.stop.cancel();
+        if let Err(error) = self.serving.await {
+            tracing::error!(%error, "the accept loop failed");
+        }
+        self.background.shutdown().await;
+        self.node.database.pool().close().await;
+    }
+}
+
+fn parts(config: Config, clock: Arc<dyn Clock>, database: Database) -> Result<rpc::Parts> {
+    let identity = Identity::new(&config, Arc::clone(&clock))?;
+    let sessions = Arc::new(Sessions::start(&config, database.clone(), Arc::clone(&clock)));
+    let limits = Arc::new(Limits::new(&config));
+    let name = config.node_name.clone().unwrap_or_else(|| format!("node-{:08x}", rand::random::<u32>()));
+    let hub = Arc::new(Hub::new(config.guards()));
+    let node = Node { name: name.into(), config: Arc::new(config), clock: Arc::clone(&clock), database, limits, hub };
+    let (writer, receipts) = (Writer::start(node.clone()), Receipts::start(node.clone()));
+    let sign_in = Arc::new(SignIn::new(identity, People::new(node.clone()), Arc::clone(&sessions), clock));
+    Ok(rpc::Parts { node, sign_in, sessions, writer, receipts, health: HealthReporter::new() })
+}
+
+/// Tasks that end with the server.
+fn background(parts: &rpc::Parts) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(Poller::new(parts.node.clone()).run());
+    tasks.spawn(pulse(parts.node.clone()));
+    let limits = Arc::clone(&parts.node.limits);
+    tasks.spawn(every(limits::SWEEP, move || limits.sweep()));
+    tasks.spawn(every(telemetry::UPKEEP, || telemetry::metrics().run_upkeep()));
+    tasks
+}
+
+async fn every(pause: Duration, mut work: impl FnMut()) {
+    loop {
+        tokio::time::sleep(pause).await;
+        work();
+    }
+}
+
+/// Ready: not stopping, and the database answers.
+fn readiness(node: Node, stop: CancellationToken) -> impl Fn() -> futures_util::future::BoxFuture<'static, bool> + Clone {
+    move || {
+        let (node, stop) = (node.clone(), stop.clone());
+        Box::pin(async move { !stop.is_cancelled() && node.database.current_epoch().await.is_ok() })
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener> {
+    let bind = || {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+        // A restarted server takes its address over from connections that are still closing.
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    };
+    bind().map_err(|error: std::io::Error| Error::Internal(format!("{address}: {error}")))
+}

@@ -1,0 +1,174 @@
+//! The pool of database connections, and transactions that no caller can cut in half.
+//!
+//! Always true: a transaction runs in a task of its own. tonic drops a handler's future when its caller cancels; a
+//! connection whose `begin` was cut there would return to the pool inside a transaction, and the writes of whoever got it
+//! next would vanish although they had been acknowledged (sqlx #4385). As a second guard each connection is rolled back
+//! before it is handed out.
+
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+
+use rand::Rng as _;
+use sqlx::{
+    Executor as _, PgPool,
+    postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
+};
+use tokio::sync::watch;
+
+use crate::{
+    config::Config,
+    error::{Error, Reason, Result},
+    sabotage::Guards,
+};
+
+/// A future inside a transaction.
+pub type Work<'t, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 't>>;
+
+/// How often a transaction that PostgreSQL broke for a deadlock is tried again.
+const DEADLOCK_TRIES: u32 = 3;
+
+/// Longest wait for a connection: longer than a full pool of honest statements, shorter than a client's patience.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database of one node.
+#[derive(Debug, Clone)]
+pub struct Database {
+    pool: PgPool,
+    epoch: watch::Receiver<String>,
+    guards: Guards,
+}
+
+impl Database {
+    /// Connects and finds out the epoch.
+    pub async fn connect(config: &Config) -> Result<Self> {
+        let options: PgConnectOptions = config.database_url.parse()?;
+        let options = options.application_name("madang").options([
+            // A connection that hangs inside a transaction holds locks: bounded on the server's side too.
+            ("idle_in_transaction_session_timeout", "10s"),
+            ("statement_timeout", "30s"),
+            ("timezone", "UTC"),
+        ]);
+        let (tell, epoch) = watch::channel(String::new());
+        let tell = Arc::new(tell);
+        let guards = config.guards();
+        let pool = PgPoolOptions::new()
+            .max_connections(config.database_connections)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(move |connection, _| {
+                let tell = Arc::clone(&tell);
+                Box::pin(async move {
+                    let found = read_epoch(connection).await?;
+                    tell.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
+                    Ok(())
+                })
+            })
+            .before_acquire(move |connection, _| {
+                Box::pin(async move {
+                    if guards.rollback_before_acquire() {
+                        connection.execute("rollback").await?;
+                    }
+                    Ok(true)
+                })
+            })
+            .connect_with(options)
+            .await?;
+        Ok(Self { pool, epoch, guards })
+    }
+
+    /// The pool, for single statements in store functions.
+    pub fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    /// Identity of the database's history; checked on each new connection, so it changes when another database answers.
+    pub fn epoch(&self) -> watch::Receiver<String> {
+        self.epoch.clone()
+    }
+
+    /// The guards of this server.
+    pub fn guards(&self) -> Guards {
+        self.guards
+    }
+
+    /// Finds out the epoch anew; `madang restore-done` changes it under open connections.
+    pub async fn current_epoch(&self) -> Result<String> {
+        let mut connection = self.pool.acquire().await?;
+        Ok(read_epoch(&mut connection).await?)
+    }
+
+    /// Runs a transaction to its end, whatever becomes of the caller, and then what follows from its commit; repeated when
+    /// PostgreSQL breaks a deadlock.
+    pub async fn write<T, C, F>(&self, work: F, committed: impl FnOnce(C) + Send + 'static) -> Result<T>
+    where
+        T: Send + 'static,
+        C: Send + 'static,
+        F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, (T, C)> + Send + Sync + 'static,
+    {
+        let pool = self.pool.clone();
+        self.detached(async move {
+            let mut tries = 1;
+            let (answer, changes) = loop {
+                match attempt(&pool, "begin", &work).await {
+                    Err(error) if error.is_deadlock() && tries < DEADLOCK_TRIES => {
+                        tries += 1;
+                        let pause = rand::rng().random_range(1..20);
+                        tokio::time::sleep(Duration::from_millis(pause)).await;
+                    }
+                    outcome => break outcome?,
+                }
+            };
+            committed(changes);
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// Reads in one snapshot: all statements see the same database.
+    pub async fn snapshot<T, F>(&self, work: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, T> + Send + Sync + 'static,
+    {
+        let pool = self.pool.clone();
+        self.detached(async move { attempt(&pool, "begin isolation level repeatable read read only", &work).await }).await
+    }
+
+    async fn detached<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+        if !self.guards.detached_transactions() {
+            return work.await;
+        }
+        match tokio::spawn(work).await {
+            Ok(answer) => answer,
+            Err(panic) => Err(Error::Internal(format!("a transaction panicked: {panic}"))),
+        }
+    }
+}
+
+async fn attempt<T, F>(pool: &PgPool, begin: &'static str, work: &F) -> Result<T>
+where
+    F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, T>,
+{
+    let mut tx = pool.begin_with(begin).await?;
+    let answer = work(&mut tx).await?;
+    tx.commit().await.map_err(outcome_unknown)?;
+    Ok(answer)
+}
+
+/// A commit whose answer was lost may have happened: the caller repeats by id.
+fn outcome_unknown(error: sqlx::Error) -> Error {
+    match error {
+        sqlx::Error::Database(_) => error.into(),
+        _ => Error::refused(Reason::OutcomeUnknown, "the connection broke during the commit"),
+    }
+}
+
+/// History, system and timeline: another of any of them is another database to a client. The timeline is read from the
+/// log's file name, because the control file lags behind a promotion.
+async fn read_epoch(connection: &mut PgConnection) -> sqlx::Result<String> {
+    sqlx::query_scalar!(
+        r#"select substr(encode(sha256(convert_to(concat_ws('/', h.id, c.system_identifier,
+               substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)), 'UTF8')), 'hex'), 1, 32) as "epoch!"
+           from (select id from history order by made_at desc, id limit 1) h, pg_control_system() c"#
+    )
+    .fetch_one(connection)
+    .await
+}

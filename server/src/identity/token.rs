@@ -1,0 +1,84 @@
+//! The form of a token, and its signature.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use jsonwebtoken::{Algorithm, DecodingKey, crypto};
+use serde_json::{Map, Value};
+
+use super::invalid;
+use crate::error::Result;
+
+/// Longest token in bytes: Keycloak's with many roles stay below 4 KiB.
+const MOST_BYTES: usize = 8 * 1024;
+
+/// Algorithms with a public key that an issuer may sign with; never `none`, never one with a shared secret.
+const ALGORITHMS: [(&str, Algorithm); 7] = [
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+/// A token of the right form; nothing in it is believed yet.
+#[derive(Debug)]
+pub(super) struct Token<'a> {
+    /// Which key is said to have signed it.
+    pub(super) key_id: String,
+    /// With which algorithm.
+    pub(super) algorithm: Algorithm,
+    signed: &'a str,
+    payload: &'a str,
+    signature: &'a str,
+}
+
+/// Refuses what is too long to be looked at.
+pub(super) fn check_length(token: &str) -> Result<()> {
+    if token.len() > MOST_BYTES { Err(invalid("length")) } else { Ok(()) }
+}
+
+impl<'a> Token<'a> {
+    /// Takes it apart.
+    pub(super) fn parse(token: &'a str) -> Result<Self> {
+        check_length(token)?;
+        let (signed, signature) = token.rsplit_once('.').ok_or_else(|| invalid("form"))?;
+        let (header, payload) = signed.split_once('.').ok_or_else(|| invalid("form"))?;
+        let header = object(header)?;
+        let algorithm = header.get("alg").and_then(Value::as_str).unwrap_or_default();
+        let (_, algorithm) = ALGORITHMS.iter().find(|(name, _)| *name == algorithm).ok_or_else(|| invalid("alg"))?;
+        // RFC 7515 4.1.11: whoever does not know a critical field refuses the token; we know none.
+        if header.contains_key("crit") {
+            return Err(invalid("crit"));
+        }
+        if !header.get("typ").is_none_or(is_access_token) {
+            return Err(invalid("typ"));
+        }
+        let key_id = header.get("kid").and_then(Value::as_str).ok_or_else(|| invalid("kid"))?;
+        Ok(Self { key_id: key_id.to_owned(), algorithm: *algorithm, signed, payload, signature })
+    }
+
+    /// Checks the signature with a key that fits the algorithm.
+    pub(super) fn check_signature(&self, key: &DecodingKey) -> Result<()> {
+        let right = crypto::verify(self.signature, self.signed.as_bytes(), key, self.algorithm);
+        if right.is_ok_and(|right| right) { Ok(()) } else { Err(invalid("signature")) }
+    }
+
+    /// What it says.
+    pub(super) fn payload(&self) -> Result<Map<String, Value>> {
+        object(self.payload)
+    }
+}
+
+/// Header types of access tokens (RFC 9068, and Keycloak's); logout tokens have another.
+fn is_access_token(typ: &Value) -> bool {
+    typ.as_str().is_some_and(|typ| {
+        let typ = typ.to_ascii_lowercase();
+        matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "at+jwt")
+    })
+}
+
+fn object(part: &str) -> Result<Map<String, Value>> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| invalid("form"))?;
+    serde_json::from_slice(&bytes).map_err(|_| invalid("form"))
+}

@@ -1,0 +1,94 @@
+//! The binary `madang`.
+
+use std::{path::PathBuf, sync::Arc};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand, ValueEnum};
+use madang_server::{
+    app::{self, App},
+    clock::SystemClock,
+    config::{self, Config},
+    rpc, telemetry,
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A team messenger's server.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// Settings as TOML; the environment wins over them.
+    #[arg(long, global = true, env = "MADANG_CONFIG")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serves until it is told to stop.
+    Serve,
+    /// Brings the database up to this version.
+    Migrate,
+    /// Says what is wrong with the settings.
+    CheckConfig,
+    /// Says that the database was restored from a backup, so that clients forget what they hold.
+    RestoreDone,
+    /// Prints a page of the documentation.
+    Docs {
+        /// Which one.
+        page: Page,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Page {
+    /// Settings.
+    Configuration,
+    /// Refusals.
+    Errors,
+    /// Who may call what.
+    Access,
+}
+
+#[tokio::main]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    if let Command::Docs { page } = arguments.command {
+        return print(page);
+    }
+    let config = Config::load(arguments.config.as_deref(), std::env::vars())?;
+    match arguments.command {
+        Command::Serve => serve(config).await,
+        Command::Migrate => app::migrate(&config.database_url).await.context("the database was not migrated"),
+        Command::RestoreDone => app::restore_done(&config.database_url).await.context("nothing was changed"),
+        Command::CheckConfig | Command::Docs { .. } => Ok(()),
+    }
+}
+
+async fn serve(config: Config) -> anyhow::Result<()> {
+    telemetry::start_logging(&config.log)?;
+    // Before the start, so that a signal during it is not lost.
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let running = App::start(config, Arc::new(SystemClock)).await?;
+    let admin = running.admin.map(tracing::field::display);
+    tracing::info!(grpc = %running.grpc, admin, node = &*running.node.name, "ready");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    running.shutdown().await;
+    tracing::info!("stopped");
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the page is what was asked for")]
+fn print(page: Page) -> anyhow::Result<()> {
+    let text = match page {
+        Page::Configuration => config::page(),
+        Page::Errors => rpc::pages::errors()?,
+        Page::Access => rpc::pages::access(),
+    };
+    print!("{text}");
+    Ok(())
+}

@@ -1,0 +1,25 @@
+//! From a commit to the streams: what changed is offered to the sessions that may see it.
+//!
+//! Always true: a room's events reach a session in the order of their revisions, or the room is dirty for it and is read
+//! from the database with its rights checked; nobody is given an event that follows their own removal; a session's queue
+//! is bounded. Nothing here knows the contract but `wire.rs`: events travel encoded.
+
+mod changes;
+mod hub;
+mod node;
+mod poll;
+mod pulse;
+mod queue;
+mod room;
+mod session;
+pub mod wire;
+
+pub use self::{
+    changes::{Changes, Membership, PersonEvent, ProfileChange, RoomEvent, SessionEnd, WhichSessions},
+    hub::Hub,
+    node::Node,
+    poll::{Poller, memberships},
+    pulse::pulse,
+    queue::{ClosingReason, Frame, Work},
+    session::{Opener, Session, Step},
+};

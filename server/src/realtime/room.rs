@@ -1,0 +1,170 @@
+//! One room as a node sees it: which sessions listen, up to which revision they were told, and what came too early.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    ids::{RoomId, SessionId},
+    realtime::{Frame, RoomEvent, Session},
+    sabotage::Guards,
+};
+
+/// Events that wait for a missing one; more means that the missing one is lost.
+const MOST_AHEAD: usize = 256;
+
+/// A session that listens to a room.
+#[derive(Debug, Clone)]
+pub struct Listener {
+    /// The session.
+    pub session: Arc<Session>,
+    /// Revision at which the stay began: a removal at or below it belongs to an earlier one.
+    pub since_rev: i64,
+    /// First item that the person may see.
+    pub history_from_seq: i64,
+}
+
+/// What came of an event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Forwarded, or known already; these sessions were removed from the room.
+    Done(Vec<SessionId>),
+    /// A revision before it is missing.
+    Early,
+}
+
+/// One room on one node.
+#[derive(Debug)]
+pub struct Room {
+    id: RoomId,
+    tail: i64,
+    /// Position of the newest item, as far as this node knows it.
+    newest: Option<i64>,
+    ahead: BTreeMap<i64, RoomEvent>,
+    listeners: HashMap<SessionId, Listener>,
+}
+
+impl Room {
+    /// A room of which nothing has been told yet, up to a revision that was read from the database.
+    pub fn new(id: RoomId, tail: i64, newest: i64) -> Self {
+        Self { id, tail, newest: Some(newest), ahead: BTreeMap::new(), listeners: HashMap::new() }
+    }
+
+    /// Revision up to which the sessions were told.
+    pub fn tail(&self) -> i64 {
+        self.tail
+    }
+
+    /// What a registration must not do; only for a server without that guard.
+    pub fn move_tail(&mut self, tail: i64) {
+        self.tail = self.tail.max(tail);
+    }
+
+    /// Position of the newest item; `None` when events were lost since it was last known.
+    pub fn newest(&self) -> Option<i64> {
+        self.newest
+    }
+
+    /// The sessions that listen.
+    pub fn listeners(&self) -> impl Iterator<Item = &Listener> {
+        self.listeners.values()
+    }
+
+    /// The listener of a session.
+    pub fn listener(&self, session: SessionId) -> Option<&Listener> {
+        self.listeners.get(&session)
+    }
+
+    /// Adds a listener; an earlier stay of the same session is replaced, a later one stays.
+    pub fn add(&mut self, listener: Listener) {
+        let known = self.listeners.get(&listener.session.id()).map(|known| known.since_rev);
+        if known.is_none_or(|since| since <= listener.since_rev) {
+            self.listeners.insert(listener.session.id(), listener);
+        }
+    }
+
+    /// Takes a listener out, unless it has come back since.
+    pub fn remove(&mut self, session: SessionId, up_to_rev: i64) -> bool {
+        let gone = self.listeners.get(&session).is_some_and(|listener| listener.since_rev < up_to_rev);
+        gone && self.listeners.remove(&session).is_some()
+    }
+
+    /// Forwards an event in its turn, and what waited for it.
+    pub fn publish(&mut self, event: RoomEvent, guards: Guards) -> Outcome {
+        if !guards.hub_order() {
+            let gone = self.forward(&event, guards);
+            return Outcome::Done(gone);
+        }
+        if event.rev <= self.tail {
+            return Outcome::Done(Vec::new());
+        }
+        if event.prev_rev > self.tail {
+            self.ahead.insert(event.prev_rev, event);
+            return Outcome::Early;
+        }
+        let mut gone = self.forward(&event, guards);
+        while let Some((_, event)) = self.take_next() {
+            gone.extend(self.forward(&event, guards));
+        }
+        Outcome::Done(gone)
+    }
+
+    fn take_next(&mut self) -> Option<(i64, RoomEvent)> {
+        let first = *self.ahead.first_key_value()?.0;
+        if first <= self.tail { self.ahead.pop_first() } else { None }
+    }
+
+    fn forward(&mut self, event: &RoomEvent, guards: Guards) -> Vec<SessionId> {
+        if event.rev <= self.tail && guards.hub_order() {
+            return Vec::new();
+        }
+        self.tail = self.tail.max(event.rev);
+        self.newest = self.newest.max(event.item_seq);
+        let mut gone = Vec::new();
+        for listener in self.listeners.values() {
+            let hidden = event.item_seq.is_some_and(|seq| seq < listener.history_from_seq) && guards.history();
+            let frame = if hidden { event.span.clone() } else { event.frame.clone() };
+            listener.session.offer(Frame::Room(self.id, frame));
+            let removed = event.removes == Some(listener.session.user_id()) && event.rev > listener.since_rev;
+            if removed && guards.removal_order() {
+                gone.push(listener.session.id());
+            }
+        }
+        for session in &gone {
+            self.listeners.remove(session);
+        }
+        gone
+    }
+
+    /// Whether so much waits that the missing revision must be taken for lost.
+    pub fn is_overdue(&self) -> bool {
+        self.ahead.len() >= MOST_AHEAD
+    }
+
+    /// The revisions up to this one exist, and whatever of them has not come by now is lost: nothing is forwarded, and the
+    /// room is read by each of its sessions, with its rights checked. The missing event may be somebody's removal.
+    pub fn give_up(&mut self, known_rev: i64) {
+        let reached = self.ahead.values().map(|event| event.rev).max().unwrap_or(0).max(known_rev);
+        if reached <= self.tail {
+            return;
+        }
+        metrics::counter!("madang_hub_gaps_total").increment(1);
+        self.ahead.clear();
+        self.tail = reached;
+        self.newest = None;
+        self.soil();
+    }
+
+    /// Every session must read the room.
+    pub fn soil(&self) {
+        for listener in self.listeners.values() {
+            listener.session.soil_room(self.id);
+        }
+    }
+
+    /// Whether nobody listens.
+    pub fn is_empty(&self) -> bool {
+        self.listeners.is_empty()
+    }
+}

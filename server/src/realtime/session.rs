@@ -1,0 +1,323 @@
+//! One stream as the hub sees it.
+
+use std::{
+    fmt,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::task::AtomicWaker;
+
+use crate::{
+    ids::{DeviceId, RoomId, SessionId, UserId},
+    realtime::{ClosingReason, Frame, queue::{Next, Queue}, wire},
+    sabotage::Guards,
+};
+
+/// Who opened a stream, and how long its token lasts.
+#[derive(Debug, Clone)]
+pub struct Opener {
+    /// The person.
+    pub user_id: UserId,
+    /// The installation.
+    pub device_id: DeviceId,
+    /// Session at the issuer.
+    pub sid: String,
+    /// When the token was issued.
+    pub issued_at: DateTime<Utc>,
+    /// When the token ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// One stream.
+pub struct Session {
+    id: SessionId,
+    opener: Opener,
+    guards: Guards,
+    state: Mutex<State>,
+    waker: AtomicWaker,
+    born: Instant,
+    /// Milliseconds since birth at which the peer was last heard.
+    heard_ms: AtomicU64,
+    /// The same for the last time the reader took something or found nothing to take.
+    taken_ms: AtomicU64,
+    /// The same for the last heartbeat.
+    beat_ms: AtomicU64,
+    /// Unix seconds at which the token ends; moved by a fresh token.
+    token_ends: AtomicI64,
+    /// The end of the token of which the peer was told.
+    told_end: AtomicI64,
+    /// Number of the person's changes that this stream was told.
+    user_rev: AtomicI64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: Queue,
+    focus: Vec<RoomId>,
+    closing: Option<Bytes>,
+    ended: bool,
+    /// The initial read is over; until then only news leave.
+    live: bool,
+    /// Something was taken to be read and has not been told yet.
+    reading: bool,
+}
+
+/// What a reader does next.
+#[derive(Debug)]
+pub enum Step {
+    /// Send this.
+    Send(Bytes),
+    /// An event of the person, with the room it lets in.
+    Person(Bytes, Option<crate::realtime::Membership>),
+    /// Read this first.
+    Read(crate::realtime::Work),
+    /// Send this; it is the last.
+    Close(Bytes),
+}
+
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Session {
+    /// A stream that has just been opened.
+    pub fn new(id: SessionId, opener: Opener, guards: Guards) -> Self {
+        Self {
+            id,
+            token_ends: AtomicI64::new(opener.expires_at.timestamp()),
+            opener,
+            guards,
+            state: Mutex::default(),
+            waker: AtomicWaker::new(),
+            born: Instant::now(),
+            heard_ms: AtomicU64::new(0),
+            taken_ms: AtomicU64::new(0),
+            beat_ms: AtomicU64::new(0),
+            told_end: AtomicI64::new(0),
+            user_rev: AtomicI64::new(0),
+        }
+    }
+
+    /// Its name.
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    /// Whose it is.
+    pub fn user_id(&self) -> UserId {
+        self.opener.user_id
+    }
+
+    /// Who opened it.
+    pub fn opener(&self) -> &Opener {
+        &self.opener
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) {
+        let mut state = self.state();
+        if state.ended {
+            return;
+        }
+        change(&mut state);
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// Offers a durable frame.
+    pub fn offer(&self, frame: Frame) {
+        self.change(|state| {
+            if state.live || self.guards.buffer() {
+                state.queue.offer(frame, self.guards);
+            }
+        });
+    }
+
+    /// Offers news without a number.
+    pub fn offer_ephemeral(&self, frame: Bytes) {
+        self.change(|state| state.queue.offer_ephemeral(frame));
+    }
+
+    /// The room must be read before anything more of it is told.
+    pub fn soil_room(&self, room_id: RoomId) {
+        self.change(|state| state.queue.soil_room(room_id));
+    }
+
+    /// The reader must ask for what belongs to the person.
+    pub fn soil_person(&self) {
+        self.change(|state| state.queue.soil_person());
+    }
+
+    /// Any profile may have changed.
+    pub fn soil_profiles(&self) {
+        self.change(|state| state.queue.soil_profiles());
+    }
+
+    /// The room is gone for the person: nothing that waits of it may leave.
+    pub fn forget_room(&self, room_id: RoomId) {
+        self.change(|state| state.queue.forget_room(room_id));
+    }
+
+    /// The first read is over; Drained follows what it and the queue hold.
+    pub fn go_live(&self, watermark: i64) {
+        self.change(|state| {
+            state.live = true;
+            state.queue.cover(watermark, self.guards);
+        });
+    }
+
+    /// Tells that the server lives. `covered` is a watermark before which everything has been offered or is dirty: it goes
+    /// with the heartbeat when nothing waits, else behind what waits.
+    pub fn beat(&self, now: DateTime<Utc>, rooms: Vec<(RoomId, i64)>, covered: i64) {
+        self.change(|state| {
+            let clean = state.live && !state.reading && state.queue.is_empty();
+            if state.live && !clean && covered > 0 {
+                state.queue.cover(covered, self.guards);
+            }
+            let frame = wire::heartbeat(now, self.user_rev(), rooms, if clean { covered } else { 0 });
+            state.queue.offer_ephemeral(frame);
+        });
+    }
+
+    /// A number of the person that this stream was told, or will be.
+    pub fn reached(&self, user_rev: i64) {
+        self.user_rev.fetch_max(user_rev, Ordering::Relaxed);
+    }
+
+    /// See [`Session::reached`].
+    pub fn user_rev(&self) -> i64 {
+        self.user_rev.load(Ordering::Relaxed)
+    }
+
+    /// Offers news without a number that may end the wait for a token.
+    pub fn tell_token_end(&self, grace: Duration) {
+        let frame = wire::token_expiring(self.token_ends(), grace);
+        self.offer_ephemeral(frame);
+    }
+
+    /// Ends the stream with a reason; the first one counts.
+    pub fn close(&self, reason: ClosingReason, retry_after: Duration) {
+        self.change(|state| {
+            state.closing.get_or_insert_with(|| wire::closing(reason, retry_after));
+        });
+    }
+
+    /// Nothing more is kept for it.
+    pub fn end(&self) {
+        let mut state = self.state();
+        state.ended = true;
+        state.queue = Queue::default();
+        drop(state);
+        self.waker.wake();
+    }
+
+    /// Whether it is over.
+    pub fn is_ended(&self) -> bool {
+        self.state().ended
+    }
+
+    /// What to do next; waits until there is something.
+    pub fn poll_step(&self, cx: &Context<'_>) -> Poll<Step> {
+        self.waker.register(cx.waker());
+        Self::touch(&self.taken_ms, self.born);
+        let mut state = self.state();
+        state.reading = false;
+        if let Some(closing) = &state.closing {
+            return Poll::Ready(Step::Close(closing.clone()));
+        }
+        if state.ended {
+            return Poll::Ready(Step::Close(wire::closing(ClosingReason::SlowConsumer, Duration::ZERO)));
+        }
+        match state.queue.take() {
+            Next::Frame(Frame::Person(bytes, membership)) => Poll::Ready(Step::Person(bytes, membership)),
+            Next::Frame(frame) => Poll::Ready(Step::Send(frame.encoded())),
+            Next::Ephemeral(bytes) => Poll::Ready(Step::Send(bytes)),
+            Next::Work(work) => {
+                state.reading = true;
+                Poll::Ready(Step::Read(work))
+            }
+            Next::Empty => Poll::Pending,
+        }
+    }
+
+    /// News and the end of the stream, which do not wait for a read that is under way.
+    pub fn poll_beside(&self, cx: &Context<'_>) -> Poll<Step> {
+        self.waker.register(cx.waker());
+        Self::touch(&self.taken_ms, self.born);
+        let mut state = self.state();
+        if let Some(closing) = &state.closing {
+            return Poll::Ready(Step::Close(closing.clone()));
+        }
+        state.queue.take_ephemeral().map_or(Poll::Pending, |bytes| Poll::Ready(Step::Send(bytes)))
+    }
+
+    fn touch(mark: &AtomicU64, born: Instant) {
+        mark.store(u64::try_from(born.elapsed().as_millis()).unwrap_or(u64::MAX), Ordering::Relaxed);
+    }
+
+    fn since(&self, mark: &AtomicU64) -> Duration {
+        self.born.elapsed().saturating_sub(Duration::from_millis(mark.load(Ordering::Relaxed)))
+    }
+
+    /// The peer spoke.
+    pub fn heard(&self) {
+        Self::touch(&self.heard_ms, self.born);
+    }
+
+    /// How long the peer has been silent.
+    pub fn silent_for(&self) -> Duration {
+        self.since(&self.heard_ms)
+    }
+
+    /// How long the reader has taken nothing although something waits.
+    pub fn stuck_for(&self) -> Duration {
+        if self.state().queue.is_empty() { Duration::ZERO } else { self.since(&self.taken_ms) }
+    }
+
+    /// Whether a heartbeat is due; if so the next one counts from now.
+    pub fn beat_due(&self, every: Duration) -> bool {
+        let due = self.since(&self.beat_ms) >= every;
+        if due {
+            Self::touch(&self.beat_ms, self.born);
+        }
+        due
+    }
+
+    /// Says what is on the screen.
+    pub fn set_focus(&self, rooms: Vec<RoomId>) {
+        self.state().focus = rooms;
+    }
+
+    /// What is on the screen.
+    pub fn focus(&self) -> Vec<RoomId> {
+        self.state().focus.clone()
+    }
+
+    /// When the token ends, in Unix seconds.
+    pub fn token_ends(&self) -> i64 {
+        self.token_ends.load(Ordering::Relaxed)
+    }
+
+    /// A fresh token came.
+    pub fn renew_token(&self, expires_at: DateTime<Utc>) {
+        self.token_ends.fetch_max(expires_at.timestamp(), Ordering::Relaxed);
+    }
+
+    /// Whether the peer has not yet been told that this token ends; says so only once.
+    pub fn tell_end_once(&self) -> bool {
+        let ends = self.token_ends();
+        self.told_end.swap(ends, Ordering::Relaxed) != ends
+    }
+}

@@ -1,0 +1,371 @@
+//! Rooms and members in the database.
+
+use chrono::{DateTime, Utc};
+use sqlx::postgres::PgConnection;
+use uuid::Uuid;
+
+use super::{Member, Summary};
+use crate::{
+    access::{RoomAccess, RoomRow},
+    error::Result,
+    ids::{RoomId, UserId},
+    timeline,
+};
+
+/// Unread mentions that are listed; clients show 99+ (contract).
+pub const MOST_MENTIONS: i64 = 100;
+
+/// Writes the numbers that this transaction gave, and lists the change for other nodes and consumers. The last statement
+/// of every transaction that changes a room.
+pub async fn save(connection: &mut PgConnection, access: &RoomAccess) -> Result<()> {
+    let room = access.room();
+    sqlx::query!(
+        r#"with listed as (insert into room_changes (xid, room_id) values (pg_current_xact_id()::text::bigint, $1))
+           update rooms set seq = $2, count = $3, last_countable_seq = $4, rev = $5, member_count = $6, large = $7,
+               last_active_at = $8, changed_xid = pg_current_xact_id()::text::bigint where id = $1"#,
+        room.id as _,
+        room.seq,
+        room.count,
+        room.last_countable_seq,
+        room.rev,
+        room.member_count,
+        room.large,
+        room.last_active_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Those of these people who exist and may be used, in the order of their ids.
+pub async fn find_people(connection: &mut PgConnection, people: &[UserId]) -> Result<Vec<UserId>> {
+    let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
+    let found = sqlx::query_scalar!("select id from users where id = any($1) and state = 1 order by id", &ids);
+    Ok(found.fetch_all(connection).await?.into_iter().map(UserId).collect())
+}
+
+/// Somebody of these people who is in as many rooms as allowed.
+pub async fn find_overbooked(connection: &mut PgConnection, people: &[UserId], most: i64) -> Result<Option<UserId>> {
+    let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
+    let full = sqlx::query_scalar!(
+        "select user_id from members where user_id = any($1) and state = 1 group by user_id having count(*) >= $2 limit 1",
+        &ids,
+        most
+    );
+    Ok(full.fetch_optional(connection).await?.map(UserId))
+}
+
+/// Gives each person the next number of their own. Locked in the order of ids, after the room and before the members.
+pub async fn next_user_revs(connection: &mut PgConnection, people: &[UserId]) -> Result<Vec<(UserId, i64)>> {
+    let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
+    sqlx::query!("select user_id from user_cursors where user_id = any($1) order by user_id for no key update", &ids)
+        .fetch_all(&mut *connection)
+        .await?;
+    let rows = sqlx::query!(
+        "update user_cursors set user_rev = user_rev + 1 where user_id = any($1) returning user_id, user_rev",
+        &ids
+    );
+    Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.user_id.into(), row.user_rev)).collect())
+}
+
+/// Rows of these people in a locked room, joined or not.
+pub async fn find_members(connection: &mut PgConnection, access: &RoomAccess, people: &[UserId]) -> Result<Vec<Member>> {
+    let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
+    let rows = sqlx::query_as!(
+        Member,
+        "select * from members where room_id = $1 and user_id = any($2) order by user_id for no key update",
+        access.room_id() as _,
+        &ids
+    );
+    Ok(rows.fetch_all(connection).await?)
+}
+
+/// How somebody comes in.
+#[derive(Debug, Clone, Copy)]
+pub struct Joining {
+    /// The person.
+    pub user_id: UserId,
+    /// The person's next number.
+    pub user_rev: i64,
+    /// `members.role`.
+    pub role: i16,
+}
+
+/// Lets people in: new rows, or the rows of earlier stays. Whoever comes in has read everything.
+pub async fn upsert_joined(
+    connection: &mut PgConnection,
+    access: &mut RoomAccess,
+    joining: &[Joining],
+    at: DateTime<Utc>,
+) -> Result<Vec<Member>> {
+    let revs: Vec<i64> = joining.iter().map(|_| access.next_rev()).collect();
+    let people: Vec<Uuid> = joining.iter().map(|j| j.user_id.0).collect();
+    let user_revs: Vec<i64> = joining.iter().map(|j| j.user_rev).collect();
+    let roles: Vec<i16> = joining.iter().map(|j| j.role).collect();
+    let room = access.room();
+    let history_from = if room.history_hidden { room.seq + 1 } else { 1 };
+    let mut members = sqlx::query_as!(
+        Member,
+        r#"insert into members (room_id, user_id, state, role, joined_at, history_from_seq, rev, user_rev, last_read_seq,
+               read_count, told_read, receipt_rev)
+           select $1, w.user_id, 1, w.role, $2, $3, w.rev, w.user_rev, $4, $5, $4, w.rev
+           from unnest($6::uuid[], $7::smallint[], $8::bigint[], $9::bigint[]) w (user_id, role, rev, user_rev)
+           on conflict (room_id, user_id) do update set state = 1, role = excluded.role, joined_at = excluded.joined_at,
+               left_at = null, history_from_seq = excluded.history_from_seq, rev = excluded.rev, user_rev = excluded.user_rev,
+               last_read_seq = excluded.last_read_seq, read_count = excluded.read_count,
+               read_generation = members.read_generation + 1, told_read = excluded.told_read,
+               told_delivered = 0, receipt_rev = excluded.receipt_rev
+           returning *"#,
+        room.id as _,
+        at,
+        history_from,
+        room.seq,
+        room.count,
+        &people,
+        &roles,
+        &revs,
+        &user_revs
+    )
+    .fetch_all(connection)
+    .await?;
+    members.sort_by_key(|member| member.rev);
+    access.room_mut().member_count += i32::try_from(members.len()).unwrap_or(i32::MAX);
+    Ok(members)
+}
+
+/// Ends a stay and keeps its record.
+pub async fn end_stay(
+    connection: &mut PgConnection,
+    access: &mut RoomAccess,
+    (user_id, user_rev): (UserId, i64),
+    state: i16,
+    at: DateTime<Utc>,
+) -> Result<Member> {
+    let rev = access.next_rev();
+    let member = sqlx::query_as!(
+        Member,
+        r#"with stay as (insert into stays (room_id, user_id, joined_at, left_at, ended_how)
+               select room_id, user_id, joined_at, $5, $3 from members where room_id = $1 and user_id = $2
+               on conflict do nothing)
+           update members set state = $3, role = 1, left_at = $5, rev = $4, user_rev = $6 where room_id = $1 and user_id = $2
+           returning *"#,
+        access.room_id() as _,
+        user_id as _,
+        state,
+        rev,
+        at,
+        user_rev
+    )
+    .fetch_one(connection)
+    .await?;
+    access.room_mut().member_count -= 1;
+    Ok(member)
+}
+
+/// Another admin, or the eldest member, of a locked room.
+pub async fn find_heir(connection: &mut PgConnection, access: &RoomAccess, admin: bool) -> Result<Option<UserId>> {
+    let heir = sqlx::query_scalar!(
+        r#"select user_id from members where room_id = $1 and state = 1 and user_id <> $2 and (role = 2 or not $3)
+           order by joined_at, user_id limit 1"#,
+        access.room_id() as _,
+        access.user_id() as _,
+        admin
+    );
+    Ok(heir.fetch_optional(connection).await?.map(UserId))
+}
+
+/// Gives a member another role.
+pub async fn update_role(
+    connection: &mut PgConnection,
+    access: &mut RoomAccess,
+    (user_id, user_rev): (UserId, i64),
+    role: i16,
+) -> Result<Member> {
+    let rev = access.next_rev();
+    let member = sqlx::query_as!(
+        Member,
+        "update members set role = $3, rev = $4, user_rev = $5 where room_id = $1 and user_id = $2 returning *",
+        access.room_id() as _,
+        user_id as _,
+        role,
+        rev,
+        user_rev
+    );
+    Ok(member.fetch_one(connection).await?)
+}
+
+/// The room of two people, the smaller id first.
+pub async fn find_direct(connection: &mut PgConnection, pair: (Uuid, Uuid)) -> Result<Option<RoomId>> {
+    let id = sqlx::query_scalar!("select id from rooms where direct_a = $1 and direct_b = $2", pair.0, pair.1);
+    Ok(id.fetch_optional(connection).await?.map(RoomId))
+}
+
+/// The room that an id names, with its maker and the hash of the request.
+pub async fn find_made(connection: &mut PgConnection, room_id: RoomId) -> Result<Option<(UserId, Vec<u8>)>> {
+    let row = sqlx::query!("select created_by, payload_hash from rooms where id = $1", room_id as _);
+    Ok(row.fetch_optional(connection).await?.map(|row| (row.created_by.into(), row.payload_hash)))
+}
+
+/// These rooms as the person sees them in this snapshot: only those that the person is in. Four statements, however
+/// many rooms.
+pub async fn summaries(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<Summary>> {
+    summaries_unless(connection, user_id, rooms, false).await
+}
+
+/// The same without the check of membership: what a server without that guard would tell.
+pub async fn summaries_unless(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    rooms: &[RoomId],
+    unchecked: bool,
+) -> Result<Vec<Summary>> {
+    let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
+    let members = sqlx::query_as!(
+        Member,
+        "select * from members where user_id = $1 and room_id = any($2) and (state = 1 or $3)",
+        user_id as _,
+        &ids,
+        unchecked
+    )
+    .fetch_all(&mut *connection)
+    .await?;
+    let rows = sqlx::query_as!(RoomRow, "select * from rooms where id = any($1) and state <> 3", &ids)
+        .fetch_all(&mut *connection)
+        .await?;
+    let last = timeline::last_items(connection, user_id, rooms).await?;
+    let mentions = unread_mentions(connection, user_id, rooms).await?;
+    let mut by_room: std::collections::HashMap<RoomId, Member> = members.into_iter().map(|m| (m.room_id, m)).collect();
+    let summary = |room: RoomRow| {
+        let member = by_room.remove(&room.id)?;
+        let last = last.iter().find(|item| item.room_id == room.id).cloned();
+        let mentions = mentions.iter().filter(|(id, _)| *id == room.id).map(|(_, seq)| *seq).collect();
+        Some(Summary { room, member, last, mentions })
+    };
+    Ok(rows.into_iter().filter_map(summary).collect())
+}
+
+/// Unread items that mention the person, oldest first, at most 100 of each room.
+pub async fn unread_mentions(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<(RoomId, i64)>> {
+    let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select m.room_id as "room_id!", x.seq as "seq!" from members m cross join lateral
+               (select distinct n.seq from mentions n join messages i on i.room_id = n.room_id and i.seq = n.seq
+                where n.room_id = m.room_id and (n.user_id = m.user_id or n.user_id is null)
+                    and n.seq > m.last_read_seq and n.seq >= m.history_from_seq
+                    and i.deleted_at is null and i.sender_id <> m.user_id
+                order by n.seq limit $3) x
+           where m.user_id = $1 and m.room_id = any($2) and m.state = 1 order by 1, 2"#,
+        user_id as _,
+        &ids,
+        MOST_MENTIONS
+    );
+    Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.room_id.into(), row.seq)).collect())
+}
+
+/// A page of the person's rooms, the most recently active first.
+pub async fn list_mine(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<RoomId>> {
+    let (at, id) = after.map_or((None, None), |(at, id)| (Some(at), Some(id)));
+    let ids = sqlx::query_scalar!(
+        r#"select r.id from members m join rooms r on r.id = m.room_id
+           where m.user_id = $1 and m.state = 1 and r.state <> 3
+               and ($2::timestamptz is null or (r.last_active_at, r.id) < ($2, $3))
+           order by r.last_active_at desc, r.id desc limit $4"#,
+        user_id as _,
+        at,
+        id,
+        limit
+    );
+    Ok(ids.fetch_all(connection).await?.into_iter().map(RoomId).collect())
+}
+
+/// A page of who is in a room, in the order of joining.
+pub async fn list_members(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    after: Option<(DateTime<Utc>, Uuid)>,
+    limit: i64,
+) -> Result<Vec<Member>> {
+    let (at, id) = after.map_or((None, None), |(at, id)| (Some(at), Some(id)));
+    let rows = sqlx::query_as!(
+        Member,
+        r#"select * from members where room_id = $1 and state = 1
+               and ($2::timestamptz is null or (joined_at, user_id) > ($2, $3))
+           order by joined_at, user_id limit $4"#,
+        access.room_id() as _,
+        at,
+        id,
+        limit
+    );
+    Ok(rows.fetch_all(connection).await?)
+}
+
+/// Member rows that changed after a revision, in its order; with 0 those who are in.
+pub async fn members_changed(connection: &mut PgConnection, access: &RoomAccess, after_rev: i64, limit: i64) -> Result<Vec<Member>> {
+    let rows = sqlx::query_as!(
+        Member,
+        "select * from members where room_id = $1 and rev > $2 and ($2 > 0 or state = 1) order by rev limit $3",
+        access.room_id() as _,
+        after_rev,
+        limit
+    );
+    Ok(rows.fetch_all(connection).await?)
+}
+
+/// Own memberships that changed after a number, in its order; with 0 those that exist.
+pub async fn memberships_changed(connection: &mut PgConnection, user_id: UserId, after: i64, limit: i64) -> Result<Vec<Member>> {
+    let rows = sqlx::query_as!(
+        Member,
+        "select * from members where user_id = $1 and user_rev > $2 and ($2 > 0 or state = 1) order by user_rev limit $3",
+        user_id as _,
+        after,
+        limit
+    );
+    Ok(rows.fetch_all(connection).await?)
+}
+
+/// One's place in a room that is gone.
+#[derive(Debug, Clone, Copy)]
+pub struct Gone {
+    /// The room.
+    pub room_id: RoomId,
+    /// `members.state`.
+    pub state: i16,
+    /// Revision of the room at which the membership last changed.
+    pub rev: i64,
+    /// Number of the person's changes likewise.
+    pub user_rev: i64,
+    /// Final revision of a room that has ended.
+    pub ended_rev: Option<i64>,
+}
+
+/// Own place in rooms that are gone, for the verdict.
+pub async fn find_gone(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<Gone>> {
+    let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"select m.room_id, m.state, m.rev, m.user_rev, case when r.state = 3 then r.rev end as ended_rev
+           from members m join rooms r on r.id = m.room_id where m.user_id = $1 and m.room_id = any($2)"#,
+        user_id as _,
+        &ids
+    );
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    let gone = rows.map(|row| Gone {
+        room_id: row.room_id.into(),
+        state: row.state,
+        rev: row.rev,
+        user_rev: row.user_rev,
+        ended_rev: row.ended_rev,
+    });
+    Ok(gone.collect())
+}
+
+/// The person's number.
+pub async fn user_rev(connection: &mut PgConnection, user_id: UserId) -> Result<i64> {
+    let rev = sqlx::query_scalar!("select user_rev from user_cursors where user_id = $1", user_id as _);
+    Ok(rev.fetch_optional(connection).await?.unwrap_or(0))
+}
+

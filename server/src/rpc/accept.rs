@@ -1,0 +1,301 @@
+//! The accept loop, and what holds for each connection.
+//!
+//! Always true: connections are bounded in all and by address; one that says nothing is closed; one that has reached its age,
+//! or whose node stops, is asked to go and cut some time later. tonic's own server takes hyper's limits away (50,000 half-open
+//! streams took 427 MB), so they are set here.
+
+use std::{
+    collections::HashMap,
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until, timeout},
+};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tonic::body::Body;
+use tower::ServiceExt as _;
+
+use super::{
+    Door,
+    web::{self, Front},
+};
+use crate::{config::Config, limits::ConnectionAge};
+
+/// How long a new connection may take to speak TLS, and then to say its first words.
+const FIRST_WORDS: Duration = Duration::from_secs(10);
+
+/// The first words of HTTP/2 (RFC 9113 3.4); no request of HTTP/1.1 is shorter.
+const FIRST_BYTES: usize = 24;
+
+/// How long the streams of an aged connection have to end.
+const AFTER_AGE: Duration = Duration::from_secs(30);
+
+/// Pause when the machine has no file descriptors left.
+const AFTER_ERROR: Duration = Duration::from_millis(50);
+
+/// HTTP/2 pings of a silent peer, and how long it may take to answer.
+const PING: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(20));
+
+/// Bytes of headers (contract: 16 KiB).
+const HEADER_BYTES: u32 = 16 * 1024;
+
+/// Bytes that a peer may send ahead: in one stream, in one connection. A request is small and mostly one frame.
+const WINDOWS: (u32, u32) = (64 * 1024, 1024 * 1024);
+
+/// Bytes of one stream that wait in h2.
+const SEND_BYTES: usize = 64 * 1024;
+
+/// The other end of a connection.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    pub(super) address: IpAddr,
+}
+
+/// What all connections share.
+struct Shared {
+    front: Front,
+    builder: Builder<TokioExecutor>,
+    tls: Option<TlsAcceptor>,
+    config: Arc<Config>,
+    counts: Arc<Counts>,
+    stop: CancellationToken,
+}
+
+/// Serves until `stop`, and then until all calls have ended, but no longer than the settings say.
+pub async fn serve(door: Door, listener: TcpListener, tls: Option<TlsAcceptor>, stop: CancellationToken) {
+    let config = Arc::clone(&door.parts.node.config);
+    let shared = Arc::new(Shared {
+        front: web::front(door, &config),
+        builder: builder(&config),
+        tls,
+        counts: Arc::new(Counts::new(config.connections, config.connections_per_address)),
+        config: Arc::clone(&config),
+        stop: stop.clone(),
+    });
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, peer)) => accept(&shared, &mut connections, stream, peer),
+                Err(error) => {
+                    tracing::warn!(%error, "a connection was not accepted");
+                    sleep(AFTER_ERROR).await;
+                }
+            },
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    let all = async { while connections.join_next().await.is_some() {} };
+    if timeout(config.drain_timeout, all).await.is_err() {
+        tracing::warn!(connections = connections.len(), "connections were cut at the end of the drain");
+    }
+}
+
+fn accept(shared: &Arc<Shared>, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
+    let Some(counted) = shared.counts.take(peer.ip().to_canonical()) else {
+        metrics::counter!("madang_connections_refused_total").increment(1);
+        return;
+    };
+    let shared = Arc::clone(shared);
+    connections.spawn(async move {
+        // Small frames must not wait for each other.
+        let _ = stream.set_nodelay(true);
+        let peer = Peer { address: peer.ip().to_canonical() };
+        match shared.tls.clone() {
+            None => serve_one(&shared, stream, peer).await,
+            Some(tls) => {
+                if let Ok(Ok(stream)) = timeout(FIRST_WORDS, tls.accept(stream)).await {
+                    serve_one(&shared, stream, peer).await;
+                }
+            }
+        }
+        drop(counted);
+    });
+}
+
+async fn serve_one(shared: &Shared, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, peer: Peer) {
+    let aged = ConnectionAge(CancellationToken::new());
+    let front = shared.front.clone();
+    let in_request = aged.clone();
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer.clone());
+        request.extensions_mut().insert(in_request.clone());
+        front.clone().oneshot(request)
+    });
+    let heard = Arc::new(AtomicUsize::new(0));
+    let stream = Heard { stream, bytes: Arc::clone(&heard) };
+    let mut connection = pin!(shared.builder.serve_connection(TokioIo::new(stream), service));
+    let born = Instant::now();
+    let leaves = age(&shared.config).map(|age| born + age);
+    let mut spoke = false;
+    loop {
+        tokio::select! {
+            // Errors are the peer's: a reset, a broken frame.
+            _ = connection.as_mut() => return,
+            () = sleep_until(born + FIRST_WORDS), if !spoke => {
+                spoke = true;
+                if heard.load(Ordering::Relaxed) < FIRST_BYTES {
+                    return;
+                }
+            }
+            () = until(leaves) => {
+                aged.0.cancel();
+                connection.as_mut().graceful_shutdown();
+                let _ = timeout(AFTER_AGE, connection).await;
+                return;
+            }
+            () = shared.stop.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                let _ = connection.await;
+                return;
+            }
+        }
+    }
+}
+
+/// The age at which a connection is asked to go, a tenth more or less, so that those of one moment do not go in one moment.
+fn age(config: &Config) -> Option<Duration> {
+    let spread = rand::random_range(0.9..1.1);
+    (!config.connection_age.is_zero()).then(|| config.connection_age.mul_f64(spread))
+}
+
+async fn until(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => sleep_until(moment).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn builder(config: &Config) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(FIRST_WORDS).max_buf_size(HEADER_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(config.streams_per_connection)
+        .max_local_error_reset_streams(1024)
+        .max_pending_accept_reset_streams(20)
+        .max_header_list_size(HEADER_BYTES)
+        .keep_alive_interval(PING.0)
+        .keep_alive_timeout(PING.1)
+        .initial_stream_window_size(WINDOWS.0)
+        .initial_connection_window_size(WINDOWS.1)
+        .max_send_buf_size(SEND_BYTES);
+    builder
+}
+
+/// Connections in all and by address.
+#[derive(Debug)]
+struct Counts {
+    most: usize,
+    most_of_one: usize,
+    open: Mutex<Open>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    all: usize,
+    by_address: HashMap<IpAddr, usize>,
+}
+
+impl Counts {
+    fn new(most: usize, most_of_one: usize) -> Self {
+        Self { most, most_of_one, open: Mutex::default() }
+    }
+
+    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_one = open.by_address.get(&address).copied().unwrap_or_default();
+        // A proxy on the same machine, or a developer: not somebody's flood.
+        if open.all >= self.most || (of_one >= self.most_of_one && !address.is_loopback()) {
+            return None;
+        }
+        open.all += 1;
+        open.by_address.insert(address, of_one + 1);
+        metrics::gauge!("madang_connections").increment(1);
+        Some(Counted { counts: Arc::clone(self), address })
+    }
+}
+
+/// A connection that is counted until this is dropped.
+#[derive(Debug)]
+struct Counted {
+    counts: Arc<Counts>,
+    address: IpAddr,
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        metrics::gauge!("madang_connections").decrement(1);
+        let mut open = self.counts.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.all -= 1;
+        if let Some(count) = open.by_address.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                open.by_address.remove(&self.address);
+            }
+        }
+    }
+}
+
+/// Counts what the peer has said.
+struct Heard<S> {
+    stream: S,
+    bytes: Arc<AtomicUsize>,
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
+        self.bytes.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
+        polled
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+}

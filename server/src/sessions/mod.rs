@@ -1,0 +1,153 @@
+//! Device sessions: where a person is signed in, and what has been revoked.
+//!
+//! Always true: a token of a revoked session of the issuer, or one issued before its device (or the whole person) was revoked,
+//! is refused on every node at most a second later, and at once on the node that revoked it; a person has at most as many
+//! sessions as the settings say. Streams are ended by whoever revokes, through `realtime`; the calls are in `users::identity`.
+
+mod memory;
+mod rules;
+pub mod store;
+mod touch;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::postgres::PgConnection;
+
+pub use self::rules::Known;
+use self::{memory::Memory, rules::Verdict, touch::Touches};
+use crate::{
+    clock::Clock,
+    config::Config,
+    database::Database,
+    error::{Error, Reason, Refusal, Result},
+    ids::{DeviceId, UserId},
+};
+
+/// How precise the last call of a session is kept; each session is written at most this often.
+const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// A call of a person on a device, as it came in.
+#[derive(Debug, Clone)]
+pub struct Visit {
+    /// The person.
+    pub user_id: UserId,
+    /// The installation.
+    pub device_id: DeviceId,
+    /// Session at the issuer; may be empty.
+    pub sid: String,
+    /// When the token was issued.
+    pub issued_at: DateTime<Utc>,
+    /// Operating system, as the client says.
+    pub platform: String,
+    /// Version of the app, as the client says.
+    pub app_version: String,
+    /// Network address.
+    pub address: String,
+    /// user-agent header.
+    pub user_agent: String,
+}
+
+/// The device sessions of a node's callers.
+#[derive(Debug)]
+pub struct Sessions {
+    database: Database,
+    clock: Arc<dyn Clock>,
+    most: i64,
+    memory: Memory,
+    touches: Touches,
+}
+
+impl Sessions {
+    /// Also starts the task that writes last calls.
+    pub fn start(config: &Config, database: Database, clock: Arc<dyn Clock>) -> Self {
+        let touches = Touches::start(database.clone());
+        Self { database, clock, most: config.device_sessions_per_person, memory: Memory::default(), touches }
+    }
+
+    /// Lets a visit in and notes it. Refused with `SESSION_REVOKED` or `TOO_MANY_DEVICES`.
+    pub async fn admit(&self, visit: &Visit) -> Result<()> {
+        let now = self.clock.now();
+        let known = match self.memory.get(visit, now) {
+            Some(known) => known,
+            None => {
+                let version = self.memory.version();
+                let known = store::find(self.database.pool(), visit).await?;
+                self.memory.put(visit, known.clone(), now, version);
+                known
+            }
+        };
+        match known.verdict(visit) {
+            Verdict::Good => {
+                self.touch(visit, &known, now);
+                Ok(())
+            }
+            Verdict::Revoked => Err(revoked()),
+            Verdict::New => self.sign_in(visit, now).await,
+        }
+    }
+
+    /// Whether a session could be let in as it was; nothing is noted.
+    pub async fn check(&self, visit: &Visit) -> Result<()> {
+        match store::find(self.database.pool(), visit).await?.verdict(visit) {
+            Verdict::Revoked => Err(revoked()),
+            Verdict::Good | Verdict::New => Ok(()),
+        }
+    }
+
+    /// Forgets what is remembered of a person, so that a revocation holds at once.
+    pub fn forget(&self, user_id: UserId) {
+        self.memory.forget(user_id);
+    }
+
+    fn touch(&self, visit: &Visit, known: &Known, now: DateTime<Utc>) {
+        if known.last_seen_at.is_none_or(|at| now - at >= TOUCH_EVERY) {
+            self.memory.touched(visit, now);
+            self.touches.note(visit, now);
+        }
+    }
+
+    /// Makes the session, or gives the device's session to a new sign-in.
+    async fn sign_in(&self, visit: &Visit, now: DateTime<Utc>) -> Result<()> {
+        let (wanted, most) = (visit.clone(), self.most);
+        let made = self.database.write(
+            move |tx| {
+                let visit = wanted.clone();
+                Box::pin(async move { Ok((sign_in(tx, &visit, most, now).await?, ())) })
+            },
+            |()| {},
+        );
+        made.await?;
+        self.memory.forget(visit.user_id);
+        Ok(())
+    }
+}
+
+/// Under the lock of the person's row, which a revocation takes too.
+async fn sign_in(tx: &mut PgConnection, visit: &Visit, most: i64, now: DateTime<Utc>) -> Result<()> {
+    store::lock_person(tx, visit.user_id).await?;
+    match store::find(&mut *tx, visit).await?.verdict(visit) {
+        Verdict::Good => return Ok(()),
+        Verdict::Revoked => return Err(revoked()),
+        Verdict::New => {}
+    }
+    if store::count_others(tx, visit).await? >= most {
+        let message = format!("at most {most} device sessions: revoke one");
+        return Err(Refusal::new(Reason::TooManyDevices, message).with("limit", most).into());
+    }
+    store::upsert(tx, visit, now).await?;
+    store::delete_old_revoked(tx, visit.user_id).await
+}
+
+/// Whether the device session behind a stream, and the person's account, may still be used; for the poll.
+pub async fn is_good(connection: &mut PgConnection, visit: &Visit, now: DateTime<Utc>) -> Result<bool> {
+    if !store::is_account_open(connection, visit.user_id, now).await? {
+        return Ok(false);
+    }
+    let known = store::find(&mut *connection, visit).await?;
+    Ok(!matches!(known.verdict(visit), Verdict::Revoked))
+}
+
+fn revoked() -> Error {
+    Error::refused(Reason::SessionRevoked, "the device session was revoked")
+}

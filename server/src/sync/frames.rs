@@ -1,0 +1,127 @@
+//! What a client says on its stream, or by the unary twins of the frames.
+
+use std::{pin::Pin, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use chrono::{DateTime, TimeDelta, Utc};
+use futures_util::future::BoxFuture;
+use madang_proto::v1::{self, client_frame::Frame};
+
+use super::wire;
+use crate::{
+    error::{Error, Reason, Refusal, Result},
+    ids::RoomId,
+    limits::{Class, Who},
+    reads::Receipts,
+    realtime::{self, ClosingReason, Node, Opener, Session},
+};
+
+/// Typing is shown this long (contract).
+const TYPING_LASTS: TimeDelta = TimeDelta::seconds(5);
+
+/// Checks a fresh token against who opened a stream; answers when it ends.
+pub type Renew = Arc<dyn Fn(String, Opener) -> BoxFuture<'static, Result<DateTime<Utc>>> + Send + Sync>;
+
+/// What came of a frame.
+#[derive(Debug)]
+pub enum Heard {
+    /// Taken.
+    Fine,
+    /// Not taken; the peer is told why.
+    Refused(Bytes),
+    /// Breaks the protocol.
+    Invalid,
+}
+
+/// What hearing needs besides the node.
+#[derive(Clone)]
+pub struct Ears {
+    /// Gathers deliveries.
+    pub receipts: Receipts,
+    /// Checks fresh tokens.
+    pub renew: Renew,
+}
+
+impl Ears {
+    /// Hears one frame; Hello has been heard before.
+    pub fn hear(&self, node: &Node, session: &Arc<Session>, frame: v1::ClientFrame) -> Heard {
+        let answer = match frame.frame {
+            None | Some(Frame::Hello(_)) => return Heard::Invalid,
+            Some(Frame::Pong(_)) => Ok(()),
+            Some(Frame::Ack(ack)) => limited(node, session).and_then(|()| self.ack(node, session, &ack)).map_err(|e| ("ack", e)),
+            Some(Frame::Focus(focus)) => set_focus(node, session, &focus).map_err(|e| ("focus", e)),
+            Some(Frame::Typing(typing)) => type_in(node, session, &typing).map_err(|e| ("typing", e)),
+            Some(Frame::Reauthenticate(fresh)) => {
+                self.reauthenticate(Arc::clone(session), fresh.token);
+                Ok(())
+            }
+        };
+        match answer {
+            Ok(()) => Heard::Fine,
+            Err((frame, error)) => Heard::Refused(wire::refused(frame, &error.into_refusal())),
+        }
+    }
+
+    /// Moves deliveries; an ack of what does not exist yet is refused.
+    pub fn ack(&self, node: &Node, session: &Session, ack: &v1::Ack) -> Result<()> {
+        if let Some(total) = ack.unread_total {
+            metrics::gauge!("madang_acked_unread").set(total as f64);
+        }
+        for delivered in &ack.delivered {
+            let room_id = listened(node, session, &delivered.room_id, "delivered.room_id")?;
+            match node.hub.newest(room_id) {
+                Some(newest) if delivered.seq > newest => {
+                    return Err(Refusal::field("delivered.seq", format!("at most {newest}, the newest item")).into());
+                }
+                _ => self.receipts.delivered(room_id, session.user_id(), delivered.seq),
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the token beside the stream; one that is refused leaves the old one to run out.
+    fn reauthenticate(&self, session: Arc<Session>, token: String) {
+        let renewed: Pin<Box<_>> = (self.renew)(token, session.opener().clone());
+        tokio::spawn(async move {
+            match renewed.await {
+                Ok(expires_at) => session.renew_token(expires_at),
+                Err(error) if error.is(Reason::SessionRevoked) => session.close(ClosingReason::Revoked, Duration::ZERO),
+                Err(error) => session.offer_ephemeral(wire::refused("reauthenticate", &error.into_refusal())),
+            }
+        });
+    }
+}
+
+fn limited(node: &Node, session: &Session) -> Result<()> {
+    node.limits.take(Class::Ack, Who::Person(session.user_id()))
+}
+
+/// A room that the session listens to; any other is "not there".
+fn listened(node: &Node, session: &Session, id: &str, field: &str) -> Result<RoomId> {
+    let room_id = RoomId::parse(id).filter(|id| node.hub.is_listening(session.id(), *id));
+    room_id.ok_or_else(|| Refusal { message: format!("{field}: room not found"), ..Refusal::new(Reason::RoomNotFound, "") }.into())
+}
+
+/// What is on the screen; rooms that the session does not listen to are refused, all or none.
+pub fn set_focus(node: &Node, session: &Session, focus: &v1::Focus) -> Result<()> {
+    let rooms = focus.room_ids.iter().map(|id| listened(node, session, id, "room_ids")).collect::<Result<Vec<_>>>()?;
+    session.set_focus(rooms);
+    Ok(())
+}
+
+/// Tells a room that the person is writing.
+pub fn type_in(node: &Node, session: &Session, typing: &v1::Typing) -> Result<()> {
+    let room_id = listened(node, session, &typing.room_id, "room_id")?;
+    let user_id = session.user_id();
+    node.limits.take(Class::Typing, Who::PersonIn(user_id, room_id))?;
+    let frame = realtime::wire::typing(room_id, user_id, node.clock.now() + TYPING_LASTS);
+    node.hub.tell_room(room_id, &frame, Some(user_id));
+    Ok(())
+}
+
+/// A stream of the caller's that lives on this node.
+pub fn own_session(node: &Node, call: &crate::access::Call, session_id: &str) -> Result<Option<Arc<Session>>> {
+    let user_id = call.user_id()?;
+    let id = uuid::Uuid::try_parse(session_id).map_err(|_| Error::from(Refusal::field("session_id", "must be a UUID")))?;
+    Ok(node.hub.session(id.into()).filter(|session| session.user_id() == user_id))
+}

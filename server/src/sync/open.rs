@@ -1,0 +1,238 @@
+//! The first read of a stream, and the reads that its dirt asks for.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use madang_proto::v1;
+
+use super::{
+    delta::{self, Cursor},
+    store, wire,
+};
+use crate::{
+    access::{self, Call},
+    error::{Error, Reason, Result},
+    ids::{RoomId, UserId},
+    realtime::{self, Membership, Node, Session, Work},
+    rooms::{self, store::Gone},
+};
+
+/// Rows of a delta that is pushed; a client asks for the rest.
+const PUSHED_ROWS: i64 = 200;
+/// Memberships in one frame.
+const MEMBERSHIPS: i64 = 500;
+/// Summaries that are read in one go, as the reader takes them.
+pub const SUMMARIES: usize = 100;
+
+/// What a stream is owed at its beginning.
+#[derive(Debug)]
+pub struct Beginning {
+    /// Sent at once.
+    pub frames: Vec<Bytes>,
+    /// Rooms to give a verdict on, in this order.
+    pub rooms: Vec<Owed>,
+    /// Told when all of it has been sent.
+    pub watermark: i64,
+}
+
+/// A room to give a verdict on.
+#[derive(Debug, Clone, Copy)]
+pub enum Owed {
+    /// Named by the client: what changed after its cursor.
+    Delta(Cursor),
+    /// A summary.
+    Summary(RoomId),
+}
+
+/// What a client said of itself.
+#[derive(Debug, Clone)]
+pub struct Stand {
+    epoch: String,
+    user_rev: i64,
+    watermark: i64,
+    cursors: Vec<Cursor>,
+}
+
+impl Stand {
+    /// Reads a Hello.
+    pub fn of(hello: &v1::Hello) -> Result<Self> {
+        let cursors = hello.rooms.iter().map(Cursor::of).collect::<Result<Vec<_>>>()?;
+        Ok(Self { epoch: hello.epoch.clone(), user_rev: hello.user_rev, watermark: hello.watermark, cursors })
+    }
+
+    /// Of another epoch nothing is of use.
+    fn in_epoch(mut self, epoch: &str) -> Self {
+        if self.epoch != epoch {
+            self.user_rev = 0;
+            self.watermark = 0;
+            self.cursors.iter_mut().for_each(|cursor| (cursor.rev, cursor.seq) = (0, 0));
+        }
+        self
+    }
+}
+
+/// Register, then the watermark, then what changed: in this order nothing can fall between.
+pub async fn begin(node: &Node, session: &Arc<Session>, stand: Stand) -> Result<Beginning> {
+    let guards = node.database.guards();
+    let epoch = node.database.epoch().borrow().clone();
+    let stand = stand.in_epoch(&epoch);
+    if guards.register_first() {
+        register(node, session).await?;
+        return read(node, session, stand, &epoch).await;
+    }
+    let beginning = read(node, session, stand, &epoch).await?;
+    register(node, session).await?;
+    Ok(beginning)
+}
+
+async fn register(node: &Node, session: &Arc<Session>) -> Result<()> {
+    let mut connection = node.database.pool().acquire().await?;
+    for membership in realtime::memberships(&mut connection, session.user_id()).await? {
+        node.hub.listen(session, &membership);
+    }
+    Ok(())
+}
+
+async fn read(node: &Node, session: &Session, stand: Stand, epoch: &str) -> Result<Beginning> {
+    let guards = node.database.guards();
+    let user_id = session.user_id();
+    let mut connection = node.database.pool().acquire().await?;
+    let tx = &mut connection;
+    let mut watermark = store::watermark(tx, guards.xmin()).await?;
+    let mut frames = vec![welcome(node, session, epoch)];
+    let mut after = stand.user_rev;
+    loop {
+        let delta = delta::user(tx, user_id, after, MEMBERSHIPS).await?;
+        let last = delta.last;
+        after = delta.to_user_rev;
+        frames.push(wire::user_delta(delta));
+        if last {
+            break;
+        }
+    }
+    session.reached(after);
+    let changed = store::changed_rooms(tx, user_id, stand.watermark, stand.user_rev).await?;
+    if stand.watermark > 0 {
+        frames.extend(profiles(store::changed_profiles(tx, user_id, stand.watermark).await?));
+    }
+    guards.pause("rooms_found").await;
+    let rooms = owed(&stand, changed, user_id, tx).await?;
+    if !guards.watermark_before_read() {
+        watermark = store::watermark(tx, guards.xmin()).await?;
+    }
+    Ok(Beginning { frames, rooms, watermark })
+}
+
+/// Changed rooms, those that the client named first; and named rooms that the person is not in, which are gone.
+async fn owed(stand: &Stand, changed: Vec<RoomId>, user_id: UserId, tx: &mut sqlx::PgConnection) -> Result<Vec<Owed>> {
+    let named: Vec<RoomId> = stand.cursors.iter().map(|cursor| cursor.room_id).collect();
+    let mut mine: Vec<RoomId> = realtime::memberships(tx, user_id).await?.into_iter().map(|m| m.room_id).collect();
+    mine.sort_unstable();
+    let is_mine = |id: &RoomId| mine.binary_search(id).is_ok();
+    let deltas = stand.cursors.iter().filter(|cursor| changed.contains(&cursor.room_id)).map(|cursor| Owed::Delta(*cursor));
+    let gone = named.iter().filter(|id| !is_mine(id)).map(|id| Owed::Summary(*id));
+    let rest = changed.iter().filter(|id| !named.contains(id)).map(|id| Owed::Summary(*id));
+    Ok(deltas.chain(gone).chain(rest).collect())
+}
+
+fn welcome(node: &Node, session: &Session, epoch: &str) -> Bytes {
+    wire::welcome(v1::Welcome {
+        session_id: session.id().to_string(),
+        node: node.name.to_string(),
+        epoch: epoch.to_owned(),
+        server_time: Some(realtime::wire::timestamp(node.clock.now())),
+        limits: Some(wire::limits(&node.config)),
+        user_id: session.user_id().to_string(),
+    })
+}
+
+fn profiles(changed: Vec<(UserId, i64)>) -> Option<Bytes> {
+    if changed.is_empty() {
+        return None;
+    }
+    let all = i64::try_from(changed.len()).unwrap_or(i64::MAX) > store::MOST_PROFILES;
+    Some(realtime::wire::people_changed((!all).then_some(changed)))
+}
+
+/// Gives the verdict on these rooms; whoever is no member learns that the room is gone and listens to it no longer.
+pub async fn summaries(node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) -> Result<Vec<Bytes>> {
+    let (user_id, unchecked) = (session.user_id(), !node.database.guards().access_at_read());
+    let wanted = rooms.clone();
+    let read = node.database.snapshot(move |tx| {
+        let rooms = wanted.clone();
+        Box::pin(async move {
+            let present = rooms::store::summaries_unless(tx, user_id, &rooms, unchecked).await?;
+            let missing: Vec<RoomId> = rooms.into_iter().filter(|id| present.iter().all(|s| s.room.id != *id)).collect();
+            let gone = if missing.is_empty() { Vec::new() } else { rooms::store::find_gone(tx, user_id, &missing).await? };
+            Ok((present, missing, gone))
+        })
+    });
+    let (present, missing, gone) = read.await?;
+    let mut frames: Vec<Bytes> = present.iter().map(|summary| wire::room_summary(rooms::wire::summary(summary))).collect();
+    for room_id in missing {
+        let place = gone.iter().find(|gone| gone.room_id == room_id);
+        forget(node, session, room_id, place);
+        frames.push(wire::room_summary(rooms::wire::gone(room_id, place)));
+    }
+    Ok(frames)
+}
+
+fn forget(node: &Node, session: &Session, room_id: RoomId, place: Option<&Gone>) {
+    let up_to = place.map_or(i64::MAX, |gone| if gone.ended_rev.is_some() { i64::MAX } else { gone.rev });
+    node.hub.leave(session, room_id, up_to);
+}
+
+/// What changed after a cursor, or the verdict that the room is gone.
+pub async fn named_delta(node: &Node, session: &Arc<Session>, call: &Call, cursor: Cursor) -> Result<Vec<Bytes>> {
+    match room_delta(node, call, cursor, PUSHED_ROWS).await {
+        Ok(delta) => Ok(vec![wire::room_delta(delta)]),
+        Err(error) if error.is(Reason::RoomNotFound) || error.is(Reason::RoomEnded) => {
+            summaries(node, session, vec![cursor.room_id]).await
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// What changed after a cursor, in one snapshot.
+pub async fn room_delta(node: &Node, call: &Call, cursor: Cursor, limit: i64) -> Result<v1::RoomDelta> {
+    let (call, guards) = (call.clone(), node.database.guards());
+    let read = node.database.snapshot(move |tx| {
+        let call = call.clone();
+        Box::pin(async move {
+            let access = access::room(tx, &call, cursor.room_id, guards).await?;
+            delta::room(tx, &access, cursor, limit, guards).await
+        })
+    });
+    read.await
+}
+
+/// A delta for a caller who is no member any more: the verdict alone, as a call of its own.
+pub async fn gone_delta(node: &Node, user_id: UserId, room_id: RoomId) -> Result<v1::RoomDelta> {
+    let read = node.database.snapshot(move |tx| Box::pin(async move { rooms::store::find_gone(tx, user_id, &[room_id]).await }));
+    let gone = read.await?;
+    let Some(place) = gone.first() else { return Err(Error::room_not_found()) };
+    Ok(v1::RoomDelta { summary: Some(rooms::wire::gone(room_id, Some(place))), last: true, ..Default::default() })
+}
+
+/// Reads what a drained reader is owed.
+pub async fn dirt(node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec<Bytes>> {
+    match work {
+        Work::Rooms(rooms) => summaries(node, session, rooms).await,
+        Work::Profiles => Ok(vec![realtime::wire::people_changed(None)]),
+        Work::Person => {
+            let mut connection = node.database.pool().acquire().await?;
+            let user_rev = rooms::store::user_rev(&mut connection, session.user_id()).await?;
+            for membership in realtime::memberships(&mut connection, session.user_id()).await? {
+                listen_if_new(node, session, &membership);
+            }
+            Ok(vec![wire::user_behind(user_rev)])
+        }
+    }
+}
+
+/// A stay that the session does not listen to yet is registered dirty: read first, then live.
+pub fn listen_if_new(node: &Node, session: &Arc<Session>, membership: &Membership) {
+    if !node.hub.listens_since(session.id(), membership.room_id, membership.rev) {
+        node.hub.listen_later(session, membership);
+    }
+}
