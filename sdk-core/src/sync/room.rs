@@ -283,6 +283,7 @@ impl RoomState {
                 if let (Some(room), true) = (self.room.as_mut(), follows) {
                     room.member_count = change.member_count;
                 }
+                out.receipts.extend(change.receipt);
                 if let Some(member) = change.member {
                     self.own_row(&member, to);
                     out.members.push(member);
