@@ -79,7 +79,8 @@ impl App {
                 CancellationToken::new(),
             ));
         }
-        let serving = tokio::spawn(rpc::serve(rpc::Door::new(parts), grpc, tls, stop.clone()));
+        let front = rpc::front(rpc::Door::new(parts), &node.config);
+        let serving = tokio::spawn(rpc::serve(front, Arc::clone(&node.config), grpc, tls, stop.clone()));
         let failed = |error: std::io::Error| Error::Internal(format!("a listening address: {error}"));
         let (grpc, admin) = (addresses.0.map_err(failed)?, addresses.1.map_err(failed)?);
         Ok(Running { grpc, admin, node, health, stop, serving, background })
