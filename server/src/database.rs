@@ -46,6 +46,8 @@ impl Database {
             ("idle_in_transaction_session_timeout", "10s"),
             ("statement_timeout", "30s"),
             ("timezone", "UTC"),
+            // A rollback outside a transaction, of which every use of a connection begins with one, is no warning.
+            ("client_min_messages", "error"),
         ]);
         let (tell, epoch) = watch::channel(String::new());
         let tell = Arc::new(tell);

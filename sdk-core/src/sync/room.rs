@@ -347,11 +347,14 @@ pub(crate) fn member_state(membership: &Membership) -> MemberState {
 
 /// A message as a summary shows it.
 fn preview(mut message: Message) -> Message {
-    if let Some(body) = &mut message.body
-        && let Some((end, _)) = body.text.char_indices().nth(PREVIEW_CHARACTERS)
-    {
-        body.text.truncate(end);
-        message.text_cut = true;
+    if let Some(body) = &mut message.body {
+        if let Some((end, _)) = body.text.char_indices().nth(PREVIEW_CHARACTERS) {
+            body.text.truncate(end);
+            message.text_cut = true;
+        }
+        body.entities.clear();
+        body.card.clear();
     }
+    message.metadata.clear();
     message
 }

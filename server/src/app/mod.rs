@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use self::store::{migrate, restore_done};
+pub use self::store::{migrate, migrations, restore_done};
 use crate::{
     clock::Clock,
     config::Config,

@@ -21,10 +21,21 @@ pub async fn migrate(database_url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checksums of all migrations, in their order.
+pub fn migrations() -> impl Iterator<Item = &'static [u8]> {
+    MIGRATIONS.iter().map(|migration| &*migration.checksum)
+}
+
 /// Says that the database was restored: its history is another from now on, and clients take a new snapshot.
 pub async fn restore_done(database_url: &str) -> anyhow::Result<()> {
     let pool = PgPool::connect(database_url).await?;
-    sqlx::query!("insert into history (id) values (gen_random_uuid())").execute(&pool).await?;
+    let mut tx = pool.begin().await?;
+    sqlx::query!("insert into history (id) values (gen_random_uuid())").execute(&mut *tx).await?;
+    // Transaction ids of another cluster say nothing here.
+    sqlx::query!("update rooms set changed_xid = 0").execute(&mut *tx).await?;
+    sqlx::query!("update users set profile_xid = 0").execute(&mut *tx).await?;
+    sqlx::query!("delete from room_changes").execute(&mut *tx).await?;
+    tx.commit().await?;
     pool.close().await;
     Ok(())
 }

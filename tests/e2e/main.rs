@@ -1,0 +1,3 @@
+//! Stories through the real client core against real servers.
+
+mod chat;
