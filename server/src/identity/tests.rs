@@ -312,6 +312,16 @@ async fn a_new_key_is_fetched_at_most_once_in_ten_seconds_and_by_one_for_all() {
 }
 
 #[tokio::test]
+async fn the_first_callers_share_one_fetch() {
+    let key = ec_key("a", 7);
+    let issuer = Issuer::start(&[&key]).await;
+    let (identity, token) = (issuer.identity(&issuer.config()), es_token(&issuer.claims(), &key));
+    let answers = futures_util::future::join_all((0..20).map(|_| check_of(&identity, &token))).await;
+    assert!(answers.iter().all(|answer| answer == "taken"), "{answers:?}");
+    assert_eq!(issuer.asked(), 1);
+}
+
+#[tokio::test]
 async fn a_withdrawn_key_is_not_believed_for_long_not_even_for_remembered_tokens() {
     let (old, new) = (ec_key("old", 7), ec_key("new", 8));
     let issuer = Issuer::start(&[&old, &new]).await;
