@@ -5,13 +5,12 @@
 //! streams took 427 MB), so they are set here.
 
 use std::{
-    collections::HashMap,
     convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -34,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
-use super::{Request, Response};
+use super::{Request, Response, count::Counts};
 use crate::{config::Config, limits::ConnectionAge};
 
 /// How long a new connection may take to speak TLS, and then to say its first words.
@@ -219,60 +218,6 @@ fn builder(config: &Config) -> Builder<TokioExecutor> {
     builder
 }
 
-/// Connections in all and by address.
-#[derive(Debug)]
-struct Counts {
-    most: usize,
-    most_of_one: usize,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-impl Counts {
-    fn new(most: usize, most_of_one: usize) -> Self {
-        Self { most, most_of_one, open: Mutex::default() }
-    }
-
-    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_one = open.by_address.get(&address).copied().unwrap_or_default();
-        // A proxy on the same machine, or a developer: not somebody's flood.
-        if open.all >= self.most || (of_one >= self.most_of_one && !address.is_loopback()) {
-            return None;
-        }
-        open.all += 1;
-        open.by_address.insert(address, of_one + 1);
-        metrics::gauge!("madang_connections").increment(1);
-        Some(Counted { counts: Arc::clone(self), address })
-    }
-}
-
-/// A connection that is counted until this is dropped.
-#[derive(Debug)]
-struct Counted {
-    counts: Arc<Counts>,
-    address: IpAddr,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        metrics::gauge!("madang_connections").decrement(1);
-        let mut open = self.counts.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.all -= 1;
-        if let Some(count) = open.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// Counts what the peer has said.
 struct Heard<S> {
     stream: S,
@@ -352,21 +297,6 @@ mod tests {
         text
     }
 
-    #[tokio::test]
-    async fn a_connection_is_counted_in_all_and_by_address_until_it_ends() {
-        let counts = Arc::new(Counts::new(3, 2));
-        let (ann, bob) = (IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2]));
-        let first = counts.take(ann).expect("one");
-        let _second = counts.take(ann).expect("two");
-        assert!(counts.take(ann).is_none(), "a third of one address");
-        drop(first);
-        let (_third, _fourth) = (counts.take(ann).expect("two again"), counts.take(bob).expect("another"));
-        assert!(counts.take(bob).is_none(), "a fourth in all");
-        let home = Arc::new(Counts::new(3, 1));
-        let many = [[127, 0, 0, 1]; 3].map(|address| home.take(address.into()));
-        assert!(many.iter().all(Option::is_some), "loopback is not counted by address");
-    }
-
     #[tokio::test(start_paused = true)]
     async fn a_connection_that_says_nothing_is_closed() {
         let (address, _stop, _serving) = start(config(), false).await;
@@ -379,7 +309,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn an_aged_connection_lets_its_calls_end_and_goes() {
-        let config = Config { connection_age: Duration::from_secs(3600), ..config() };
+        let config = Config { connection_age: Duration::from_hours(1), ..config() };
         let (address, _stop, _serving) = start(config, true).await;
         let begun = Instant::now();
         let answer = all(request(address).await).await;

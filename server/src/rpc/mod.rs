@@ -9,6 +9,7 @@ mod accept;
 mod authenticate;
 mod authorize;
 mod conform;
+mod count;
 mod limit;
 pub mod pages;
 mod services;
