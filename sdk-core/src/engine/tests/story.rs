@@ -76,15 +76,15 @@ enum Step {
 fn step() -> impl Strategy<Value = Step> {
     let lost = prop::bool::weighted(0.2);
     prop_oneof![
-        8 => (any::<bool>(), any::<bool>(), any::<bool>(), lost.clone())
+        8 => (any::<bool>(), any::<bool>(), any::<bool>(), lost)
             .prop_map(|(me, mentions, seen, lost)| Step::Send { me, mentions, seen, lost }),
         2 => any::<bool>().prop_map(|seen| Step::AnswerOvertakes { seen }),
-        4 => (0..40_i64, any::<bool>(), lost.clone()).prop_map(|(at, delete, lost)| Step::Edit { at, delete, lost }),
-        1 => lost.clone().prop_map(|lost| Step::Rename { lost }),
-        1 => lost.clone().prop_map(|lost| Step::Receipt { lost }),
-        1 => (any::<bool>(), lost.clone()).prop_map(|(fetch, lost)| Step::Silent { fetch, lost }),
+        4 => (0..40_i64, any::<bool>(), lost).prop_map(|(at, delete, lost)| Step::Edit { at, delete, lost }),
+        1 => lost.prop_map(|lost| Step::Rename { lost }),
+        1 => lost.prop_map(|lost| Step::Receipt { lost }),
+        1 => (any::<bool>(), lost).prop_map(|(fetch, lost)| Step::Silent { fetch, lost }),
         1 => any::<bool>().prop_map(|cat| Step::Place { cat }),
-        2 => lost.clone().prop_map(|lost| Step::Read { lost }),
+        2 => lost.prop_map(|lost| Step::Read { lost }),
         1 => (0..40_i64, lost).prop_map(|(at, lost)| Step::Unread { at, lost }),
         2 => Just(Step::Pay),
         20 => prop::bool::weighted(0.2).prop_map(|twice| Step::Frame { twice }),
