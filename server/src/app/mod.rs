@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use self::store::{migrate, restore_done};
+pub use self::store::{migrate, migrations, restore_done};
 use crate::{
     clock::Clock,
     config::Config,
@@ -73,7 +73,11 @@ impl App {
         let addresses = (grpc.local_addr(), admin.as_ref().map(TcpListener::local_addr).transpose());
         let mut background = background(&parts);
         if let Some(admin) = admin {
-            background.spawn(telemetry::serve_admin(admin, readiness(node.clone(), stop.clone()), CancellationToken::new()));
+            background.spawn(telemetry::serve_admin(
+                admin,
+                readiness(node.clone(), stop.clone()),
+                CancellationToken::new(),
+            ));
         }
         let serving = tokio::spawn(rpc::serve(rpc::Door::new(parts), grpc, tls, stop.clone()));
         let failed = |error: std::io::Error| Error::Internal(format!("a listening address: {error}"));
@@ -127,7 +131,10 @@ async fn every(pause: Duration, mut work: impl FnMut()) {
 }
 
 /// Ready: not stopping, and the database answers.
-fn readiness(node: Node, stop: CancellationToken) -> impl Fn() -> futures_util::future::BoxFuture<'static, bool> + Clone {
+fn readiness(
+    node: Node,
+    stop: CancellationToken,
+) -> impl Fn() -> futures_util::future::BoxFuture<'static, bool> + Clone {
     move || {
         let (node, stop) = (node.clone(), stop.clone());
         Box::pin(async move { !stop.is_cancelled() && node.database.current_epoch().await.is_ok() })

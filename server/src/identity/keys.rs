@@ -46,7 +46,7 @@ const LEAST_MODULUS: usize = 256;
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     /// The key.
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
     /// Counts up whenever a key has gone.
     pub(super) generation: u64,
     fits: Fits,
@@ -201,7 +201,7 @@ fn read(key: serde_json::Value) -> Option<(String, Key)> {
     let fits = fits(&key)?;
     let id = key.common.key_id.clone().filter(|id| !id.is_empty())?;
     let decoding = DecodingKey::from_jwk(&key).ok()?;
-    Some((id, Key { key: decoding, generation: 0, fits, parameters: key.algorithm }))
+    Some((id, Key { decoding, generation: 0, fits, parameters: key.algorithm }))
 }
 
 fn fits(key: &Jwk) -> Option<Fits> {

@@ -4,7 +4,6 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -35,9 +34,9 @@ pub(super) fn foreign(response: Response, mut line: Line) -> Response {
 }
 
 /// What a call that panicked is answered with.
-pub(super) fn panicked(panic: &(dyn Any + Send), request_id: Arc<str>) -> Status {
+pub(super) fn panicked(panic: &(dyn Any + Send), request_id: &str) -> Status {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("?"), request_id = &*request_id, "a call panicked");
+    tracing::error!(panic = text.unwrap_or("?"), request_id, "a call panicked");
     Refusal::new(Reason::Internal, "internal error").into()
 }
 
@@ -137,7 +136,7 @@ impl http_body::Body for Conformed {
         let frame = match polled {
             Err(panic) => {
                 let request_id = self.line.as_ref().map(Line::request_id).unwrap_or_default();
-                self.fail(&panicked(&*panic, request_id))
+                self.fail(&panicked(&*panic, &request_id))
             }
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(None)) => {

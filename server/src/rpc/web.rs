@@ -73,7 +73,9 @@ mod tests {
         for wrong in ["https://a.example.evil", "http://a.example", "https://a.example:8443", "null"] {
             assert!(!is_allowed(wrong, "https://a.example"), "{wrong}");
         }
-        for wrong in ["http://localhost.evil:80", "http://localhost:80@evil", "http://localhostevil", "https://localhost:1"] {
+        for wrong in
+            ["http://localhost.evil:80", "http://localhost:80@evil", "http://localhostevil", "https://localhost:1"]
+        {
             assert!(!is_allowed(wrong, "http://localhost:*"), "{wrong}");
         }
     }

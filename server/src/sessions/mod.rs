@@ -68,22 +68,15 @@ impl Sessions {
     /// Lets a visit in and notes it. Refused with `SESSION_REVOKED` or `TOO_MANY_DEVICES`.
     pub async fn admit(&self, visit: &Visit) -> Result<()> {
         let now = self.clock.now();
-        let known = match self.memory.get(visit, now) {
-            Some(known) => known,
-            None => {
-                let version = self.memory.version();
-                let known = store::find(self.database.pool(), visit).await?;
-                self.memory.put(visit, known.clone(), now, version);
-                known
-            }
-        };
+        let known = self.known(visit, now).await?;
         match known.verdict(visit) {
             Verdict::Good => {
                 self.touch(visit, &known, now);
                 Ok(())
             }
             Verdict::Revoked => Err(revoked()),
-            Verdict::New => self.sign_in(visit, now).await,
+            // Boxed: it is rare, and every call would carry its size.
+            Verdict::New => Box::pin(self.sign_in(visit, now)).await,
         }
     }
 
@@ -98,6 +91,16 @@ impl Sessions {
     /// Forgets what is remembered of a person, so that a revocation holds at once.
     pub fn forget(&self, user_id: UserId) {
         self.memory.forget(user_id);
+    }
+
+    async fn known(&self, visit: &Visit, now: DateTime<Utc>) -> Result<Known> {
+        if let Some(known) = self.memory.get(visit, now) {
+            return Ok(known);
+        }
+        let version = self.memory.version();
+        let known = store::find(self.database.pool(), visit).await?;
+        self.memory.put(visit, known.clone(), now, version);
+        Ok(known)
     }
 
     fn touch(&self, visit: &Visit, known: &Known, now: DateTime<Utc>) {
@@ -115,7 +118,7 @@ impl Sessions {
                 let visit = wanted.clone();
                 Box::pin(async move { Ok((sign_in(tx, &visit, most, now).await?, ())) })
             },
-            |()| {},
+            |()| std::future::ready(()),
         );
         made.await?;
         self.memory.forget(visit.user_id);

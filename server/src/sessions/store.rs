@@ -180,7 +180,11 @@ pub async fn list(pool: &PgPool, user_id: UserId) -> Result<Vec<DeviceSession>> 
 }
 
 /// The session of a person on a device, revoked or not.
-pub async fn find_session(tx: &mut PgConnection, user_id: UserId, device_id: DeviceId) -> Result<Option<DeviceSession>> {
+pub async fn find_session(
+    tx: &mut PgConnection,
+    user_id: UserId,
+    device_id: DeviceId,
+) -> Result<Option<DeviceSession>> {
     let row = sqlx::query_as!(
         DeviceSession,
         "select user_id, device_id, sid, platform, app_version, address, user_agent, created_at, last_seen_at, revoked_at

@@ -62,8 +62,7 @@ impl SignIn {
         person.account.check(self.clock.now())?;
         let Origin { device_id, platform, app_version, address, user_agent } = origin;
         let (sid, issued_at) = (claims.sid.clone(), claims.issued_at);
-        let visit =
-            Visit { user_id: person.id, device_id, sid, issued_at, platform, app_version, address, user_agent };
+        let visit = Visit { user_id: person.id, device_id, sid, issued_at, platform, app_version, address, user_agent };
         self.sessions.admit(&visit).await?;
         Ok(Caller {
             user_id: person.id,
@@ -108,5 +107,7 @@ fn visit(opener: &Opener, claims: &Claims) -> Visit {
 }
 
 fn other(check: &'static str) -> Error {
-    Refusal::new(Reason::TokenInvalid, "the token is not of this stream's person and session").with("check", check).into()
+    Refusal::new(Reason::TokenInvalid, "the token is not of this stream's person and session")
+        .with("check", check)
+        .into()
 }
