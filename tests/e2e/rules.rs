@@ -479,7 +479,12 @@ async fn client_epoch() {
 async fn client_reset() {
     let world = World::alone().await;
     let (ann, bob, room) = pair(&world).await;
+    let cat = world.person("cat").await;
+    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    cat.sees(&room).await;
+    world.settle().await;
     offline(&bob).await;
+    cat.client.leave(&room).await.expect("left");
     for n in 0..520 {
         ann.calls.send(&room, &format!("{n} of very many")).await.expect("sent");
     }
@@ -546,5 +551,37 @@ async fn client_outbox_order() {
     world.settle().await;
     let expected: Vec<String> = std::iter::once("first".to_owned()).chain((0..40).map(|n| n.to_string())).collect();
     assert_eq!(bob.texts(&room).await, expected);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_rows_by_rev() {
+    let world = World::alone().await;
+    let (ann, bob, room) = pair(&world).await;
+    let old = ann.say(&room, "old").await;
+    for n in 0..60 {
+        ann.calls.send(&room, &format!("{n}")).await.expect("sent");
+    }
+    let cat = world.person("cat").await;
+    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    cat.sees(&room).await;
+    cat.look_at(&[&room]);
+    world.settle().await;
+    assert!(cat.rooms().await[&room].low_seq > old, "cat holds the newest page alone");
+    let mut timeline = cat.client.timeline(&room).await.expect("a timeline");
+    world.gates.close("page_read");
+    let loading = tokio::spawn(async move { timeline.load_older(100).await });
+    world.gates.arrived("page_read").await;
+    ann.client.edit(&room, old, "edited while the page was on its way").await.expect("edited");
+    eventually("the edit has arrived", async || {
+        let rooms = cat.rooms().await;
+        let newest = bob.rooms().await[&room].rev;
+        (rooms[&room].rev == newest && newest > 0).then_some(())
+    })
+    .await;
+    world.gates.open("page_read");
+    loading.await.expect("no panic").expect("loaded");
+    world.settle().await;
+    assert!(cat.texts(&room).await.contains(&"edited while the page was on its way".to_owned()));
     world.end().await;
 }

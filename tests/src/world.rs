@@ -120,6 +120,9 @@ impl World {
         };
         if self.config.no_poll {
             config.poll_interval = Duration::from_hours(24);
+            // Receipts are changes of the room, and the next change would show what the story is about to hide.
+            config.receipts_members = 0;
+            config.deliveries_members = 0;
         }
         #[cfg(feature = "sabotage")]
         {
