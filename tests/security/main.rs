@@ -1,1 +1,6 @@
-//! Refusals.
+//! Refusals: what strangers, former members, bad tokens and bad input get to see, and that nobody else notices.
+
+mod access;
+mod raw;
+mod requests;
+mod tokens;
