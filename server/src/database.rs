@@ -99,10 +99,11 @@ impl Database {
 
     /// Runs a transaction to its end, whatever becomes of the caller, and then what follows from its commit; repeated when
     /// PostgreSQL breaks a deadlock.
-    pub async fn write<T, C, F>(&self, work: F, committed: impl FnOnce(C) + Send + 'static) -> Result<T>
+    pub async fn write<T, C, F, After>(&self, work: F, committed: impl FnOnce(C) -> After + Send + 'static) -> Result<T>
     where
         T: Send + 'static,
         C: Send + 'static,
+        After: Future<Output = ()> + Send,
         F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, (T, C)> + Send + Sync + 'static,
     {
         let pool = self.pool.clone();
@@ -118,7 +119,7 @@ impl Database {
                     outcome => break outcome?,
                 }
             };
-            committed(changes);
+            committed(changes).await;
             Ok(answer)
         })
         .await

@@ -1,3 +1,5 @@
 //! Stories through the real client core against real servers.
 
 mod chat;
+mod raw;
+mod rules;

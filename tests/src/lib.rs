@@ -4,9 +4,9 @@
 //! has its own database, cloned from a template; cluster and issuer are shared by the process.
 
 pub mod fresh;
-mod person;
+pub mod person;
 mod stack;
-mod world;
+pub mod world;
 
 pub use self::{
     person::Person,

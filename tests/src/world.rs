@@ -62,14 +62,15 @@ impl World {
         Self::with(WorldConfig::default()).await
     }
 
-    /// A world without a guard of the server, and without the poll, behind which it would hide.
-    #[cfg(feature = "sabotage")]
-    pub async fn without(guard: Option<Guard>) -> Self {
-        Self::with(WorldConfig { without: guard, no_poll: true, ..WorldConfig::default() }).await
+    /// A world in which nothing but the streams' own rules keeps clients right: nobody polls.
+    pub async fn alone() -> Self {
+        Self::with(WorldConfig { no_poll: true, ..WorldConfig::default() }).await
     }
 
-    /// A world as told.
+    /// A world as told, without the guard that the environment names: `MADANG_WITHOUT=spans`.
     pub async fn with(config: WorldConfig) -> Self {
+        #[cfg(feature = "sabotage")]
+        let config = sabotaged(config);
         Self::start(config).await.expect("a world can be made")
     }
 
@@ -185,7 +186,7 @@ impl World {
 
     /// Waits until every online person's store equals what the server says.
     pub async fn settle(&self) {
-        if let Err(difference) = self.try_settle(PATIENCE).await {
+        if let Err(difference) = self.try_settle(patience()).await {
             panic!("the world does not settle: {difference:#}");
         }
     }
@@ -218,9 +219,31 @@ impl World {
     }
 }
 
+/// Names of all guards, the server's and the clients'.
+#[cfg(feature = "sabotage")]
+pub fn guards() -> Vec<&'static str> {
+    Guard::ALL.iter().map(|(name, _)| *name).chain(ClientGuard::ALL.iter().map(|(name, _)| *name)).collect()
+}
+
+#[cfg(feature = "sabotage")]
+fn sabotaged(mut config: WorldConfig) -> WorldConfig {
+    let Ok(out) = std::env::var("MADANG_WITHOUT") else { return config };
+    let server = Guard::ALL.iter().find(|(name, _)| *name == out).map(|(_, guard)| *guard);
+    let client = ClientGuard::ALL.iter().find(|(name, _)| *name == out).map(|(_, guard)| *guard);
+    assert!(server.is_some() || client.is_some(), "no guard is called {out}");
+    config.without = server.or(config.without);
+    config.client_without = client.or(config.client_without);
+    config
+}
+
+/// A story without a guard fails sooner: it is meant to.
+fn patience() -> Duration {
+    if std::env::var_os("MADANG_WITHOUT").is_some() { PATIENCE / 3 } else { PATIENCE }
+}
+
 /// Waits until something holds, looking again and again; fails loudly when it never does.
 pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
-    let until = Instant::now() + PATIENCE;
+    let until = Instant::now() + patience();
     loop {
         if let Some(found) = look().await {
             return found;

@@ -56,6 +56,9 @@ impl Poller {
 
     /// Compares until the node ends.
     pub async fn run(mut self) {
+        if !self.node.database.guards().poll() {
+            return;
+        }
         let mut ticks = tokio::time::interval(self.node.config.poll_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

@@ -118,7 +118,7 @@ impl Sessions {
                 let visit = wanted.clone();
                 Box::pin(async move { Ok((sign_in(tx, &visit, most, now).await?, ())) })
             },
-            |()| {},
+            |()| std::future::ready(()),
         );
         made.await?;
         self.memory.forget(visit.user_id);
