@@ -3,3 +3,4 @@
 mod chat;
 mod raw;
 mod rules;
+mod writing;

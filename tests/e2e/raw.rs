@@ -13,7 +13,8 @@ const SILENCE: Duration = Duration::from_millis(400);
 
 /// A stream.
 pub struct Stream {
-    said: mpsc::Sender<v1::ClientFrame>,
+    /// Kept, because a stream ends when its sender goes.
+    _said: mpsc::Sender<v1::ClientFrame>,
     heard: Streaming<v1::ServerFrame>,
 }
 
@@ -25,12 +26,7 @@ impl Stream {
         let frame = |frame| v1::ClientFrame { frame: Some(frame) };
         said.send(frame(client_frame::Frame::Hello(hello))).await.expect("room for Hello");
         let heard = calls.sync().connect(calls.request(ReceiverStream::new(says))).await.expect("a stream").into_inner();
-        Self { said, heard }
-    }
-
-    /// Says something.
-    pub async fn say(&self, frame: client_frame::Frame) {
-        self.said.send(v1::ClientFrame { frame: Some(frame) }).await.expect("the stream is open");
+        Self { _said: said, heard }
     }
 
     /// The next frame; `None` when the stream is over.

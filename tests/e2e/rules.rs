@@ -157,7 +157,7 @@ async fn drained_last() {
     offline(&bob).await;
     let mut stream = Stream::open(&bob.calls, v1::Hello::default()).await;
     stream.until_drained().await;
-    let big = "x".repeat(30_000);
+    let big = "가".repeat(8_000);
     for _ in 0..20 {
         ann.calls.send(&room, &big).await.expect("sent");
     }
@@ -416,8 +416,7 @@ async fn client_gone_numbered() {
     bob.client.join(&room).await.expect("joined");
     world.gates.open("summaries_read");
     bob.live().await;
-    world.settle().await;
-    assert!(bob.rooms().await[&room].joined);
+    assert!(bob.rooms().await[&room].joined, "an old verdict undid a rejoin");
     world.end().await;
 }
 
@@ -444,5 +443,145 @@ async fn client_generation() {
     second.live().await;
     world.settle().await;
     assert_eq!((bob.badge(&room).await.0, second.badge(&room).await.0), (2, 2));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_epoch() {
+    let mut world = World::new().await;
+    let (ann, bob, room) = pair(&world).await;
+    offline(&ann).await;
+    offline(&bob).await;
+    let address = world.stop_server(0).await;
+    // Back to an older state: the newest message never was, and another history begins.
+    let sql = world.sql().await;
+    sqlx::raw_sql(
+        "delete from messages where text = 'first'; update rooms set seq = 1, count = 0, rev = 3, last_countable_seq = 0; \
+         update members set last_read_seq = least(last_read_seq, 1), read_count = 0, told_read = least(told_read, 1), \
+         receipt_rev = least(receipt_rev, 3), read_generation = 0",
+    )
+    .execute(&sql)
+    .await
+    .expect("restored");
+    madang_server::app::restore_done(world.database_url()).await.expect("said so");
+    world.start_server_at(address).await.expect("a server");
+    for person in [&ann, &bob] {
+        person.client.resume();
+        person.live().await;
+        person.look_at(&[&room]);
+    }
+    eventually("ann offers what is missing again", async || (bob.texts(&room).await == ["first"]).then_some(())).await;
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_reset() {
+    let world = World::alone().await;
+    let (ann, bob, room) = pair(&world).await;
+    let cat = world.person("cat").await;
+    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    cat.sees(&room).await;
+    world.settle().await;
+    offline(&bob).await;
+    cat.client.leave(&room).await.expect("left");
+    for n in 0..520 {
+        ann.calls.send(&room, &format!("{n} of very many")).await.expect("sent");
+    }
+    bob.client.resume();
+    bob.live().await;
+    world.settle().await;
+    let held = &bob.rooms().await[&room];
+    assert!(held.low_seq > 400, "the newest page and nothing below a hole: from {}", held.low_seq);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_history() {
+    let world = World::alone().await;
+    let (ann, cat) = (world.person("ann").await, world.person("cat").await);
+    let room = hidden_room(&ann.client, vec![cat.id.clone()]).await;
+    cat.sees(&room).await;
+    cat.look_at(&[&room]);
+    ann.say(&room, "in cat's first stay").await;
+    world.settle().await;
+    cat.client.leave(&room).await.expect("left");
+    world.settle().await;
+    ann.say(&room, "between").await;
+    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    cat.sees(&room).await;
+    ann.say(&room, "in cat's second stay").await;
+    world.settle().await;
+    assert_eq!(cat.texts(&room).await, ["in cat's second stay"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_echo_merge() {
+    let world = World::alone().await;
+    let (ann, _, room) = pair(&world).await;
+    let mut timeline = ann.client.timeline(&room).await.expect("a timeline");
+    ann.say(&room, "once").await;
+    eventually("the message is shown as stored, once", async || {
+        while let Ok(Some(_)) = tokio::time::timeout(Duration::from_millis(20), timeline.next()).await {}
+        let shown: Vec<_> = timeline.items().iter().filter_map(text_of).filter(|(text, _)| text == "once").collect();
+        (shown.len() == 1 && shown[0].1).then_some(())
+    })
+    .await;
+    world.settle().await;
+    world.end().await;
+}
+
+fn text_of(item: &madang_sdk_core::TimelineItem) -> Option<(String, bool)> {
+    match item {
+        madang_sdk_core::TimelineItem::Message(message) => Some((message.text.clone(), message.seq.is_some())),
+        _ => None,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_outbox_order() {
+    let world = World::alone().await;
+    let (ann, bob, room) = pair(&world).await;
+    let mut last = String::new();
+    for n in 0..40 {
+        last = ann.client.send(&room, format!("{n}").as_str()).await.expect("in the outbox");
+    }
+    ann.stored(&room, &last).await;
+    world.settle().await;
+    let expected: Vec<String> = std::iter::once("first".to_owned()).chain((0..40).map(|n| n.to_string())).collect();
+    assert_eq!(bob.texts(&room).await, expected);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn client_rows_by_rev() {
+    let world = World::alone().await;
+    let (ann, bob, room) = pair(&world).await;
+    let old = ann.say(&room, "old").await;
+    for n in 0..60 {
+        ann.calls.send(&room, &format!("{n}")).await.expect("sent");
+    }
+    let cat = world.person("cat").await;
+    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    cat.sees(&room).await;
+    cat.look_at(&[&room]);
+    world.settle().await;
+    assert!(cat.rooms().await[&room].low_seq > old, "cat holds the newest page alone");
+    let mut timeline = cat.client.timeline(&room).await.expect("a timeline");
+    world.gates.close("page_read");
+    let loading = tokio::spawn(async move { timeline.load_older(100).await });
+    world.gates.arrived("page_read").await;
+    ann.client.edit(&room, old, "edited while the page was on its way").await.expect("edited");
+    eventually("the edit has arrived", async || {
+        let rooms = cat.rooms().await;
+        let newest = bob.rooms().await[&room].rev;
+        (rooms[&room].rev == newest && newest > 0).then_some(())
+    })
+    .await;
+    world.gates.open("page_read");
+    loading.await.expect("no panic").expect("loaded");
+    world.settle().await;
+    assert!(cat.texts(&room).await.contains(&"edited while the page was on its way".to_owned()));
     world.end().await;
 }

@@ -1,6 +1,7 @@
 //! A world: servers, their database, and who is in it.
 
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -94,9 +95,7 @@ impl World {
 
     /// Starts one more server on the database.
     pub async fn add_server(&mut self) -> Result<()> {
-        let config = self.server_config();
-        self.servers.push(App::start(config, Arc::clone(&self.clock) as _).await?);
-        Ok(())
+        self.start_server_at(([127, 0, 0, 1], 0).into()).await
     }
 
     /// Settings of this world's servers: rates that no story reaches, bounds as they are.
@@ -121,6 +120,9 @@ impl World {
         };
         if self.config.no_poll {
             config.poll_interval = Duration::from_hours(24);
+            // Receipts are changes of the room, and the next change would show what the story is about to hide.
+            config.receipts_members = 0;
+            config.deliveries_members = 0;
         }
         #[cfg(feature = "sabotage")]
         {
@@ -142,9 +144,19 @@ impl World {
         &self.servers[node].node
     }
 
-    /// Stops a server; its address is gone.
-    pub async fn stop_server(&mut self, node: usize) {
-        self.servers.remove(node).shutdown().await;
+    /// Stops a server; answers with its address.
+    pub async fn stop_server(&mut self, node: usize) -> SocketAddr {
+        let server = self.servers.remove(node);
+        let address = server.grpc;
+        server.shutdown().await;
+        address
+    }
+
+    /// Starts a server at an address, as the last of the world's.
+    pub async fn start_server_at(&mut self, listen: SocketAddr) -> Result<()> {
+        let config = Config { listen, ..self.server_config() };
+        self.servers.push(App::start(config, Arc::clone(&self.clock) as _).await?);
+        Ok(())
     }
 
     /// Where the database is.

@@ -9,6 +9,7 @@ mod accept;
 mod authenticate;
 mod authorize;
 mod conform;
+mod count;
 mod limit;
 pub mod pages;
 mod services;
@@ -29,7 +30,7 @@ use madang_proto::MethodPolicy;
 use tonic::{body::Body, service::Routes};
 use tower::Service;
 
-pub use self::{accept::serve, services::Parts, tls::acceptor};
+pub use self::{accept::serve, services::Parts, tls::acceptor, web::front};
 use self::{authorize::Row, trace::Line};
 use crate::{
     access::Call,

@@ -48,6 +48,15 @@ pub struct Visit {
     pub user_agent: String,
 }
 
+impl Visit {
+    /// A visit that is only looked at, never written down.
+    pub fn to_check(user_id: UserId, device_id: DeviceId, sid: &str, issued_at: DateTime<Utc>) -> Self {
+        let text = String::new;
+        let (platform, app_version, address, user_agent) = (text(), text(), text(), text());
+        Self { user_id, device_id, sid: sid.to_owned(), issued_at, platform, app_version, address, user_agent }
+    }
+}
+
 /// The device sessions of a node's callers.
 #[derive(Debug)]
 pub struct Sessions {
@@ -85,6 +94,13 @@ impl Sessions {
         match store::find(self.database.pool(), visit).await?.verdict(visit) {
             Verdict::Revoked => Err(revoked()),
             Verdict::Good | Verdict::New => Ok(()),
+        }
+    }
+
+    /// Forgets revocations at the issuer that are older than any token can be; once an hour is often enough.
+    pub async fn prune(&self) {
+        if let Err(error) = store::delete_old_revoked_sids(self.database.pool()).await {
+            tracing::warn!(%error, "old revocations were not deleted");
         }
     }
 

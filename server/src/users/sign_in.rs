@@ -88,21 +88,9 @@ impl SignIn {
             return Err(other("sid"));
         }
         person.account.check(self.clock.now())?;
-        self.sessions.check(&visit(opener, &claims)).await?;
+        let visit = Visit::to_check(person.id, opener.device_id, &claims.sid, claims.issued_at);
+        self.sessions.check(&visit).await?;
         Ok(claims.expires_at)
-    }
-}
-
-fn visit(opener: &Opener, claims: &Claims) -> Visit {
-    Visit {
-        user_id: opener.user_id,
-        device_id: opener.device_id,
-        sid: claims.sid.clone(),
-        issued_at: claims.issued_at,
-        platform: String::new(),
-        app_version: String::new(),
-        address: String::new(),
-        user_agent: String::new(),
     }
 }
 

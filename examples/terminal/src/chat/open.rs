@@ -34,7 +34,16 @@ pub(super) struct Printed {
 #[derive(Default)]
 struct PrintedRoom {
     lines: BTreeMap<i64, Line>,
-    echoes: HashMap<String, SendState>,
+    echoes: HashMap<String, Told>,
+}
+
+/// What was said of a message of one's own that is not in the room yet.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Told {
+    Nothing,
+    Queued,
+    Sending,
+    Failed,
 }
 
 /// A message as it was printed.
@@ -194,16 +203,24 @@ impl PrintedRoom {
     /// A message of one's own that is not in the room yet: how far it is.
     fn echo(&mut self, message: &MessageItem, page: Page) {
         let language = page.language;
-        let before = self.echoes.insert(message.client_message_id.clone(), message.state.clone());
-        if before.as_ref() == Some(&message.state) {
+        let before = self.echoes.get(&message.client_message_id).copied().unwrap_or(Told::Nothing);
+        let now = match &message.state {
+            // It leaves at once.
+            SendState::Queued if page.online => Told::Nothing,
+            SendState::Queued => Told::Queued,
+            SendState::Sending | SendState::Sent => Told::Sending,
+            SendState::Failed { .. } => Told::Failed,
+        };
+        // Waiting again after an attempt is no news; an attempt after a failure is.
+        let again = before == Told::Failed && now != Told::Failed;
+        if now <= before && !again {
+            self.echoes.insert(message.client_message_id.clone(), before);
             return;
         }
+        self.echoes.insert(message.client_message_id.clone(), now);
         let text = &message.text;
         match &message.state {
-            SendState::Queued if page.online || before.is_some() => {
-                // It leaves at once, or has been told.
-                self.echoes.insert(message.client_message_id.clone(), SendState::Queued);
-            }
+            SendState::Queued if page.online => {}
             SendState::Queued => line(&format!("… {}: {text}", language.say("queued", "대기 중"))),
             SendState::Sending => line(&format!("… {}: {text}", language.say("sending", "보내는 중"))),
             SendState::Sent => {}
