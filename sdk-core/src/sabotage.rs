@@ -32,6 +32,26 @@ pub enum Guard {
     OutboxOrder,
 }
 
+#[cfg(feature = "sabotage")]
+impl Guard {
+    /// All of them, by name.
+    pub const ALL: &[(&str, Self)] = &[
+        ("client_keep_after_drained", Self::KeepAfterDrained),
+        ("client_spans", Self::Spans),
+        ("client_user_spans", Self::UserSpans),
+        ("client_head_rev", Self::HeadRev),
+        ("client_gone_numbered", Self::GoneNumbered),
+        ("client_generation", Self::Generation),
+        ("client_epoch", Self::Epoch),
+        ("client_reset", Self::Reset),
+        ("client_paging", Self::Paging),
+        ("client_history", Self::History),
+        ("client_rows_by_rev", Self::RowsByRev),
+        ("client_echo_merge", Self::EchoMerge),
+        ("client_outbox_order", Self::OutboxOrder),
+    ];
+}
+
 /// Which guards hold.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Guards {

@@ -2,7 +2,7 @@
 
 use std::{fmt, sync::atomic::AtomicI64, sync::atomic::Ordering, time::Duration};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, SubsecRound as _, TimeDelta, Utc};
 
 /// Where the time comes from.
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -17,7 +17,8 @@ pub struct SystemClock;
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the clock that everything else asks")]
     fn now(&self) -> DateTime<Utc> {
-        Utc::now()
+        // What the database keeps is what everybody is told: microseconds.
+        Utc::now().trunc_subsecs(6)
     }
 }
 

@@ -46,6 +46,8 @@ impl Database {
             ("idle_in_transaction_session_timeout", "10s"),
             ("statement_timeout", "30s"),
             ("timezone", "UTC"),
+            // A rollback outside a transaction, of which every use of a connection begins with one, is no warning.
+            ("client_min_messages", "error"),
         ]);
         let (tell, epoch) = watch::channel(String::new());
         let tell = Arc::new(tell);
@@ -97,10 +99,11 @@ impl Database {
 
     /// Runs a transaction to its end, whatever becomes of the caller, and then what follows from its commit; repeated when
     /// PostgreSQL breaks a deadlock.
-    pub async fn write<T, C, F>(&self, work: F, committed: impl FnOnce(C) + Send + 'static) -> Result<T>
+    pub async fn write<T, C, F, After>(&self, work: F, committed: impl FnOnce(C) -> After + Send + 'static) -> Result<T>
     where
         T: Send + 'static,
         C: Send + 'static,
+        After: Future<Output = ()> + Send,
         F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, (T, C)> + Send + Sync + 'static,
     {
         let pool = self.pool.clone();
@@ -116,7 +119,7 @@ impl Database {
                     outcome => break outcome?,
                 }
             };
-            committed(changes);
+            committed(changes).await;
             Ok(answer)
         })
         .await

@@ -126,7 +126,10 @@ impl Limits {
             Class::Stream,
         ];
         Self {
-            rates: classes.into_iter().map(|class| (class, (class.rate(config), limiter(class.rate(config))))).collect(),
+            rates: classes
+                .into_iter()
+                .map(|class| (class, (class.rate(config), limiter(class.rate(config)))))
+                .collect(),
             calls: InFlight::new(config.calls_in_flight_per_person, config.database_waiters_per_person),
         }
     }

@@ -11,16 +11,21 @@ pub struct Guards {
 }
 
 impl Guards {
-    /// A place where a test may hold the server, to make a race happen; nothing without the feature.
+    /// A place where a test may hold the server, to make a race happen, or break it off, as a crash would: then it answers
+    /// `false`. Nothing without the feature.
     #[cfg(not(feature = "sabotage"))]
     #[expect(clippy::unused_self, clippy::unused_async, reason = "nothing without the feature")]
-    pub async fn pause(self, _place: &'static str) {}
+    pub async fn pass(self, _place: &'static str) -> bool {
+        true
+    }
 
-    /// A place where a test may hold the server, to make a race happen.
+    /// A place where a test may hold the server, to make a race happen, or break it off, as a crash would: then it answers
+    /// `false`.
     #[cfg(feature = "sabotage")]
-    pub async fn pause(self, place: &'static str) {
-        if let Some(gates) = self.gates {
-            gates.pass(place).await;
+    pub async fn pass(self, place: &'static str) -> bool {
+        match self.gates {
+            Some(gates) => gates.pass(place).await,
+            None => true,
         }
     }
 
@@ -37,6 +42,7 @@ impl Guards {
 #[derive(Debug, Default)]
 pub struct Gates {
     places: std::sync::Mutex<std::collections::HashMap<&'static str, usize>>,
+    broken: std::sync::Mutex<std::collections::HashSet<&'static str>>,
     moved: tokio::sync::Notify,
 }
 
@@ -62,17 +68,28 @@ impl Gates {
         self.moved.notify_waiters();
     }
 
+    /// Whoever comes here from now on gets no further, as if the node had died there; until it is mended.
+    pub fn break_off(&self, place: &'static str) {
+        self.broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(place);
+    }
+
+    /// Whoever comes here gets further again.
+    pub fn mend(&self, place: &'static str) {
+        self.broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(place);
+    }
+
     /// Waits until somebody waits here.
     pub async fn arrived(&self, place: &'static str) {
         self.until(|places| places.get(place).is_none_or(|waiting| *waiting > 0)).await;
     }
 
-    async fn pass(&self, place: &'static str) {
+    async fn pass(&self, place: &'static str) -> bool {
         if let Some(waiting) = self.places().get_mut(place) {
             *waiting += 1;
         }
         self.moved.notify_waiters();
         self.until(|places| !places.contains_key(place)).await;
+        !self.broken.lock().unwrap_or_else(std::sync::PoisonError::into_inner).contains(place)
     }
 
     async fn until(&self, holds: impl Fn(&std::collections::HashMap<&'static str, usize>) -> bool) {

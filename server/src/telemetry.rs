@@ -30,7 +30,10 @@ const MOST_CONNECTIONS: usize = 64;
 /// Starts logging for this process; `filter` is the setting `log`.
 pub fn start_logging(filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter).map_err(|error| anyhow::anyhow!("log: {error}"))?;
-    let lines = tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
+    // The rollback before each use of a connection makes PostgreSQL say that there was nothing to roll back.
+    let filter = filter.add_directive("sqlx::postgres::notice=off".parse()?);
+    let lines =
+        tracing_subscriber::fmt::layer().json().flatten_event(true).with_current_span(false).with_span_list(false);
     tracing_subscriber::registry().with(lines.with_filter(filter)).try_init()?;
     Ok(())
 }
@@ -87,7 +90,9 @@ where
     match path {
         "/metrics" => text(StatusCode::OK, metrics().render()),
         "/healthz" => text(StatusCode::OK, "alive\n".to_owned()),
-        "/readyz" if timeout(PATIENCE / 5, is_ready()).await.unwrap_or(false) => text(StatusCode::OK, "ready\n".to_owned()),
+        "/readyz" if timeout(PATIENCE / 5, is_ready()).await.unwrap_or(false) => {
+            text(StatusCode::OK, "ready\n".to_owned())
+        }
         "/readyz" => text(StatusCode::SERVICE_UNAVAILABLE, "not ready\n".to_owned()),
         _ => text(StatusCode::NOT_FOUND, "not found\n".to_owned()),
     }

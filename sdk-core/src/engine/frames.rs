@@ -151,8 +151,8 @@ pub(crate) fn membership(
     let generation = membership.read_generation;
     on_room(w, view, &room_id, out, |state, to, effects| state.member(membership, Place::Person, to, effects))?;
     // Older messages are unread again: which of them mention the person is not told by a membership for sure.
-    if view.live && before.is_joined() && generation > before.mark().generation {
-        repair::ask_room(w, &room_id, out)?;
+    if before.is_joined() && generation > before.mark().generation {
+        repair::ask_anew(w, view, &room_id, out)?;
     }
     Ok(())
 }

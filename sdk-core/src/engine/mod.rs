@@ -7,6 +7,8 @@ mod outbox;
 mod people;
 mod repair;
 mod session;
+#[cfg(test)]
+mod tests;
 mod welcome;
 
 use std::{

@@ -52,8 +52,8 @@ pub(crate) struct Repairs {
 #[derive(Debug, Default)]
 struct Flight {
     held: Vec<RoomEvent>,
-    /// More events came than are held.
-    lost: bool,
+    /// The answer will not be enough: more events came than are held, or it was asked for too early.
+    short: bool,
     /// Somebody asked meanwhile.
     again: bool,
 }
@@ -65,7 +65,7 @@ impl Repairs {
         if flight.held.len() < HELD_EVENTS {
             flight.held.push(event);
         } else {
-            flight.lost = true;
+            flight.short = true;
         }
         None
     }
@@ -93,6 +93,20 @@ pub(crate) fn ask_room(w: &mut Write<'_>, room_id: &str, out: &mut Outcome) -> r
         out.asks.push(Ask::Room(RoomCursor { room_id: room_id.to_owned(), rev: state.rev, seq: state.seq }));
     }
     Ok(())
+}
+
+/// Asks for a room as it is from now on: an answer that is on its way was perhaps read earlier. While a stream catches up,
+/// the question waits for its end.
+pub(crate) fn ask_anew(w: &mut Write<'_>, view: &View, room_id: &str, out: &mut Outcome) -> rusqlite::Result<()> {
+    if let Some(flight) = w.repairs.rooms.get_mut(room_id) {
+        flight.short = true;
+        return Ok(());
+    }
+    if !view.live {
+        w.repairs.unanswered.insert(room_id.to_owned());
+        return Ok(());
+    }
+    ask_room(w, room_id, out)
 }
 
 /// The person's number is at least this; asks if that is ahead of what is held.
@@ -150,7 +164,7 @@ pub(crate) fn room_answered(
     let wanted = flight.again || view.focus.contains(room_id);
     let behind = state.rev < state.head_rev && wanted;
     // An answer that moved nothing is not asked for again: the next heartbeat says if something is missing.
-    if state.is_joined() && moved && (more || flight.lost || behind) {
+    if state.is_joined() && (flight.short || moved && (more || behind)) {
         ask_room(w, room_id, &mut out)?;
     }
     Ok(out)

@@ -149,7 +149,9 @@ impl RoomState {
         }
         let mark = old.merge(given, to.guards);
         mark.write(&mut merged);
-        let place = if stale && place == Place::Person { Place::Older } else { place };
+        // A list read under a mark that "mark as unread" has lowered since lacks what is unread again.
+        let older = stale && place == Place::Person || given.generation < old.generation;
+        let place = if older { Place::Older } else { place };
         mentions::by_list(&mut merged.unread_mention_seqs, &list, place, mark.generation > old.generation);
         merged.unread_mention_seqs.retain(|seq| *seq > mark.seq);
         let joined = member_state(&merged) == MemberState::Joined;
@@ -283,6 +285,7 @@ impl RoomState {
                 if let (Some(room), true) = (self.room.as_mut(), follows) {
                     room.member_count = change.member_count;
                 }
+                out.receipts.extend(change.receipt);
                 if let Some(member) = change.member {
                     self.own_row(&member, to);
                     out.members.push(member);
@@ -347,11 +350,14 @@ pub(crate) fn member_state(membership: &Membership) -> MemberState {
 
 /// A message as a summary shows it.
 fn preview(mut message: Message) -> Message {
-    if let Some(body) = &mut message.body
-        && let Some((end, _)) = body.text.char_indices().nth(PREVIEW_CHARACTERS)
-    {
-        body.text.truncate(end);
-        message.text_cut = true;
+    if let Some(body) = &mut message.body {
+        if let Some((end, _)) = body.text.char_indices().nth(PREVIEW_CHARACTERS) {
+            body.text.truncate(end);
+            message.text_cut = true;
+        }
+        body.entities.clear();
+        body.card.clear();
     }
+    message.metadata.clear();
     message
 }

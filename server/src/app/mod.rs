@@ -12,7 +12,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-pub use self::store::{migrate, restore_done};
+pub use self::store::{migrate, migrations, restore_done};
 use crate::{
     clock::Clock,
     config::Config,
@@ -31,6 +31,9 @@ use crate::{
 
 /// Connections that wait to be accepted: 5,000 at once lose no SYN (tonic's 128 do).
 const BACKLOG: u32 = 4_096;
+
+/// Time between two rounds in which what was revoked long ago is forgotten.
+const PRUNE: Duration = Duration::from_hours(1);
 
 /// How long the start waits for the issuer's keys before it goes on without them.
 const WARM: Duration = Duration::from_secs(3);
@@ -73,9 +76,14 @@ impl App {
         let addresses = (grpc.local_addr(), admin.as_ref().map(TcpListener::local_addr).transpose());
         let mut background = background(&parts);
         if let Some(admin) = admin {
-            background.spawn(telemetry::serve_admin(admin, readiness(node.clone(), stop.clone()), CancellationToken::new()));
+            background.spawn(telemetry::serve_admin(
+                admin,
+                readiness(node.clone(), stop.clone()),
+                CancellationToken::new(),
+            ));
         }
-        let serving = tokio::spawn(rpc::serve(rpc::Door::new(parts), grpc, tls, stop.clone()));
+        let front = rpc::front(rpc::Door::new(parts), &node.config);
+        let serving = tokio::spawn(rpc::serve(front, Arc::clone(&node.config), grpc, tls, stop.clone()));
         let failed = |error: std::io::Error| Error::Internal(format!("a listening address: {error}"));
         let (grpc, admin) = (addresses.0.map_err(failed)?, addresses.1.map_err(failed)?);
         Ok(Running { grpc, admin, node, health, stop, serving, background })
@@ -115,6 +123,13 @@ fn background(parts: &rpc::Parts) -> JoinSet<()> {
     tasks.spawn(pulse(parts.node.clone()));
     let limits = Arc::clone(&parts.node.limits);
     tasks.spawn(every(limits::SWEEP, move || limits.sweep()));
+    let sessions = Arc::clone(&parts.sessions);
+    tasks.spawn(async move {
+        loop {
+            sessions.prune().await;
+            tokio::time::sleep(PRUNE).await;
+        }
+    });
     tasks.spawn(every(telemetry::UPKEEP, || telemetry::metrics().run_upkeep()));
     tasks
 }
@@ -127,7 +142,10 @@ async fn every(pause: Duration, mut work: impl FnMut()) {
 }
 
 /// Ready: not stopping, and the database answers.
-fn readiness(node: Node, stop: CancellationToken) -> impl Fn() -> futures_util::future::BoxFuture<'static, bool> + Clone {
+fn readiness(
+    node: Node,
+    stop: CancellationToken,
+) -> impl Fn() -> futures_util::future::BoxFuture<'static, bool> + Clone {
     move || {
         let (node, stop) = (node.clone(), stop.clone());
         Box::pin(async move { !stop.is_cancelled() && node.database.current_epoch().await.is_ok() })

@@ -21,10 +21,21 @@ pub async fn migrate(database_url: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Checksums of all migrations, in their order.
+pub fn migrations() -> impl Iterator<Item = &'static [u8]> {
+    MIGRATIONS.iter().map(|migration| &*migration.checksum)
+}
+
 /// Says that the database was restored: its history is another from now on, and clients take a new snapshot.
 pub async fn restore_done(database_url: &str) -> anyhow::Result<()> {
     let pool = PgPool::connect(database_url).await?;
-    sqlx::query!("insert into history (id) values (gen_random_uuid())").execute(&pool).await?;
+    let mut tx = pool.begin().await?;
+    sqlx::query!("insert into history (id) values (gen_random_uuid())").execute(&mut *tx).await?;
+    // Transaction ids of another cluster say nothing here.
+    sqlx::query!("update rooms set changed_xid = 0").execute(&mut *tx).await?;
+    sqlx::query!("update users set profile_xid = 0").execute(&mut *tx).await?;
+    sqlx::query!("delete from room_changes").execute(&mut *tx).await?;
+    tx.commit().await?;
     pool.close().await;
     Ok(())
 }
@@ -32,20 +43,29 @@ pub async fn restore_done(database_url: &str) -> anyhow::Result<()> {
 /// Refuses a database that is too old, cannot hold every text, or is not migrated.
 pub(super) async fn check(pool: &PgPool) -> Result<()> {
     check_cluster(pool).await?;
-    let mut connection = pool.acquire().await?;
-    let failed = |error: sqlx::migrate::MigrateError| Error::Internal(format!("the list of migrations: {error}"));
-    let table = &MIGRATIONS.table_name;
-    connection.ensure_migrations_table(table).await.map_err(failed)?;
-    let applied = connection.list_applied_migrations(table).await.map_err(failed)?;
+    let applied = applied(pool).await?;
     let missing: Vec<String> = MIGRATIONS
         .iter()
-        .filter(|wanted| !applied.iter().any(|done| done.version == wanted.version))
+        .filter(|wanted| !applied.contains(&wanted.version))
         .map(|missing| format!("{:04} {}", missing.version, missing.description))
         .collect();
     if missing.is_empty() {
         return Ok(());
     }
     Err(Error::Internal(format!("the database lacks migrations, run `madang migrate`: {}", missing.join(", "))))
+}
+
+/// Versions of the migrations that were applied; none in an empty database.
+async fn applied(pool: &PgPool) -> Result<Vec<i64>> {
+    let mut connection = pool.acquire().await?;
+    let table = &MIGRATIONS.table_name;
+    let there = sqlx::query_scalar!(r#"select to_regclass($1) is not null as "there!""#, &**table as &str);
+    if !there.fetch_one(&mut *connection).await? {
+        return Ok(Vec::new());
+    }
+    let applied = connection.list_applied_migrations(table).await;
+    let applied = applied.map_err(|error| Error::Internal(format!("the list of migrations: {error}")))?;
+    Ok(applied.into_iter().map(|migration| migration.version).collect())
 }
 
 async fn check_cluster(pool: &PgPool) -> Result<()> {

@@ -37,9 +37,9 @@ macro_rules! settings {
         #[derive(Clone)]
         pub struct Config {
             $($(#[doc = $doc])+ pub $name: $kind,)+
-            /// The guard that a test takes out; no setting.
+            /// The guards as a test leaves them, with its gates; no setting.
             #[cfg(feature = "sabotage")]
-            pub without: Option<crate::sabotage::Guard>,
+            pub held: Guards,
         }
 
         impl Default for Config {
@@ -47,7 +47,7 @@ macro_rules! settings {
                 Self {
                     $($name: $default,)+
                     #[cfg(feature = "sabotage")]
-                    without: None,
+                    held: Guards::default(),
                 }
             }
         }
@@ -189,9 +189,8 @@ impl Config {
     /// Which guards hold.
     pub fn guards(&self) -> Guards {
         #[cfg(feature = "sabotage")]
-        if let Some(guard) = self.without {
-            return Guards::without(guard);
-        }
+        return self.held;
+        #[cfg(not(feature = "sabotage"))]
         Guards::default()
     }
 }

@@ -22,13 +22,8 @@ pub fn page() -> String {
         let default = (setting.default)();
         let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
         let doc: Vec<&str> = setting.doc.iter().map(|line| line.trim()).collect();
-        let _ = write!(
-            page,
-            "\n## {}\n{}\n\nDefault: {default}; {}.\n",
-            setting.name,
-            doc.join("\n"),
-            (setting.kind)()
-        );
+        let _ =
+            write!(page, "\n## {}\n{}\n\nDefault: {default}; {}.\n", setting.name, doc.join("\n"), (setting.kind)());
     }
     page
 }
@@ -38,6 +33,9 @@ mod tests {
     #[test]
     fn the_committed_page_is_what_the_table_says() {
         let committed = include_str!("../../../docs/configuration.md");
-        assert!(committed == super::page(), "run: cargo run -p madang-server -- docs configuration > docs/configuration.md");
+        assert!(
+            committed == super::page(),
+            "run: cargo run -p madang-server -- docs configuration > docs/configuration.md"
+        );
     }
 }

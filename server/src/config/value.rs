@@ -196,7 +196,7 @@ mod tests {
     #[test]
     fn times_are_read_as_they_are_shown() {
         for text in ["500ms", "20s", "90s", "10m", "1h", "0"] {
-            assert_eq!(read::<Duration>(text).map(|time| time.show()), Ok(text.replace("90s", "90s")), "{text}");
+            assert_eq!(read::<Duration>(text).map(|time| time.show()), Ok(text.to_owned()), "{text}");
         }
         for wrong in ["", "20", "s", "-1s", "1 day", "20S", "99999999999999999999s", "18446744073709551615h"] {
             assert!(read::<Duration>(wrong).is_err(), "{wrong}");

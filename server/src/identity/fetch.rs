@@ -64,7 +64,8 @@ impl Fetcher {
 
     async fn get<T: DeserializeOwned>(&self, url: &str) -> Result<T, String> {
         let failed = |error: reqwest::Error| format!("{url}: {error}");
-        let mut answer = self.client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
+        let mut answer =
+            self.client.get(url).send().await.and_then(reqwest::Response::error_for_status).map_err(failed)?;
         if !answer.status().is_success() {
             return Err(format!("{url}: {}", answer.status()));
         }

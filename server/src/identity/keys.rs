@@ -46,7 +46,7 @@ const LEAST_MODULUS: usize = 256;
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     /// The key.
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
     /// Counts up whenever a key has gone.
     pub(super) generation: u64,
     fits: Fits,
@@ -72,9 +72,17 @@ struct Shared {
     fetcher: Fetcher,
     clock: Arc<dyn Clock>,
     known: RwLock<Known>,
-    /// When the issuer was last asked; held while it is, so that all who wait share one fetch.
-    asked_at: Mutex<Option<DateTime<Utc>>>,
+    /// When the issuer may be asked again; held while it is, so that all who wait share one fetch.
+    not_before: Mutex<DateTime<Utc>>,
     refreshing: AtomicBool,
+}
+
+/// What came of a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fetched {
+    Done,
+    Failed,
+    TooSoon,
 }
 
 /// The keys of one issuer.
@@ -84,8 +92,9 @@ pub(super) struct Keys(Arc<Shared>);
 impl Keys {
     pub(super) fn new(config: &Config, clock: Arc<dyn Clock>) -> Result<Self> {
         let fetcher = Fetcher::new(config).map_err(Error::Internal)?;
-        let (known, asked_at, refreshing) = (RwLock::default(), Mutex::default(), AtomicBool::default());
-        Ok(Self(Arc::new(Shared { fetcher, clock, known, asked_at, refreshing })))
+        let (known, not_before) = (RwLock::default(), Mutex::new(DateTime::UNIX_EPOCH));
+        let refreshing = AtomicBool::default();
+        Ok(Self(Arc::new(Shared { fetcher, clock, known, not_before, refreshing })))
     }
 
     /// The key with this id, if it fits the algorithm.
@@ -121,9 +130,12 @@ impl Keys {
         if old && !self.0.refreshing.swap(true, Ordering::AcqRel) {
             let keys = self.clone();
             tokio::spawn(async move {
-                let mut asked_at = keys.0.asked_at.lock().await;
-                keys.fetch(&mut asked_at, FETCH_EVERY).await;
-                drop(asked_at);
+                let mut not_before = keys.0.not_before.lock().await;
+                let fetched = keys.fetch(&not_before).await;
+                if fetched == Fetched::Failed {
+                    *not_before = keys.0.clock.now() + FETCH_EVERY;
+                }
+                drop(not_before);
                 keys.0.refreshing.store(false, Ordering::Release);
             });
         }
@@ -133,31 +145,48 @@ impl Keys {
         self.0.known.read().unwrap_or_else(PoisonError::into_inner).keys.contains_key(id)
     }
 
+    fn has_any(&self) -> bool {
+        self.0.known.read().unwrap_or_else(PoisonError::into_inner).fetched_at.is_some()
+    }
+
     async fn fetch_for(&self, id: &str) {
-        let keys = self.clone();
-        let id = id.to_owned();
+        let (keys, id) = (self.clone(), id.to_owned());
         // In a task of its own: a caller who leaves must not cut the fetch that others wait for.
         let fetch = tokio::spawn(async move {
-            let mut asked_at = keys.0.asked_at.lock().await;
-            if !keys.knows(&id) {
-                let any = keys.0.known.read().unwrap_or_else(PoisonError::into_inner).fetched_at.is_some();
-                keys.fetch(&mut asked_at, if any { FETCH_EVERY } else { TRY_EVERY }).await;
+            let mut not_before = keys.0.not_before.lock().await;
+            // Somebody may have fetched it while this one waited.
+            if keys.knows(&id) {
+                return;
             }
+            let had_any = keys.has_any();
+            let pause = match keys.fetch(&not_before).await {
+                Fetched::TooSoon => return,
+                // The first keys count for nobody: the issuer may turn its key over right after.
+                Fetched::Done if !had_any => TimeDelta::zero(),
+                Fetched::Failed if !had_any => TRY_EVERY,
+                Fetched::Done | Fetched::Failed => FETCH_EVERY,
+            };
+            *not_before = keys.0.clock.now() + pause;
         });
         if let Err(error) = fetch.await {
             tracing::error!(%error, "fetching the issuer's keys failed");
         }
     }
 
-    async fn fetch(&self, asked_at: &mut Option<DateTime<Utc>>, every: TimeDelta) {
+    async fn fetch(&self, not_before: &DateTime<Utc>) -> Fetched {
         let now = self.0.clock.now();
-        if asked_at.is_some_and(|at| now - at < every) {
-            return;
+        if now < *not_before {
+            return Fetched::TooSoon;
         }
-        *asked_at = Some(now);
         match self.0.fetcher.fetch().await {
-            Ok(set) => self.replace(set, now),
-            Err(error) => tracing::warn!(error, "the issuer's keys cannot be fetched"),
+            Ok(set) => {
+                self.replace(set, now);
+                Fetched::Done
+            }
+            Err(error) => {
+                tracing::warn!(error, "the issuer's keys cannot be fetched");
+                Fetched::Failed
+            }
         }
     }
 
@@ -201,7 +230,7 @@ fn read(key: serde_json::Value) -> Option<(String, Key)> {
     let fits = fits(&key)?;
     let id = key.common.key_id.clone().filter(|id| !id.is_empty())?;
     let decoding = DecodingKey::from_jwk(&key).ok()?;
-    Some((id, Key { key: decoding, generation: 0, fits, parameters: key.algorithm }))
+    Some((id, Key { decoding, generation: 0, fits, parameters: key.algorithm }))
 }
 
 fn fits(key: &Jwk) -> Option<Fits> {

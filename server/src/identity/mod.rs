@@ -66,7 +66,7 @@ impl Identity {
         }
         let parsed = Token::parse(token)?;
         let key = self.keys.key(&parsed.key_id, parsed.algorithm).await?;
-        parsed.check_signature(&key.key)?;
+        parsed.check_signature(&key.decoding)?;
         let claims = Arc::new(self.rules.read(&parsed.payload()?, self.clock.now())?);
         self.remember(name, key.generation, &claims);
         Ok(claims)

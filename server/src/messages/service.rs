@@ -213,6 +213,7 @@ impl MessageService for Messages {
             })
         });
         let page = read.await?;
+        guards.pass("page_read").await;
         Ok(Response::new(v1::ListMessagesResponse {
             messages: page.items.iter().map(timeline::wire::message).collect(),
             snapshot_rev: page.rev,

@@ -37,7 +37,12 @@ impl Node {
         T: Send + 'static,
         F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, (T, Changes)> + Send + Sync + 'static,
     {
-        let hub = Arc::clone(&self.hub);
-        self.database.write(work, move |changes| hub.publish(changes)).await
+        let (hub, guards) = (Arc::clone(&self.hub), self.database.guards());
+        let publish = move |changes| async move {
+            if guards.pass("publish_change").await {
+                hub.publish(changes);
+            }
+        };
+        self.database.write(work, publish).await
     }
 }

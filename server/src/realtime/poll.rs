@@ -10,6 +10,7 @@ use crate::{
     error::Result,
     ids::{RoomId, UserId},
     realtime::{ClosingReason, Membership, Node, ProfileChange, Session, wire},
+    sessions::{self, Visit},
 };
 
 /// How long a publication that is on its way may take before the poll takes it for lost.
@@ -56,6 +57,9 @@ impl Poller {
 
     /// Compares until the node ends.
     pub async fn run(mut self) {
+        if !self.node.database.guards().poll() {
+            return;
+        }
         let mut ticks = tokio::time::interval(self.node.config.poll_interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
@@ -118,7 +122,9 @@ impl Poller {
         let mut connection = self.node.database.pool().acquire().await?;
         let joined = memberships(&mut connection, user_id).await?;
         for session in late {
-            if is_refused(&mut connection, &session).await? {
+            let opener = session.opener();
+            let visit = Visit::to_check(user_id, opener.device_id, &opener.sid, opener.issued_at);
+            if !sessions::is_good(&mut connection, &visit, self.node.clock.now()).await? {
                 session.close(ClosingReason::Revoked, Duration::ZERO);
                 continue;
             }
@@ -217,19 +223,4 @@ pub async fn memberships(connection: &mut PgConnection, user_id: UserId) -> Resu
             room_seq: row.room_seq,
         })
         .collect())
-}
-
-/// Whether the account or the device session behind a stream may no longer be used.
-async fn is_refused(connection: &mut PgConnection, session: &Session) -> Result<bool> {
-    let opener = session.opener();
-    let refused = sqlx::query_scalar!(
-        r#"select (u.state <> 1 or exists (select from revoked_sids s where s.sid = $3 and s.sid <> '')
-               or exists (select from device_sessions d where d.user_id = u.id and d.device_id = $2 and d.revoked_at >= $4)) as "refused!"
-           from users u where u.id = $1"#,
-        opener.user_id as _,
-        opener.device_id as _,
-        opener.sid,
-        opener.issued_at
-    );
-    Ok(refused.fetch_optional(connection).await?.unwrap_or(true))
 }

@@ -7,7 +7,7 @@ use super::{
     store::{Gone, MOST_MENTIONS},
 };
 use crate::{
-    access::{RoomAccess, RoomRow},
+    access::{JOINED, RoomAccess, RoomRow},
     ids::{RoomId, UserId},
     realtime::{PersonEvent, wire::{person_event, timestamp}},
     timeline,
@@ -147,7 +147,8 @@ fn event(access: &RoomAccess, rev: i64, change: Change) -> v1::RoomEvent {
 
 /// A changed member; in a large room only the span, because nobody holds its members.
 pub fn member_event(access: &RoomAccess, row: &Member, member_count: i32) -> v1::RoomEvent {
-    let change = v1::MemberChange { member: Some(member(row)), member_count };
+    let receipt = (row.state == JOINED).then(|| receipt(row));
+    let change = v1::MemberChange { member: Some(member(row)), member_count, receipt };
     event(access, row.rev, Change::Member(change))
 }
 

@@ -5,12 +5,12 @@
 //! streams took 427 MB), so they are set here.
 
 use std::{
-    collections::HashMap,
+    convert::Infallible,
     io,
     net::{IpAddr, SocketAddr},
     pin::{Pin, pin},
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -31,12 +31,9 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
-use tower::ServiceExt as _;
+use tower::{Service, ServiceExt as _};
 
-use super::{
-    Door,
-    web::{self, Front},
-};
+use super::{Request, Response, count::Counts};
 use crate::{config::Config, limits::ConnectionAge};
 
 /// How long a new connection may take to speak TLS, and then to say its first words.
@@ -69,9 +66,20 @@ pub(super) struct Peer {
     pub(super) address: IpAddr,
 }
 
+/// What answers requests.
+pub trait Front:
+    Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
+impl<S> Front for S where
+    S: Service<Request, Response = Response, Error = Infallible, Future: Send> + Clone + Send + Sync + 'static
+{
+}
+
 /// What all connections share.
-struct Shared {
-    front: Front,
+struct Shared<F> {
+    front: F,
     builder: Builder<TokioExecutor>,
     tls: Option<TlsAcceptor>,
     config: Arc<Config>,
@@ -80,10 +88,15 @@ struct Shared {
 }
 
 /// Serves until `stop`, and then until all calls have ended, but no longer than the settings say.
-pub async fn serve(door: Door, listener: TcpListener, tls: Option<TlsAcceptor>, stop: CancellationToken) {
-    let config = Arc::clone(&door.parts.node.config);
+pub async fn serve(
+    front: impl Front,
+    config: Arc<Config>,
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    stop: CancellationToken,
+) {
     let shared = Arc::new(Shared {
-        front: web::front(door, &config),
+        front,
         builder: builder(&config),
         tls,
         counts: Arc::new(Counts::new(config.connections, config.connections_per_address)),
@@ -111,7 +124,7 @@ pub async fn serve(door: Door, listener: TcpListener, tls: Option<TlsAcceptor>, 
     }
 }
 
-fn accept(shared: &Arc<Shared>, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
+fn accept(shared: &Arc<Shared<impl Front>>, connections: &mut JoinSet<()>, stream: TcpStream, peer: SocketAddr) {
     let Some(counted) = shared.counts.take(peer.ip().to_canonical()) else {
         metrics::counter!("madang_connections_refused_total").increment(1);
         return;
@@ -133,7 +146,7 @@ fn accept(shared: &Arc<Shared>, connections: &mut JoinSet<()>, stream: TcpStream
     });
 }
 
-async fn serve_one(shared: &Shared, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, peer: Peer) {
+async fn serve_one(shared: &Shared<impl Front>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, peer: Peer) {
     let aged = ConnectionAge(CancellationToken::new());
     let front = shared.front.clone();
     let in_request = aged.clone();
@@ -205,60 +218,6 @@ fn builder(config: &Config) -> Builder<TokioExecutor> {
     builder
 }
 
-/// Connections in all and by address.
-#[derive(Debug)]
-struct Counts {
-    most: usize,
-    most_of_one: usize,
-    open: Mutex<Open>,
-}
-
-#[derive(Debug, Default)]
-struct Open {
-    all: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-impl Counts {
-    fn new(most: usize, most_of_one: usize) -> Self {
-        Self { most, most_of_one, open: Mutex::default() }
-    }
-
-    fn take(self: &Arc<Self>, address: IpAddr) -> Option<Counted> {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_one = open.by_address.get(&address).copied().unwrap_or_default();
-        // A proxy on the same machine, or a developer: not somebody's flood.
-        if open.all >= self.most || (of_one >= self.most_of_one && !address.is_loopback()) {
-            return None;
-        }
-        open.all += 1;
-        open.by_address.insert(address, of_one + 1);
-        metrics::gauge!("madang_connections").increment(1);
-        Some(Counted { counts: Arc::clone(self), address })
-    }
-}
-
-/// A connection that is counted until this is dropped.
-#[derive(Debug)]
-struct Counted {
-    counts: Arc<Counts>,
-    address: IpAddr,
-}
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        metrics::gauge!("madang_connections").decrement(1);
-        let mut open = self.counts.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.all -= 1;
-        if let Some(count) = open.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.by_address.remove(&self.address);
-            }
-        }
-    }
-}
-
 /// Counts what the peer has said.
 struct Heard<S> {
     stream: S,
@@ -297,5 +256,78 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    fn config() -> Config {
+        Config { connection_age: Duration::ZERO, ..Config::default() }
+    }
+
+    /// A server that answers with the caller's address once its connection has aged, if `late`, or at once.
+    async fn start(config: Config, late: bool) -> (SocketAddr, CancellationToken, tokio::task::JoinHandle<()>) {
+        let front = tower::service_fn(move |request: Request| async move {
+            let age = request.extensions().get::<ConnectionAge>().cloned().expect("put there");
+            if late {
+                age.0.cancelled().await;
+            }
+            Ok::<_, Infallible>(Response::new(Body::empty()))
+        });
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let (address, stop) = (listener.local_addr().expect("an address"), CancellationToken::new());
+        let serving = tokio::spawn(serve(front, Arc::new(config), listener, None, stop.clone()));
+        (address, stop, serving)
+    }
+
+    async fn request(address: SocketAddr) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.expect("a connection");
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.expect("sent");
+        stream
+    }
+
+    async fn all(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        // A cut may be a reset.
+        let _ = stream.read_to_string(&mut text).await;
+        text
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_connection_that_says_nothing_is_closed() {
+        let (address, _stop, _serving) = start(config(), false).await;
+        let silent = TcpStream::connect(address).await.expect("a connection");
+        assert_eq!(all(silent).await, "");
+        let mut halting = TcpStream::connect(address).await.expect("a connection");
+        halting.write_all(b"PRI * HT").await.expect("sent");
+        assert_eq!(all(halting).await, "");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_aged_connection_lets_its_calls_end_and_goes() {
+        let config = Config { connection_age: Duration::from_hours(1), ..config() };
+        let (address, _stop, _serving) = start(config, true).await;
+        let begun = Instant::now();
+        let answer = all(request(address).await).await;
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let age = begun.elapsed().as_secs();
+        assert!((3240..3960).contains(&age), "{age}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_drain_has_an_end() {
+        let (address, stop, serving) = start(config(), true).await;
+        let hanging = request(address).await;
+        sleep(Duration::from_secs(1)).await;
+        stop.cancel();
+        let begun = Instant::now();
+        serving.await.expect("no panic");
+        assert_eq!(begun.elapsed().as_secs(), config().drain_timeout.as_secs());
+        assert_eq!(all(hanging).await, "");
+        assert!(TcpStream::connect(address).await.is_err(), "nobody listens");
     }
 }

@@ -4,7 +4,6 @@ use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -35,9 +34,9 @@ pub(super) fn foreign(response: Response, mut line: Line) -> Response {
 }
 
 /// What a call that panicked is answered with.
-pub(super) fn panicked(panic: &(dyn Any + Send), request_id: Arc<str>) -> Status {
+pub(super) fn panicked(panic: &(dyn Any + Send), request_id: &str) -> Status {
     let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    tracing::error!(panic = text.unwrap_or("?"), request_id = &*request_id, "a call panicked");
+    tracing::error!(panic = text.unwrap_or("?"), request_id, "a call panicked");
     Refusal::new(Reason::Internal, "internal error").into()
 }
 
@@ -137,7 +136,7 @@ impl http_body::Body for Conformed {
         let frame = match polled {
             Err(panic) => {
                 let request_id = self.line.as_ref().map(Line::request_id).unwrap_or_default();
-                self.fail(&panicked(&*panic, request_id))
+                self.fail(&panicked(&*panic, &request_id))
             }
             Ok(Poll::Pending) => return Poll::Pending,
             Ok(Poll::Ready(None)) => {
@@ -163,5 +162,111 @@ impl http_body::Body for Conformed {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::StreamExt as _;
+    use http_body_util::{BodyExt as _, StreamBody};
+
+    use super::*;
+
+    fn line() -> Line {
+        Line::begin(&HeaderMap::new(), "test")
+    }
+
+    /// What a client reads of an answer whose status is in the headers, and of one whose status is in the trailers.
+    async fn read(status: Status) -> [Status; 2] {
+        let early = response(status.clone().into_http::<Body>(), line());
+        let mut trailers = HeaderMap::new();
+        status.add_header(&mut trailers).expect("a status has a form");
+        let frames: [Result<_, Status>; 2] =
+            [Ok(Frame::data(Bytes::from_static(b"message"))), Ok(Frame::trailers(trailers))];
+        let body = Body::new(StreamBody::new(futures_util::stream::iter(frames)));
+        let late = response(Response::new(body), line()).into_body().collect().await.expect("never an error");
+        let late = late.trailers().and_then(Status::from_header_map).expect("a status in the trailers");
+        [Status::from_header_map(early.headers()).expect("a status in the headers"), late]
+    }
+
+    async fn reasons(status: Status) -> [Refusal; 2] {
+        read(status).await.map(|status| {
+            let refusal = Refusal::of(&status).expect("a reason of the contract");
+            assert_eq!(status.code(), refusal.reason.rule().code, "{refusal:?}");
+            assert!(refusal.metadata.keys().all(|key| refusal.reason.rule().metadata_keys.contains(&&**key)));
+            refusal
+        })
+    }
+
+    #[tokio::test]
+    async fn whatever_tonic_says_leaves_with_a_reason() {
+        let text = |code, text: &str| Status::new(code, text);
+        let cases = [
+            (Status::unimplemented(""), Reason::MethodUnknown),
+            (
+                Status::unimplemented("Content is compressed with `gzip` which isn't supported"),
+                Reason::MalformedRequest,
+            ),
+            (text(Code::OutOfRange, "Error, decoded message length too large: found 2 bytes"), Reason::RequestTooLarge),
+            (text(Code::ResourceExhausted, "Error decompressing: size limit, of 1 bytes"), Reason::RequestTooLarge),
+            (text(Code::Internal, "Missing request message."), Reason::MalformedRequest),
+            (text(Code::Internal, "Unexpected EOF decoding stream."), Reason::MalformedRequest),
+            (
+                text(Code::Internal, "protocol error: received message with invalid compression flag"),
+                Reason::MalformedRequest,
+            ),
+            (text(Code::Cancelled, "client cancelled"), Reason::MalformedRequest),
+            (text(Code::DeadlineExceeded, ""), Reason::DeadlinePassed),
+            (text(Code::InvalidArgument, "?"), Reason::MalformedRequest),
+            (text(Code::Internal, "secret"), Reason::Internal),
+            (text(Code::Unknown, "secret"), Reason::Internal),
+            (text(Code::DataLoss, "secret"), Reason::Internal),
+            (text(Code::NotFound, "secret"), Reason::Internal),
+        ];
+        for (status, expected) in cases {
+            let code = status.code();
+            for refusal in reasons(status).await {
+                assert_eq!(refusal.reason, expected, "{code:?}");
+                assert!(!refusal.message.contains("secret"), "{refusal:?}");
+                assert_eq!(refusal.metadata.contains_key("request_id"), expected == Reason::Internal);
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_refusal_of_ours_stays_as_it_is_but_a_fault_gets_a_request_id() {
+        let ours = Refusal::field("body.text", "at most 8000 characters");
+        for refusal in reasons(ours.clone().into()).await {
+            assert_eq!(refusal, ours);
+        }
+        for refusal in reasons(Refusal::new(Reason::Internal, "secret").into()).await {
+            assert_eq!((refusal.reason, refusal.message.as_str()), (Reason::Internal, "internal error"));
+            assert!(refusal.metadata.contains_key("request_id"));
+        }
+        // A foreign domain is no reason of ours.
+        let foreign = tonic_types::ErrorDetails::with_error_info("X", "other", std::collections::HashMap::new());
+        let foreign = <Status as tonic_types::StatusExt>::with_error_details(Code::Unknown, "secret", foreign);
+        assert!(reasons(foreign).await.iter().all(|refusal| refusal.reason == Reason::Internal));
+    }
+
+    #[tokio::test]
+    async fn a_panic_in_the_middle_of_an_answer_is_a_refusal() {
+        let stream = futures_util::stream::iter([0, 1]).map(|n| {
+            assert!(n == 0, "secret");
+            Ok::<_, Status>(Frame::data(Bytes::from_static(b"message")))
+        });
+        let body = Body::new(StreamBody::new(stream));
+        let answer = response(Response::new(body), line()).into_body().collect().await.expect("never an error");
+        let status = answer.trailers().and_then(Status::from_header_map).expect("a status");
+        let refusal = Refusal::of(&status).expect("a reason");
+        assert_eq!((refusal.reason, refusal.message.as_str()), (Reason::Internal, "internal error"));
+        assert_eq!(answer.to_bytes(), "message");
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_is_right_is_left_alone() {
+        for status in read(Status::new(Code::Ok, "")).await {
+            assert_eq!(status.code(), Code::Ok);
+        }
     }
 }

@@ -9,6 +9,7 @@ mod accept;
 mod authenticate;
 mod authorize;
 mod conform;
+mod count;
 mod limit;
 pub mod pages;
 mod services;
@@ -29,7 +30,7 @@ use madang_proto::MethodPolicy;
 use tonic::{body::Body, service::Routes};
 use tower::Service;
 
-pub use self::{accept::serve, services::Parts, tls::acceptor};
+pub use self::{accept::serve, services::Parts, tls::acceptor, web::front};
 use self::{authorize::Row, trace::Line};
 use crate::{
     access::Call,
@@ -63,7 +64,7 @@ impl Door {
             Ok(Ok(response)) if row.is_some_and(|row| !row.is_ours()) => conform::foreign(response, line),
             Ok(Ok(response)) => conform::response(response, line),
             Ok(Err(error)) => conform::response(tonic::Status::from(error).into_http(), line),
-            Err(panic) => conform::response(conform::panicked(&*panic, line.request_id()).into_http(), line),
+            Err(panic) => conform::response(conform::panicked(&*panic, &line.request_id()).into_http(), line),
         }
     }
 
@@ -78,9 +79,8 @@ impl Door {
                 limit::take_anonymous(&self.parts, policy, &head)?;
                 limit::Admitted::anonymous()
             } else {
-                self.admit(policy, &head).await?
+                self.admit(policy, &head, line).await?
             };
-            line.is_called_by(admitted.caller.as_deref());
             head.extensions.insert(Call {
                 policy,
                 caller: admitted.caller.clone(),
@@ -95,13 +95,14 @@ impl Door {
     }
 
     /// From a token to a caller who may make this call now.
-    async fn admit(&self, policy: &'static MethodPolicy, head: &Head) -> Result<limit::Admitted> {
+    async fn admit(&self, policy: &'static MethodPolicy, head: &Head, line: &mut Line) -> Result<limit::Admitted> {
         let parts = &self.parts;
         let claims = parts.sign_in.claims(authenticate::token(head)?).await?;
         authorize::check_role(policy, &claims.roles)?;
         let origin = authenticate::origin(head, &parts.node.config)?;
         let mut admitted = limit::admit(parts, policy, &claims.subject).await?;
         let caller = parts.sign_in.caller(&claims, origin).await?;
+        line.is_called_by(caller.user_id);
         limit::take(parts, policy, caller.user_id)?;
         authenticate::check_epoch(head, policy, &parts.node.database)?;
         admitted.caller = Some(Arc::new(caller));

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Instant};
 use http::HeaderMap;
 use tonic::Code;
 
-use crate::{access::Caller, ids::UserId};
+use crate::ids::UserId;
 
 /// A call on its way; written when it ends, however it ends.
 #[derive(Debug)]
@@ -31,8 +31,8 @@ impl Line {
         Arc::clone(&self.request_id)
     }
 
-    pub(super) fn is_called_by(&mut self, caller: Option<&Caller>) {
-        self.caller = caller.map(|caller| caller.user_id);
+    pub(super) fn is_called_by(&mut self, caller: UserId) {
+        self.caller = Some(caller);
     }
 
     /// Says how it ended; the first word counts.
@@ -47,7 +47,8 @@ impl Drop for Line {
         let time = self.begun.elapsed();
         let (method, status) = (self.method, format!("{code:?}"));
         metrics::gauge!("madang_calls_open").decrement(1);
-        metrics::counter!("madang_calls_total", "method" => method, "status" => status.clone(), "reason" => reason).increment(1);
+        metrics::counter!("madang_calls_total", "method" => method, "status" => status.clone(), "reason" => reason)
+            .increment(1);
         metrics::histogram!("madang_call_seconds", "method" => method).record(time);
         let caller = self.caller.map(tracing::field::display);
         #[expect(clippy::cast_precision_loss, reason = "microseconds of a call")]
@@ -64,7 +65,8 @@ impl Drop for Line {
 fn trace_id(traceparent: &str) -> Option<&str> {
     let mut parts = traceparent.split('-');
     let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-    let is_hex = |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    let is_hex =
+        |text: &str, length| text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     let right = is_hex(version, 2) && version != "ff" && is_hex(trace, 32) && is_hex(span, 16) && is_hex(flags, 2);
     let is_zero = |text: &str| text.bytes().all(|b| b == b'0');
     (right && !is_zero(trace) && !is_zero(span)).then_some(trace)

@@ -34,9 +34,10 @@ const EXPOSED: [HeaderName; 3] = [
 const MAX_AGE: std::time::Duration = std::time::Duration::from_hours(2);
 
 /// The door as native and web clients see it.
-pub(super) type Front = Cors<GrpcWebService<Door>>;
+pub type Front = Cors<GrpcWebService<Door>>;
 
-pub(super) fn front(door: Door, config: &Config) -> Front {
+/// Puts CORS and gRPC-web in front of the door.
+pub fn front(door: Door, config: &Config) -> Front {
     let origins: Vec<String> = config.public_origins.clone();
     let allowed = move |origin: &HeaderValue, _: &request::Parts| {
         origin.to_str().is_ok_and(|origin| origins.iter().any(|allowed| is_allowed(origin, allowed)))
@@ -73,7 +74,9 @@ mod tests {
         for wrong in ["https://a.example.evil", "http://a.example", "https://a.example:8443", "null"] {
             assert!(!is_allowed(wrong, "https://a.example"), "{wrong}");
         }
-        for wrong in ["http://localhost.evil:80", "http://localhost:80@evil", "http://localhostevil", "https://localhost:1"] {
+        for wrong in
+            ["http://localhost.evil:80", "http://localhost:80@evil", "http://localhostevil", "https://localhost:1"]
+        {
             assert!(!is_allowed(wrong, "http://localhost:*"), "{wrong}");
         }
     }

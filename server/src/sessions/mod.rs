@@ -48,6 +48,15 @@ pub struct Visit {
     pub user_agent: String,
 }
 
+impl Visit {
+    /// A visit that is only looked at, never written down.
+    pub fn to_check(user_id: UserId, device_id: DeviceId, sid: &str, issued_at: DateTime<Utc>) -> Self {
+        let text = String::new;
+        let (platform, app_version, address, user_agent) = (text(), text(), text(), text());
+        Self { user_id, device_id, sid: sid.to_owned(), issued_at, platform, app_version, address, user_agent }
+    }
+}
+
 /// The device sessions of a node's callers.
 #[derive(Debug)]
 pub struct Sessions {
@@ -68,22 +77,15 @@ impl Sessions {
     /// Lets a visit in and notes it. Refused with `SESSION_REVOKED` or `TOO_MANY_DEVICES`.
     pub async fn admit(&self, visit: &Visit) -> Result<()> {
         let now = self.clock.now();
-        let known = match self.memory.get(visit, now) {
-            Some(known) => known,
-            None => {
-                let version = self.memory.version();
-                let known = store::find(self.database.pool(), visit).await?;
-                self.memory.put(visit, known.clone(), now, version);
-                known
-            }
-        };
+        let known = self.known(visit, now).await?;
         match known.verdict(visit) {
             Verdict::Good => {
                 self.touch(visit, &known, now);
                 Ok(())
             }
             Verdict::Revoked => Err(revoked()),
-            Verdict::New => self.sign_in(visit, now).await,
+            // Boxed: it is rare, and every call would carry its size.
+            Verdict::New => Box::pin(self.sign_in(visit, now)).await,
         }
     }
 
@@ -95,9 +97,26 @@ impl Sessions {
         }
     }
 
+    /// Forgets revocations at the issuer that are older than any token can be; once an hour is often enough.
+    pub async fn prune(&self) {
+        if let Err(error) = store::delete_old_revoked_sids(self.database.pool()).await {
+            tracing::warn!(%error, "old revocations were not deleted");
+        }
+    }
+
     /// Forgets what is remembered of a person, so that a revocation holds at once.
     pub fn forget(&self, user_id: UserId) {
         self.memory.forget(user_id);
+    }
+
+    async fn known(&self, visit: &Visit, now: DateTime<Utc>) -> Result<Known> {
+        if let Some(known) = self.memory.get(visit, now) {
+            return Ok(known);
+        }
+        let version = self.memory.version();
+        let known = store::find(self.database.pool(), visit).await?;
+        self.memory.put(visit, known.clone(), now, version);
+        Ok(known)
     }
 
     fn touch(&self, visit: &Visit, known: &Known, now: DateTime<Utc>) {
@@ -115,7 +134,7 @@ impl Sessions {
                 let visit = wanted.clone();
                 Box::pin(async move { Ok((sign_in(tx, &visit, most, now).await?, ())) })
             },
-            |()| {},
+            |()| std::future::ready(()),
         );
         made.await?;
         self.memory.forget(visit.user_id);

@@ -60,17 +60,7 @@ mod tests {
 
     fn visit(sid: &str, issued_at: i64) -> Visit {
         let id = uuid::Uuid::nil();
-        let text = String::new;
-        Visit {
-            user_id: UserId(id),
-            device_id: DeviceId(id),
-            sid: sid.into(),
-            issued_at: at(issued_at),
-            platform: text(),
-            app_version: text(),
-            address: text(),
-            user_agent: text(),
-        }
+        Visit::to_check(UserId(id), DeviceId(id), sid, at(issued_at))
     }
 
     fn known(sid: &str) -> Known {

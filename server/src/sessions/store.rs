@@ -125,6 +125,13 @@ pub(super) async fn delete_old_revoked(tx: &mut PgConnection, user_id: UserId) -
     Ok(())
 }
 
+/// Forgets sessions of the issuer that ended long ago: no refresh token of theirs is alive (Keycloak's offline sessions last
+/// 60 days).
+pub(super) async fn delete_old_revoked_sids(pool: &PgPool) -> Result<()> {
+    sqlx::query!("delete from revoked_sids where revoked_at < now() - interval '90 days'").execute(pool).await?;
+    Ok(())
+}
+
 /// Writes last calls. Rows are locked in order, and those that are locked elsewhere are left for the next time.
 pub(super) async fn touch(pool: &PgPool, visits: &[(Visit, DateTime<Utc>)]) -> Result<()> {
     let (mut users, mut devices, mut sids, mut times) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -180,7 +187,11 @@ pub async fn list(pool: &PgPool, user_id: UserId) -> Result<Vec<DeviceSession>> 
 }
 
 /// The session of a person on a device, revoked or not.
-pub async fn find_session(tx: &mut PgConnection, user_id: UserId, device_id: DeviceId) -> Result<Option<DeviceSession>> {
+pub async fn find_session(
+    tx: &mut PgConnection,
+    user_id: UserId,
+    device_id: DeviceId,
+) -> Result<Option<DeviceSession>> {
     let row = sqlx::query_as!(
         DeviceSession,
         "select user_id, device_id, sid, platform, app_version, address, user_agent, created_at, last_seen_at, revoked_at

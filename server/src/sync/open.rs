@@ -115,7 +115,7 @@ async fn read(node: &Node, session: &Session, stand: Stand, epoch: &str) -> Resu
     if stand.watermark > 0 {
         frames.extend(profiles(store::changed_profiles(tx, user_id, stand.watermark).await?));
     }
-    guards.pause("rooms_found").await;
+    guards.pass("rooms_found").await;
     let rooms = owed(&stand, changed, user_id, tx).await?;
     if !guards.watermark_before_read() {
         watermark = store::watermark(tx, guards.xmin()).await?;
@@ -168,6 +168,7 @@ pub async fn summaries(node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) 
         })
     });
     let (present, missing, gone) = read.await?;
+    node.database.guards().pass("summaries_read").await;
     let mut frames: Vec<Bytes> = present.iter().map(|summary| wire::room_summary(rooms::wire::summary(summary))).collect();
     for room_id in missing {
         let place = gone.iter().find(|gone| gone.room_id == room_id);
@@ -222,8 +223,10 @@ pub async fn dirt(node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec
         Work::Person => {
             let mut connection = node.database.pool().acquire().await?;
             let user_rev = rooms::store::user_rev(&mut connection, session.user_id()).await?;
-            for membership in realtime::memberships(&mut connection, session.user_id()).await? {
-                listen_if_new(node, session, &membership);
+            if node.database.guards().index_repair() {
+                for membership in realtime::memberships(&mut connection, session.user_id()).await? {
+                    listen_if_new(node, session, &membership);
+                }
             }
             Ok(vec![wire::user_behind(user_rev)])
         }

@@ -52,7 +52,8 @@ impl People {
         }
         let person = match store::find_settled(self.node.database.pool(), claims).await? {
             Some(person) => person,
-            None => self.provision(claims).await?,
+            // Boxed: it is rare, and every call would carry its size.
+            None => Box::pin(self.provision(claims)).await?,
         };
         self.remember(claims, person, now);
         Ok(person)

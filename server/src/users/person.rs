@@ -66,7 +66,10 @@ mod tests {
         assert_eq!(reason(AccountState { state: 2, ..active }), Some(Reason::AccountDisabled));
         assert_eq!(reason(AccountState { state: 5, ..active }), Some(Reason::AccountDisabled));
         assert_eq!(reason(AccountState { state: 3, ..active }), Some(Reason::AccountLocked));
-        assert_eq!(reason(AccountState { state: 3, locked_until: Some(at(101)), ..active }), Some(Reason::AccountLocked));
+        assert_eq!(
+            reason(AccountState { state: 3, locked_until: Some(at(101)), ..active }),
+            Some(Reason::AccountLocked)
+        );
         assert_eq!(reason(AccountState { state: 3, locked_until: Some(at(100)), ..active }), None);
         assert_eq!(reason(AccountState { state: 4, ..active }), Some(Reason::AccountExpired));
         assert_eq!(reason(AccountState { expires_at: Some(at(100)), ..active }), Some(Reason::AccountExpired));

@@ -3,8 +3,8 @@
 use madang_proto::{
     servers::user_service_server::UserService,
     v1::{
-        BatchGetUsersRequest, BatchGetUsersResponse, GetUserRequest, GetUserResponse, SearchUsersRequest, SearchUsersResponse,
-        SetStatusRequest, SetStatusResponse, UpdateProfileRequest, UpdateProfileResponse, User,
+        BatchGetUsersRequest, BatchGetUsersResponse, GetUserRequest, GetUserResponse, SearchUsersRequest,
+        SearchUsersResponse, SetStatusRequest, SetStatusResponse, UpdateProfileRequest, UpdateProfileResponse, User,
     },
 };
 use sqlx::postgres::PgConnection;
@@ -73,7 +73,8 @@ impl Users {
             found.pop();
         }
         let last = found.last().filter(|_| more);
-        let next_page_token = last.map(|last| page::token(&[&last.login_key, &last.id.to_string()])).unwrap_or_default();
+        let next_page_token =
+            last.map(|last| page::token(&[&last.login_key, &last.id.to_string()])).unwrap_or_default();
         let viewer = self.viewer(call)?;
         let users = found.into_iter().map(|profile| wire::user(profile, &viewer)).collect();
         Ok(SearchUsersResponse { users, next_page_token })
@@ -143,7 +144,10 @@ impl UserService for Users {
         Ok(Response::new(BatchGetUsersResponse { users: self.get(&call, &ids?).await? }))
     }
 
-    async fn search_users(&self, request: Request<SearchUsersRequest>) -> Result<Response<SearchUsersResponse>, Status> {
+    async fn search_users(
+        &self,
+        request: Request<SearchUsersRequest>,
+    ) -> Result<Response<SearchUsersResponse>, Status> {
         let call = Call::of(&request)?;
         Ok(Response::new(self.search(&call, request.into_inner()).await?))
     }

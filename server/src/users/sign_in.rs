@@ -62,8 +62,7 @@ impl SignIn {
         person.account.check(self.clock.now())?;
         let Origin { device_id, platform, app_version, address, user_agent } = origin;
         let (sid, issued_at) = (claims.sid.clone(), claims.issued_at);
-        let visit =
-            Visit { user_id: person.id, device_id, sid, issued_at, platform, app_version, address, user_agent };
+        let visit = Visit { user_id: person.id, device_id, sid, issued_at, platform, app_version, address, user_agent };
         self.sessions.admit(&visit).await?;
         Ok(Caller {
             user_id: person.id,
@@ -89,24 +88,14 @@ impl SignIn {
             return Err(other("sid"));
         }
         person.account.check(self.clock.now())?;
-        self.sessions.check(&visit(opener, &claims)).await?;
+        let visit = Visit::to_check(person.id, opener.device_id, &claims.sid, claims.issued_at);
+        self.sessions.check(&visit).await?;
         Ok(claims.expires_at)
     }
 }
 
-fn visit(opener: &Opener, claims: &Claims) -> Visit {
-    Visit {
-        user_id: opener.user_id,
-        device_id: opener.device_id,
-        sid: claims.sid.clone(),
-        issued_at: claims.issued_at,
-        platform: String::new(),
-        app_version: String::new(),
-        address: String::new(),
-        user_agent: String::new(),
-    }
-}
-
 fn other(check: &'static str) -> Error {
-    Refusal::new(Reason::TokenInvalid, "the token is not of this stream's person and session").with("check", check).into()
+    Refusal::new(Reason::TokenInvalid, "the token is not of this stream's person and session")
+        .with("check", check)
+        .into()
 }

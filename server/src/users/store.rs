@@ -13,6 +13,7 @@ use crate::{
 
 /// A profile as it is stored.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_field_names, reason = "the names of the columns")]
 pub(super) struct Profile {
     pub(super) id: Uuid,
     pub(super) login: String,
@@ -135,7 +136,7 @@ pub(super) async fn insert_cursor(tx: &mut PgConnection, id: UserId) -> Result<(
 
 /// Writes into the audit log that the issuer gave other roles.
 pub(super) async fn insert_role_change(tx: &mut PgConnection, id: UserId, claims: &Claims) -> Result<()> {
-    let roles: Vec<&str> = claims.roles.iter().map(|role| role.as_str_name()).collect();
+    let roles: Vec<&str> = claims.roles.iter().map(crate::identity::Role::as_str_name).collect();
     sqlx::query!(
         "insert into audit_events (actor_id, action, target) values ($1, 'roles_changed', $2)",
         id as _,

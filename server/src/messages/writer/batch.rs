@@ -296,7 +296,7 @@ async fn fill_mentions(tx: &mut PgConnection, outcomes: &mut [Outcome]) -> Resul
 }
 
 /// Tells the streams, then the callers; returns the jobs that were locked elsewhere.
-pub fn answer(node: &Node, jobs: Vec<Job>, written: Written) -> Vec<Job> {
+pub fn answer(node: &Node, jobs: Vec<Job>, written: Written, alive: bool) -> Vec<Job> {
     let mut changes = Changes::default();
     for outcome in &written.0 {
         match outcome {
@@ -310,7 +310,9 @@ pub fn answer(node: &Node, jobs: Vec<Job>, written: Written) -> Vec<Job> {
             _ => {}
         }
     }
-    node.hub.publish(changes);
+    if alive {
+        node.hub.publish(changes);
+    }
     jobs.into_iter().zip(written.0).filter_map(|(job, outcome)| give(job, outcome)).collect()
 }
 

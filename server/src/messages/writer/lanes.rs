@@ -42,7 +42,7 @@ pub async fn run(node: Node, mut jobs: mpsc::UnboundedReceiver<Job>) {
     while jobs.recv_many(&mut gathered, MOST_IN_BATCH).await > 0 {
         metrics::histogram!("madang_writer_batch").record(gathered.len() as f64);
         let batch = lanes.keep_fast(std::mem::take(&mut gathered));
-        let locked = lanes.write(batch, false).await;
+        let locked = lanes.write(batch, !lanes.node.database.guards().second_lane()).await;
         lanes.slow_down(locked);
     }
 }
@@ -108,8 +108,8 @@ impl Lanes {
             }
             match self.commit(&jobs, wait).await {
                 Ok(written) => {
-                    self.node.database.guards().pause("publish").await;
-                    locked.extend(batch::answer(&self.node, jobs, written));
+                    let alive = self.node.database.guards().pass("publish").await;
+                    locked.extend(batch::answer(&self.node, jobs, written, alive));
                 }
                 Err(Failure::Data(_)) if jobs.len() > 1 && self.node.database.guards().bisection() => {
                     parts.push(jobs.split_off(jobs.len() / 2));
@@ -137,7 +137,7 @@ impl Lanes {
     async fn attempt(&self, jobs: &[Job], wait: bool) -> Result<batch::Written, Failure> {
         let mut tx = self.node.database.pool().begin().await.map_err(Error::from)?;
         let written = batch::write(&mut tx, &self.node, jobs, wait).await?;
-        self.node.database.guards().pause("commit").await;
+        self.node.database.guards().pass("commit").await;
         match tx.commit().await {
             Ok(()) => Ok(written),
             Err(error @ sqlx::Error::Database(_)) => Err(Error::from(error).into()),

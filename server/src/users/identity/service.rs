@@ -90,7 +90,11 @@ impl Identity {
     }
 }
 
-async fn revoke_device(tx: &mut PgConnection, device_id: DeviceId, by: &Revocation) -> Result<(DeviceSession, Changes)> {
+async fn revoke_device(
+    tx: &mut PgConnection,
+    device_id: DeviceId,
+    by: &Revocation,
+) -> Result<(DeviceSession, Changes)> {
     let user_id = by.caller.user_id;
     let user_rev = store::bump_person(tx, user_id).await?;
     let devices = store::revoke_device(tx, user_id, device_id, by.at).await?;
@@ -98,12 +102,14 @@ async fn revoke_device(tx: &mut PgConnection, device_id: DeviceId, by: &Revocati
     let also = if device_id == by.caller.device_id { by.caller.sid.as_str() } else { "" };
     store::revoke_sids(tx, user_id, also, by.at).await?;
     let session = store::find_session(tx, user_id, device_id).await?;
-    let missing = || Refusal::new(Reason::DeviceSessionNotFound, "no session on this device").with("device_id", device_id);
+    let missing =
+        || Refusal::new(Reason::DeviceSessionNotFound, "no session on this device").with("device_id", device_id);
     let session = session.ok_or_else(missing)?;
     if !devices.is_empty() {
         audit(tx, device_id.to_string(), by).await?;
     }
-    let end = |device_id| SessionEnd { user_id, which: WhichSessions::Device(device_id), reason: ClosingReason::Revoked };
+    let end =
+        |device_id| SessionEnd { user_id, which: WhichSessions::Device(device_id), reason: ClosingReason::Revoked };
     let ended = devices.into_iter().map(end).collect();
     Ok((session, Changes { ended, people: spans(user_id, user_rev), ..Changes::default() }))
 }

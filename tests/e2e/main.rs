@@ -1,0 +1,6 @@
+//! Stories through the real client core against real servers.
+
+mod chat;
+mod raw;
+mod rules;
+mod writing;

@@ -1,0 +1,91 @@
+//! A stream without the client core: what a server really says, frame by frame.
+
+use std::time::Duration;
+
+use madang_proto::v1::{self, client_frame, server_frame::Frame};
+use madang_tests::{World, person::Calls, world::eventually};
+use tokio::sync::mpsc;
+use tokio_stream::wrappers::ReceiverStream;
+use tonic::Streaming;
+
+/// How long a stream is listened to before it is believed to be silent; frames of one machine take milliseconds.
+const SILENCE: Duration = Duration::from_millis(400);
+
+/// A stream.
+pub struct Stream {
+    /// Kept, because a stream ends when its sender goes.
+    _said: mpsc::Sender<v1::ClientFrame>,
+    heard: Streaming<v1::ServerFrame>,
+}
+
+impl Stream {
+    /// Opens a stream on a device of its own, so that the person's other streams stay.
+    pub async fn open(calls: &Calls, hello: v1::Hello) -> Self {
+        let calls = Calls { device_id: uuid::Uuid::now_v7().to_string(), ..calls.clone() };
+        let (said, says) = mpsc::channel(16);
+        let frame = |frame| v1::ClientFrame { frame: Some(frame) };
+        said.send(frame(client_frame::Frame::Hello(hello))).await.expect("room for Hello");
+        let heard = calls.sync().connect(calls.request(ReceiverStream::new(says))).await.expect("a stream").into_inner();
+        Self { _said: said, heard }
+    }
+
+    /// The next frame; `None` when the stream is over.
+    pub async fn next(&mut self) -> Option<Frame> {
+        self.heard.message().await.expect("the stream works").and_then(|frame| frame.frame)
+    }
+
+    /// Takes frames up to Drained.
+    pub async fn until_drained(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::new();
+        while let Some(frame) = self.next().await {
+            let drained = matches!(frame, Frame::Drained(_));
+            frames.push(frame);
+            if drained {
+                break;
+            }
+        }
+        frames
+    }
+
+    /// Fails if any frame holds this text.
+    pub async fn hears_nothing_of(&mut self, text: &str) {
+        while let Ok(Some(frame)) = tokio::time::timeout(SILENCE, self.next()).await {
+            assert!(!format!("{frame:?}").contains(text), "told: {frame:?}");
+        }
+    }
+
+    /// Waits until the node has offered one more heartbeat to its streams; two looks of the pulse.
+    pub async fn beats(&self, world: &World) {
+        let look = tokio::time::Instant::now();
+        let hub = &world.node(0).hub;
+        eventually("the pulse has looked", async || (hub.covered() > 0 && look.elapsed() > Duration::from_millis(1_200)).then_some(())).await;
+    }
+
+    /// Takes everything that waits. Each watermark must come after every change of the room that lies before it. `rows` are
+    /// revisions and transaction ids.
+    pub async fn check_watermarks(&mut self, room: &str, rows: &[(i64, i64)]) {
+        let newest = rows.iter().map(|(rev, _)| *rev).max().unwrap_or(0);
+        let mut told = 0;
+        while told < newest {
+            let frame = tokio::time::timeout(Duration::from_secs(5), self.next()).await.expect("more is owed");
+            let mut watermark = 0;
+            match frame.expect("the stream goes on") {
+                Frame::RoomEvent(event) if event.room_id == room => told = told.max(event.rev),
+                Frame::RoomSummary(summary) if summary.room_id == room => told = told.max(rev_of(summary)),
+                Frame::Drained(drained) => watermark = drained.watermark,
+                Frame::Heartbeat(beat) => watermark = beat.watermark,
+                _ => {}
+            }
+            let covered = rows.iter().filter(|(_, xid)| *xid < watermark).map(|(rev, _)| *rev).max().unwrap_or(0);
+            assert!(covered <= told, "told of watermark {watermark} before revision {covered}; told up to {told}");
+        }
+    }
+}
+
+fn rev_of(summary: v1::RoomSummary) -> i64 {
+    match summary.verdict {
+        Some(v1::room_summary::Verdict::Present(present)) => present.room.map_or(0, |room| room.rev),
+        _ => 0,
+    }
+}
+

@@ -1,0 +1,176 @@
+//! The writer: one message a draft, whatever else is in its batch.
+
+use std::time::Duration;
+
+use madang_proto::{
+    Refusal,
+    v1::{self, ErrorReason},
+};
+use madang_tests::{Person, World, WorldConfig, person::send};
+use tokio::time::timeout;
+
+async fn reason<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> ErrorReason {
+    Refusal::of(&answer.expect_err("refused")).expect("a typed refusal").reason
+}
+
+async fn member_of_two(world: &World) -> (Person, String, String) {
+    let ann = world.person("ann").await;
+    let (one, two) = (ann.room("one", &[]).await, ann.room("two", &[]).await);
+    (ann, one, two)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sending_twice_with_one_id_stores_one_message() {
+    let world = World::new().await;
+    let (ann, room, _) = member_of_two(&world).await;
+    let request = send(&room, "once");
+    let send = |request: v1::SendMessageRequest| async {
+        ann.calls.messages().send_message(ann.calls.request(request)).await.map(tonic::Response::into_inner)
+    };
+    let first = send(request.clone()).await.expect("sent");
+    let again = send(request.clone()).await.expect("the first result");
+    assert_eq!((again.message.as_ref(), again.rev), (first.message.as_ref(), 0));
+    let seen = v1::SendMessageRequest { seen_seq: 1, ..request.clone() };
+    assert_eq!(send(seen).await.expect("what was seen is no content").message, first.message);
+    let other = v1::SendMessageRequest { mention_all: true, ..request.clone() };
+    assert_eq!(reason(send(other).await).await, ErrorReason::IdReused);
+    let seq = first.message.expect("a message").seq;
+    ann.client.delete(&room, seq).await.expect("deleted");
+    let deleted = send(request).await.expect("the item as it is now").message.expect("a message");
+    assert!(deleted.tombstone.is_some() && deleted.seq == seq);
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_nodes_same_id_one_message() {
+    let world = World::with(WorldConfig { nodes: 2, ..WorldConfig::default() }).await;
+    let (ann, room, _) = member_of_two(&world).await;
+    let elsewhere = madang_tests::person::Calls::new(&world.server(1), ann.calls.token.clone(), ann.calls.device_id.clone());
+    let elsewhere = elsewhere.expect("an address");
+    for n in 0..20 {
+        let request = send(&room, &format!("{n}"));
+        let (mut here, mut there) = (ann.calls.messages(), elsewhere.messages());
+        let (one, two) = tokio::join!(
+            here.send_message(ann.calls.request(request.clone())),
+            there.send_message(elsewhere.request(request))
+        );
+        let (one, two) = (one.expect("sent").into_inner(), two.expect("sent").into_inner());
+        assert_eq!(one.message, two.message);
+        assert!((one.rev == 0) != (two.rev == 0), "one of them stored it");
+    }
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_removal_while_the_writer_waits_wins() {
+    let world = World::new().await;
+    let (ann, cat) = (world.person("ann").await, world.person("cat").await);
+    let room = ann.room("one", &[&cat]).await;
+    cat.sees(&room).await;
+    let sql = world.sql().await;
+    let mut tx = sql.begin().await.expect("a transaction");
+    let id = uuid::Uuid::parse_str(&room).expect("an id");
+    sqlx::query("select from rooms where id = $1 for no key update").bind(id).execute(&mut *tx).await.expect("locked");
+    let (calls, request) = (cat.calls.clone(), send(&room, "too late"));
+    let sending = tokio::spawn(async move { calls.messages().send_message(calls.request(request)).await });
+    waits_for_a_lock(&sql).await;
+    let removal = "update members set state = 3 where room_id = $1 and user_id = $2";
+    sqlx::query(removal).bind(id).bind(uuid::Uuid::parse_str(&cat.id).expect("an id")).execute(&mut *tx).await.expect("removed");
+    tx.commit().await.expect("committed");
+    assert_eq!(reason(sending.await.expect("no panic")).await, ErrorReason::RoomNotFound);
+    world.end().await;
+}
+
+async fn waits_for_a_lock(sql: &sqlx::PgPool) {
+    madang_tests::world::eventually("somebody waits for the lock", async || {
+        let waiting = sqlx::query_scalar::<_, i64>(
+            "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+        );
+        (waiting.fetch_one(sql).await.ok()? > 0).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_bad_draft_fails_alone() {
+    let world = World::new().await;
+    let (ann, one, two) = member_of_two(&world).await;
+    let sql = world.sql().await;
+    sqlx::raw_sql(
+        "create function refuse() returns trigger language plpgsql as $$ begin raise exception 'no'; end $$;
+         create trigger refuse before insert on messages for each row when (new.text = 'bad') execute function refuse()",
+    )
+    .execute(&sql)
+    .await
+    .expect("a trigger");
+    // Held at the commit of a first batch, the others gather into one.
+    world.gates.close("commit");
+    let beside = |room: &str, text: &str| {
+        let (calls, request) = (ann.calls.clone(), send(room, text));
+        tokio::spawn(async move { calls.messages().send_message(calls.request(request)).await })
+    };
+    let first = beside(&one, "first");
+    world.gates.arrived("commit").await;
+    let mut drafts: Vec<_> = (0..10).map(|n| beside(if n % 2 == 0 { &one } else { &two }, &format!("good {n}"))).collect();
+    let bad = beside(&one, "bad");
+    drafts.extend((10..20).map(|n| beside(&two, &format!("good {n}"))));
+    // Calls of one connection are taken in their order, so those before these are in the queue.
+    for _ in 0..5 {
+        ann.calls.reads().get_unread(ann.calls.request(v1::GetUnreadRequest {})).await.expect("answered");
+    }
+    world.gates.open("commit");
+    first.await.expect("no panic").expect("sent");
+    for draft in drafts {
+        draft.await.expect("no panic").expect("a good draft is sent");
+    }
+    assert_eq!(reason(bad.await.expect("no panic")).await, ErrorReason::Internal);
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slow_room_delays_no_other() {
+    let world = World::new().await;
+    let (ann, slow, other) = member_of_two(&world).await;
+    let sql = world.sql().await;
+    let mut tx = sql.begin().await.expect("a transaction");
+    let id = uuid::Uuid::parse_str(&slow).expect("an id");
+    sqlx::query("select from rooms where id = $1 for no key update").bind(id).execute(&mut *tx).await.expect("locked");
+    let (calls, request) = (ann.calls.clone(), send(&slow, "waits"));
+    let waiting = tokio::spawn(async move { calls.messages().send_message(calls.request(request)).await });
+    waits_for_a_lock(&sql).await;
+    let meanwhile = timeout(Duration::from_secs(1), ann.calls.send(&other, "does not wait")).await;
+    meanwhile.expect("another room is not delayed").expect("sent");
+    tx.rollback().await.expect("unlocked");
+    waiting.await.expect("no panic").expect("sent in the end");
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn positions_are_dense_whoever_writes() {
+    let world = World::with(WorldConfig { nodes: 2, ..WorldConfig::default() }).await;
+    let (ann, bob) = (world.person_at("ann", 0).await, world.person_at("bob", 1).await);
+    let room = ann.room("busy", &[&bob]).await;
+    bob.sees(&room).await;
+    let burst = |person: &Person| {
+        let (calls, room) = (person.calls.clone(), room.clone());
+        tokio::spawn(async move {
+            for n in 0..100 {
+                calls.send(&room, &format!("{n}")).await.expect("sent");
+            }
+        })
+    };
+    let (one, two) = (burst(&ann), burst(&bob));
+    one.await.expect("no panic");
+    two.await.expect("no panic");
+    let sql = world.sql().await;
+    let seqs = sqlx::query_scalar::<_, i64>("select seq from messages order by seq").fetch_all(&sql).await.expect("rows");
+    assert_eq!(seqs, (1..=201).collect::<Vec<i64>>());
+    ann.look_at(&[&room]);
+    bob.look_at(&[&room]);
+    world.settle().await;
+    world.end().await;
+}
