@@ -3,7 +3,7 @@
 use sqlx::{
     Connection as _,
     migrate::{Migrate as _, Migrator},
-    postgres::PgConnection,
+    postgres::{PgConnection, PgPoolOptions},
 };
 
 use crate::error::{Error, Result};
@@ -17,8 +17,12 @@ const LEAST_VERSION: i32 = 150_000;
 pub async fn migrate(database_url: &str) -> anyhow::Result<()> {
     let mut connection = PgConnection::connect(database_url).await?;
     check_cluster(&mut connection).await?;
-    MIGRATIONS.run(&mut connection).await?;
-    Ok(connection.close().await?)
+    connection.close().await?;
+    // By a pool: the future of a migration on a connection of one's own cannot move between threads (sqlx 0.9).
+    let pool = PgPoolOptions::new().max_connections(1).connect(database_url).await?;
+    MIGRATIONS.run(&pool).await?;
+    pool.close().await;
+    Ok(())
 }
 
 /// Checksums of all migrations, in their order.
