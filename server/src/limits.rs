@@ -254,10 +254,21 @@ impl Drop for CallInFlight {
     }
 }
 
-/// Put into the extensions of each request: cancelled when its connection has reached its age or the node drains. A stream
-/// says so to its client and ends; it is cut some time later.
-#[derive(Debug, Clone)]
-pub struct ConnectionAge(pub CancellationToken);
+/// Whether a connection has reached its age: its streams tell their clients and end, and some time later it is cut.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionAge(CancellationToken);
+
+impl ConnectionAge {
+    /// Says that it has been reached.
+    pub fn end(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it has been reached.
+    pub fn is_over(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -1,1 +1,10 @@
-//! Refusals.
+//! Refusals: what strangers, former members, bad tokens and bad input get to see, and that nobody else notices.
+
+mod access;
+mod people;
+mod raw;
+mod requests;
+mod rooms;
+mod snapshot;
+mod streams;
+mod tokens;

@@ -30,6 +30,8 @@ pub struct Person {
 /// Calls as a person, without the core.
 #[derive(Debug, Clone)]
 pub struct Calls {
+    /// Address of the server.
+    pub server: String,
     /// The connection.
     pub channel: Channel,
     /// Access token.
@@ -61,7 +63,7 @@ impl TokenProvider for Tokens {
 impl Calls {
     /// A connection to a server.
     pub fn new(server: &str, token: String, device_id: String) -> Result<Self> {
-        Ok(Self { channel: Channel::from_shared(server.to_owned())?.connect_lazy(), token, device_id })
+        Ok(Self { server: server.to_owned(), channel: Channel::from_shared(server.to_owned())?.connect_lazy(), token, device_id })
     }
 
     /// A request with the person's metadata.

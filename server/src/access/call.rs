@@ -11,6 +11,7 @@ use madang_proto::{
 use crate::{
     error::{Error, Result},
     ids::{DeviceId, UserId},
+    limits::ConnectionAge,
 };
 
 /// Who calls, as the token and the device session say.
@@ -45,6 +46,8 @@ pub struct Call {
     pub request_id: Arc<str>,
     /// When the caller stops waiting; capped by the server.
     pub deadline: Instant,
+    /// The age of the connection that it came on.
+    pub connection: ConnectionAge,
 }
 
 impl Call {

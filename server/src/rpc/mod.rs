@@ -86,6 +86,7 @@ impl Door {
                 caller: admitted.caller.clone(),
                 request_id: line.request_id(),
                 deadline,
+                connection: head.extensions.get().cloned().unwrap_or_default(),
             });
             let response = self.routes.call(Request::from_parts(head, body)).await;
             drop(admitted);

@@ -47,6 +47,7 @@ impl Sync {
             sid: caller.sid.clone(),
             issued_at: caller.issued_at,
             expires_at: caller.expires_at,
+            connection: call.connection.clone(),
         };
         let id = SessionId(ids::new(&*self.node.clock));
         let session = Arc::new(Session::new(id, opener, self.node.database.guards()));

@@ -49,6 +49,9 @@ const STORIES: &[(&str, &str, &str)] = &[
 /// Stories that run at once: most of a red one is waiting for what never comes.
 const AT_ONCE: usize = 4;
 
+/// How often a story may hold without its guard before that counts.
+const RED_TRIES: u32 = 3;
+
 fn main() -> Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
     let missing: Vec<_> = madang_tests::world::guards().into_iter().filter(|guard| STORIES.iter().all(|row| row.0 != *guard)).collect();
@@ -79,7 +82,13 @@ fn work(queue: &Mutex<Vec<&Row>>, programs: &[(String, PathBuf)]) -> Result<bool
         let Some((guard, target, story)) = row else { return Ok(shown) };
         let program = &programs.iter().find(|(name, _)| name == target).context("no such program of tests")?.1;
         let (with, took) = play(program, story, None)?;
-        let (without, took_without) = play(program, story, Some(guard))?;
+        let (mut without, mut took_without) = play(program, story, Some(guard))?;
+        // A transaction of a neighbour's database holds back the horizon, which can hide what is missing.
+        for _ in 1..RED_TRIES {
+            if without {
+                (without, took_without) = play(program, story, Some(guard))?;
+            }
+        }
         shown &= with && !without;
         let word = |held| if held { "holds" } else { "fails" };
         println!("{guard:<28} {story:<72} {} {took:>2}s {:>6} {took_without:>2}s", word(with), word(without));
