@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::{
     config::Config,
     error::{Error, Reason, Result},
+    limits,
     sabotage::Guards,
 };
 
@@ -139,7 +140,13 @@ impl Database {
         if !self.guards.detached_transactions() {
             return work.await;
         }
-        match tokio::spawn(work).await {
+        let held = limits::held();
+        let task = tokio::spawn(async move {
+            let answer = work.await;
+            drop(held);
+            answer
+        });
+        match task.await {
             Ok(answer) => answer,
             Err(panic) => Err(Error::Internal(format!("a transaction panicked: {panic}"))),
         }

@@ -3,7 +3,9 @@
 //! Always true: what is counted is bounded; a person who is limited costs nobody else anything. Counted on each node.
 
 use std::{
+    any::Any,
     collections::HashMap,
+    future::Future,
     hash::Hash,
     net::IpAddr,
     num::NonZeroU32,
@@ -252,6 +254,24 @@ impl Drop for CallInFlight {
             }
         }
     }
+}
+
+/// What a call holds of its person's shares.
+pub type Held = Arc<dyn Any + Send + Sync>;
+
+tokio::task_local! {
+    static HELD: Held;
+}
+
+/// Runs a part of a call that holds shares.
+pub async fn holding<T>(held: Held, work: impl Future<Output = T>) -> T {
+    HELD.scope(held, work).await
+}
+
+/// What the running call holds. Whatever it leaves behind in a task of its own keeps it: somebody who cancels their calls
+/// would otherwise have as many transactions as they like, and everybody else no connection.
+pub fn held() -> Option<Held> {
+    HELD.try_with(Arc::clone).ok()
 }
 
 /// Put into the extensions of each request: cancelled when its connection has reached its age or the node drains. A stream
