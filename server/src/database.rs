@@ -66,7 +66,8 @@ impl Database {
             })
             .before_acquire(move |connection, _| {
                 Box::pin(async move {
-                    if guards.rollback_before_acquire() {
+                    // Behind the rollback the other guard could not be seen to be missing.
+                    if guards.rollback_before_acquire() && guards.detached_transactions() {
                         connection.execute("rollback").await?;
                     }
                     Ok(true)
