@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::{
     config::Config,
     error::{Error, Reason, Result},
+    limits,
     sabotage::Guards,
 };
 
@@ -65,7 +66,8 @@ impl Database {
             })
             .before_acquire(move |connection, _| {
                 Box::pin(async move {
-                    if guards.rollback_before_acquire() {
+                    // Behind the rollback the other guard could not be seen to be missing.
+                    if guards.rollback_before_acquire() && guards.detached_transactions() {
                         connection.execute("rollback").await?;
                     }
                     Ok(true)
@@ -139,7 +141,13 @@ impl Database {
         if !self.guards.detached_transactions() {
             return work.await;
         }
-        match tokio::spawn(work).await {
+        let held = limits::held();
+        let task = tokio::spawn(async move {
+            let answer = work.await;
+            drop(held);
+            answer
+        });
+        match task.await {
             Ok(answer) => answer,
             Err(panic) => Err(Error::Internal(format!("a transaction panicked: {panic}"))),
         }

@@ -3,7 +3,9 @@
 //! Always true: what is counted is bounded; a person who is limited costs nobody else anything. Counted on each node.
 
 use std::{
+    any::Any,
     collections::HashMap,
+    future::Future,
     hash::Hash,
     net::IpAddr,
     num::NonZeroU32,
@@ -254,6 +256,7 @@ impl Drop for CallInFlight {
     }
 }
 
+<<<<<<< HEAD
 /// Whether a connection has reached its age: its streams tell their clients and end, and some time later it is cut.
 #[derive(Debug, Clone, Default)]
 pub struct ConnectionAge(CancellationToken);
@@ -269,6 +272,30 @@ impl ConnectionAge {
         self.0.is_cancelled()
     }
 }
+=======
+/// What a call holds of its person's shares.
+pub type Held = Arc<dyn Any + Send + Sync>;
+
+tokio::task_local! {
+    static HELD: Held;
+}
+
+/// Runs a part of a call that holds shares.
+pub async fn holding<T>(held: Held, work: impl Future<Output = T>) -> T {
+    HELD.scope(held, work).await
+}
+
+/// What the running call holds. Whatever it leaves behind in a task of its own keeps it: somebody who cancels their calls
+/// would otherwise have as many transactions as they like, and everybody else no connection.
+pub fn held() -> Option<Held> {
+    HELD.try_with(Arc::clone).ok()
+}
+
+/// Put into the extensions of each request: cancelled when its connection has reached its age or the node drains. A stream
+/// says so to its client and ends; it is cut some time later.
+#[derive(Debug, Clone)]
+pub struct ConnectionAge(pub CancellationToken);
+>>>>>>> security
 
 #[cfg(test)]
 mod tests {

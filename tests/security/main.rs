@@ -1,10 +1,12 @@
 //! Refusals: what strangers, former members, bad tokens and bad input get to see, and that nobody else notices.
 
 mod access;
+mod cancel;
 mod people;
 mod raw;
 mod requests;
 mod rooms;
+mod slow_database;
 mod snapshot;
 mod streams;
 mod tokens;

@@ -15,7 +15,7 @@ use crate::{
     access::Caller,
     error::{Error, Reason, Result},
     ids::UserId,
-    limits::{CallInFlight, Class, Who},
+    limits::{CallInFlight, Class, Held, Who},
 };
 
 /// Longest time that a call may take, whatever its caller says; the opening of a stream too.
@@ -58,13 +58,18 @@ pub(super) async fn within<T>(deadline: Instant, work: impl Future<Output = Resu
 pub(super) struct Admitted {
     /// Who calls; filled in when it is known.
     pub(super) caller: Option<Arc<Caller>>,
-    _in_flight: Option<CallInFlight>,
-    database: Option<OwnedSemaphorePermit>,
+    in_flight: Option<Arc<CallInFlight>>,
+    database: Option<Arc<OwnedSemaphorePermit>>,
 }
 
 impl Admitted {
     pub(super) fn anonymous() -> Self {
-        Self { caller: None, _in_flight: None, database: None }
+        Self { caller: None, in_flight: None, database: None }
+    }
+
+    /// Its shares, to be kept by whatever the call begins.
+    pub(super) fn held(&self) -> Held {
+        Arc::new((self.in_flight.clone(), self.database.clone()))
     }
 
     /// Calls that wait for the writer, or for the hub, wait for no connection; holding the permit would only make the
@@ -83,10 +88,10 @@ impl Admitted {
 /// Counts a call in flight, by the subject of its token, before anything touches the database.
 pub(super) async fn admit(parts: &Parts, policy: &MethodPolicy, subject: &str) -> Result<Admitted> {
     let in_flight = parts.node.limits.calls.begin(subject)?;
-    let database = Some(in_flight.database().await);
+    let database = Some(Arc::new(in_flight.database().await));
     // A stream lives long; how many there may be is counted by the hub.
-    let in_flight = if policy.streams { None } else { Some(in_flight) };
-    Ok(Admitted { caller: None, _in_flight: in_flight, database })
+    let in_flight = if policy.streams { None } else { Some(Arc::new(in_flight)) };
+    Ok(Admitted { caller: None, in_flight, database })
 }
 
 /// Counts a call of a person with its class.

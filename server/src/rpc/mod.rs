@@ -35,6 +35,7 @@ use self::{authorize::Row, trace::Line};
 use crate::{
     access::Call,
     error::{Error, Result},
+    limits,
 };
 
 type Request = http::Request<Body>;
@@ -88,7 +89,7 @@ impl Door {
                 deadline,
                 connection: head.extensions.get().cloned().unwrap_or_default(),
             });
-            let response = self.routes.call(Request::from_parts(head, body)).await;
+            let response = limits::holding(admitted.held(), self.routes.call(Request::from_parts(head, body))).await;
             drop(admitted);
             response.map_err(|error| Error::Internal(format!("the router: {error}")))
         })
@@ -102,7 +103,7 @@ impl Door {
         authorize::check_role(policy, &claims.roles)?;
         let origin = authenticate::origin(head, &parts.node.config)?;
         let mut admitted = limit::admit(parts, policy, &claims.subject).await?;
-        let caller = parts.sign_in.caller(&claims, origin).await?;
+        let caller = limits::holding(admitted.held(), parts.sign_in.caller(&claims, origin)).await?;
         line.is_called_by(caller.user_id);
         limit::take(parts, policy, caller.user_id)?;
         authenticate::check_epoch(head, policy, &parts.node.database)?;
