@@ -32,7 +32,8 @@ impl Stream {
         let endpoint = Endpoint::from_shared(calls.server.clone()).expect("an address");
         let endpoint = endpoint.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
         let calls = Calls { channel: endpoint.connect_lazy(), ..calls };
-        let heard = calls.sync().connect(calls.request(ReceiverStream::new(says))).await.expect("a stream").into_inner();
+        let heard =
+            calls.sync().connect(calls.request(ReceiverStream::new(says))).await.expect("a stream").into_inner();
         Self { _said: said, heard }
     }
 
@@ -65,7 +66,10 @@ impl Stream {
     pub async fn beats(&self, world: &World) {
         let look = tokio::time::Instant::now();
         let hub = &world.node(0).hub;
-        eventually("the pulse has looked", async || (hub.covered() > 0 && look.elapsed() > Duration::from_millis(1_200)).then_some(())).await;
+        eventually("the pulse has looked", async || {
+            (hub.covered() > 0 && look.elapsed() > Duration::from_millis(1_200)).then_some(())
+        })
+        .await;
     }
 
     /// Takes everything that waits. Each watermark must come after every change of the room that lies before it. `rows` are
@@ -95,4 +99,3 @@ fn rev_of(summary: v1::RoomSummary) -> i64 {
         _ => 0,
     }
 }
-

@@ -60,7 +60,8 @@ impl House {
         let launch = Launch::new(&program("madang"), &database.url, stack.issuer.url(), &folder.join("server.log"))
             .with("MADANG_LISTEN", format!("127.0.0.1:{port}"));
         let server = launch.serve().await.expect("a server");
-        let people = ["ann", "bob", "cat"].map(|login| serde_json::json!({"login": login, "password": login, "roles": ["USER"]}));
+        let people = ["ann", "bob", "cat"]
+            .map(|login| serde_json::json!({"login": login, "password": login, "roles": ["USER"]}));
         let dev = serde_json::json!({
             "grpc": format!("http://{}", server.grpc()), "web": format!("http://{}", server.grpc()),
             "issuer": stack.issuer.url(), "client_id": "madang-app", "database_url": database.url,

@@ -53,7 +53,11 @@ pub struct Call {
 impl Call {
     /// The call of a request; the rpc stack has put it there.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self> {
-        request.extensions().get::<Self>().cloned().ok_or_else(|| Error::Internal("the call did not pass the door".into()))
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Error::Internal("the call did not pass the door".into()))
     }
 
     /// Who calls; there on every method that is not public.

@@ -17,7 +17,11 @@ use futures_util::task::AtomicWaker;
 use crate::{
     ids::{DeviceId, RoomId, SessionId, UserId},
     limits::ConnectionAge,
-    realtime::{ClosingReason, Frame, queue::{Next, Queue}, wire},
+    realtime::{
+        ClosingReason, Frame,
+        queue::{Next, Queue},
+        wire,
+    },
     sabotage::Guards,
 };
 

@@ -124,7 +124,10 @@ impl SyncService for Sync {
         Ok(Response::new(v1::SetFocusResponse {}))
     }
 
-    async fn set_typing(&self, request: Request<v1::SetTypingRequest>) -> Result<Response<v1::SetTypingResponse>, Status> {
+    async fn set_typing(
+        &self,
+        request: Request<v1::SetTypingRequest>,
+    ) -> Result<Response<v1::SetTypingResponse>, Status> {
         let call = Call::of(&request)?;
         let request = request.into_inner();
         let typing = request.typing.ok_or_else(|| missing("typing"))?;

@@ -29,6 +29,7 @@ const STORIES: &[(&str, &str, &str)] = &[
     ("tail_stays", "e2e", "rules::tail_stays"),
     ("idempotency", "e2e", "writing::sending_twice_with_one_id_stores_one_message"),
     ("lock_then_read", "e2e", "writing::a_removal_while_the_writer_waits_wins"),
+    ("cancel_safe", "security", "cancel::a_cancelled_call_loses_nobodys_writes"),
     ("bisection", "e2e", "writing::one_bad_draft_fails_alone"),
     ("second_lane", "e2e", "writing::a_slow_room_delays_no_other"),
     ("client_keep_after_drained", "e2e", "rules::client_keep_after_drained"),
@@ -54,7 +55,8 @@ const RED_TRIES: u32 = 3;
 
 fn main() -> Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let missing: Vec<_> = madang_tests::world::guards().into_iter().filter(|guard| STORIES.iter().all(|row| row.0 != *guard)).collect();
+    let missing: Vec<_> =
+        madang_tests::world::guards().into_iter().filter(|guard| STORIES.iter().all(|row| row.0 != *guard)).collect();
     let rows = STORIES.iter().filter(|row| wanted.is_empty() || wanted.iter().any(|name| name == row.0));
     let queue: Arc<Mutex<Vec<_>>> = Arc::new(Mutex::new(rows.rev().collect()));
     let programs = Arc::new(programs()?);
@@ -109,7 +111,19 @@ fn play(program: &Path, story: &str, without: Option<&str>) -> Result<(bool, u64
 fn programs() -> Result<Vec<(String, PathBuf)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["test", "--no-run", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--test", "e2e"]);
+    build.args([
+        "test",
+        "--no-run",
+        "--quiet",
+        "-p",
+        "madang-tests",
+        "--features",
+        "sabotage",
+        "--test",
+        "e2e",
+        "--test",
+        "security",
+    ]);
     let output = build.args(["--message-format", "json"]).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the stories do not build");
     let text = String::from_utf8(output.stdout)?;
