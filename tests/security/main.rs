@@ -2,9 +2,12 @@
 
 mod access;
 mod cancel;
+mod expiry;
+mod issuer;
 mod people;
 mod raw;
 mod requests;
+mod revoking;
 mod rooms;
 mod slow_database;
 mod snapshot;
