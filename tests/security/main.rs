@@ -3,6 +3,8 @@
 mod access;
 mod cancel;
 mod expiry;
+mod fields;
+mod hostile;
 mod issuer;
 mod people;
 mod raw;
