@@ -71,6 +71,11 @@ impl Client {
         self.inner.me.borrow().clone()
     }
 
+    /// Id of this installation, under which the server knows its session.
+    pub fn device_id(&self) -> &str {
+        self.inner.connection.device_id()
+    }
+
     /// The room list.
     pub async fn rooms(&self) -> Result<RoomList, ClientError> {
         RoomList::open(Arc::clone(&self.inner)).await

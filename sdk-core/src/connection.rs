@@ -78,6 +78,12 @@ impl Connection {
         })
     }
 
+    /// Id of this installation.
+    pub(crate) fn device_id(&self) -> &str {
+        // It was made from a text when the connection was.
+        self.fixed.get("madang-device-id").and_then(|id| id.to_str().ok()).unwrap_or_default()
+    }
+
     /// Drops the connection; the next call opens another.
     pub(crate) fn reset(&self) {
         *lock(&self.channel) = self.endpoint.connect_lazy();

@@ -66,8 +66,7 @@ impl Database {
             })
             .before_acquire(move |connection, _| {
                 Box::pin(async move {
-                    // Behind the rollback the other guard could not be seen to be missing.
-                    if guards.rollback_before_acquire() && guards.detached_transactions() {
+                    if guards.cancel_safe() {
                         connection.execute("rollback").await?;
                     }
                     Ok(true)
@@ -134,11 +133,12 @@ impl Database {
         F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, T> + Send + Sync + 'static,
     {
         let pool = self.pool.clone();
-        self.detached(async move { attempt(&pool, "begin isolation level repeatable read read only", &work).await }).await
+        self.detached(async move { attempt(&pool, "begin isolation level repeatable read read only", &work).await })
+            .await
     }
 
     async fn detached<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
-        if !self.guards.detached_transactions() {
+        if !self.guards.cancel_safe() {
             return work.await;
         }
         let held = limits::held();

@@ -256,6 +256,22 @@ impl Drop for CallInFlight {
     }
 }
 
+/// Whether a connection has reached its age: its streams tell their clients and end, and some time later it is cut.
+#[derive(Debug, Clone, Default)]
+pub struct ConnectionAge(CancellationToken);
+
+impl ConnectionAge {
+    /// Says that it has been reached.
+    pub fn end(&self) {
+        self.0.cancel();
+    }
+
+    /// Whether it has been reached.
+    pub fn is_over(&self) -> bool {
+        self.0.is_cancelled()
+    }
+}
+
 /// What a call holds of its person's shares.
 pub type Held = Arc<dyn Any + Send + Sync>;
 
@@ -273,11 +289,6 @@ pub async fn holding<T>(held: Held, work: impl Future<Output = T>) -> T {
 pub fn held() -> Option<Held> {
     HELD.try_with(Arc::clone).ok()
 }
-
-/// Put into the extensions of each request: cancelled when its connection has reached its age or the node drains. A stream
-/// says so to its client and ends; it is cut some time later.
-#[derive(Debug, Clone)]
-pub struct ConnectionAge(pub CancellationToken);
 
 #[cfg(test)]
 mod tests {

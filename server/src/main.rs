@@ -1,6 +1,6 @@
 //! The binary `madang`.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
@@ -51,7 +51,27 @@ enum Page {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+#[expect(clippy::print_stderr, reason = "logging may not have started")]
+async fn main() -> ExitCode {
+    match run().await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("madang: {}", causes(&error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes; one that only repeats what was said is left out.
+fn causes(error: &anyhow::Error) -> String {
+    error.chain().map(ToString::to_string).fold(String::new(), |said, cause| match said.is_empty() {
+        true => cause,
+        false if said.contains(&cause) => said,
+        false => format!("{said}: {cause}"),
+    })
+}
+
+async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     if let Command::Docs { page } = arguments.command {
         return print(page);

@@ -172,10 +172,9 @@ guards! {
     Idempotency idempotency,
     /// Rights are read after the room's lock, in a statement of their own.
     LockThenRead lock_then_read,
-    /// Transactions run in tasks of their own.
-    DetachedTransactions detached_transactions,
-    /// Connections are rolled back before they are handed out.
-    RollbackBeforeAcquire rollback_before_acquire,
+    /// Transactions run in tasks of their own, and connections are rolled back before they are handed out. One guard,
+    /// because behind either the other could not be seen to be missing.
+    CancelSafe cancel_safe,
     /// A draft that fails alone does not fail its batch.
     Bisection bisection,
     /// A room that is locked elsewhere waits in a lane of its own.

@@ -6,10 +6,13 @@ use madang_proto::v1::{self, client_frame, server_frame::Frame};
 use madang_tests::{World, person::Calls, world::eventually};
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
-use tonic::Streaming;
+use tonic::{Streaming, transport::Endpoint};
 
 /// How long a stream is listened to before it is believed to be silent; frames of one machine take milliseconds.
 const SILENCE: Duration = Duration::from_millis(400);
+
+/// The least that HTTP/2 allows a receiver to begin with.
+const WINDOW: u32 = 65_535;
 
 /// A stream.
 pub struct Stream {
@@ -25,7 +28,12 @@ impl Stream {
         let (said, says) = mpsc::channel(16);
         let frame = |frame| v1::ClientFrame { frame: Some(frame) };
         said.send(frame(client_frame::Frame::Hello(hello))).await.expect("room for Hello");
-        let heard = calls.sync().connect(calls.request(ReceiverStream::new(says))).await.expect("a stream").into_inner();
+        // Small windows, so that what is not taken waits at the server.
+        let endpoint = Endpoint::from_shared(calls.server.clone()).expect("an address");
+        let endpoint = endpoint.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
+        let calls = Calls { channel: endpoint.connect_lazy(), ..calls };
+        let heard =
+            calls.sync().connect(calls.request(ReceiverStream::new(says))).await.expect("a stream").into_inner();
         Self { _said: said, heard }
     }
 
@@ -58,7 +66,10 @@ impl Stream {
     pub async fn beats(&self, world: &World) {
         let look = tokio::time::Instant::now();
         let hub = &world.node(0).hub;
-        eventually("the pulse has looked", async || (hub.covered() > 0 && look.elapsed() > Duration::from_millis(1_200)).then_some(())).await;
+        eventually("the pulse has looked", async || {
+            (hub.covered() > 0 && look.elapsed() > Duration::from_millis(1_200)).then_some(())
+        })
+        .await;
     }
 
     /// Takes everything that waits. Each watermark must come after every change of the room that lies before it. `rows` are
@@ -88,4 +99,3 @@ fn rev_of(summary: v1::RoomSummary) -> i64 {
         _ => 0,
     }
 }
-

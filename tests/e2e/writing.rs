@@ -46,7 +46,8 @@ async fn sending_twice_with_one_id_stores_one_message() {
 async fn two_nodes_same_id_one_message() {
     let world = World::with(WorldConfig { nodes: 2, ..WorldConfig::default() }).await;
     let (ann, room, _) = member_of_two(&world).await;
-    let elsewhere = madang_tests::person::Calls::new(&world.server(1), ann.calls.token.clone(), ann.calls.device_id.clone());
+    let elsewhere =
+        madang_tests::person::Calls::new(&world.server(1), ann.calls.token.clone(), ann.calls.device_id.clone());
     let elsewhere = elsewhere.expect("an address");
     for n in 0..20 {
         let request = send(&room, &format!("{n}"));
@@ -77,7 +78,12 @@ async fn a_removal_while_the_writer_waits_wins() {
     let sending = tokio::spawn(async move { calls.messages().send_message(calls.request(request)).await });
     waits_for_a_lock(&sql).await;
     let removal = "update members set state = 3 where room_id = $1 and user_id = $2";
-    sqlx::query(removal).bind(id).bind(uuid::Uuid::parse_str(&cat.id).expect("an id")).execute(&mut *tx).await.expect("removed");
+    sqlx::query(removal)
+        .bind(id)
+        .bind(uuid::Uuid::parse_str(&cat.id).expect("an id"))
+        .execute(&mut *tx)
+        .await
+        .expect("removed");
     tx.commit().await.expect("committed");
     assert_eq!(reason(sending.await.expect("no panic")).await, ErrorReason::RoomNotFound);
     world.end().await;
@@ -113,7 +119,8 @@ async fn one_bad_draft_fails_alone() {
     };
     let first = beside(&one, "first");
     world.gates.arrived("commit").await;
-    let mut drafts: Vec<_> = (0..10).map(|n| beside(if n % 2 == 0 { &one } else { &two }, &format!("good {n}"))).collect();
+    let mut drafts: Vec<_> =
+        (0..10).map(|n| beside(if n % 2 == 0 { &one } else { &two }, &format!("good {n}"))).collect();
     let bad = beside(&one, "bad");
     drafts.extend((10..20).map(|n| beside(&two, &format!("good {n}"))));
     // Calls of one connection are taken in their order, so those before these are in the queue.
@@ -167,7 +174,8 @@ async fn positions_are_dense_whoever_writes() {
     one.await.expect("no panic");
     two.await.expect("no panic");
     let sql = world.sql().await;
-    let seqs = sqlx::query_scalar::<_, i64>("select seq from messages order by seq").fetch_all(&sql).await.expect("rows");
+    let seqs =
+        sqlx::query_scalar::<_, i64>("select seq from messages order by seq").fetch_all(&sql).await.expect("rows");
     assert_eq!(seqs, (1..=201).collect::<Vec<i64>>());
     ann.look_at(&[&room]);
     bob.look_at(&[&room]);

@@ -65,7 +65,12 @@ async fn a_call_without_a_token_is_refused_on_every_method() {
     let wire = Wire::to(&world.server(0));
     let token = world.stack.issuer.token("ann").expect("a token");
     let device = || Uuid::now_v7().to_string();
-    for (name, value) in [("", ""), ("authorization", token.as_str()), ("authorization", "Basic YW5uOmFubg=="), ("authorization", "Bearer")] {
+    for (name, value) in [
+        ("", ""),
+        ("authorization", token.as_str()),
+        ("authorization", "Basic YW5uOmFubg=="),
+        ("authorization", "Bearer"),
+    ] {
         let mut answers = Vec::new();
         for (policy, call) in closed() {
             let call = call.with("madang-device-id", device());
@@ -198,7 +203,8 @@ async fn a_caller_with_the_role_passes_the_door_of_every_method() {
         // A sign-in of its own for each: one of the calls signs out.
         let caller = Caller::new(issuer.token("root").expect("a token"));
         let answer = wire.call(call.by(&caller)).await;
-        let stopped = [Code::Unauthenticated, Code::PermissionDenied, Code::Unimplemented, Code::Internal, Code::Unknown];
+        let stopped =
+            [Code::Unauthenticated, Code::PermissionDenied, Code::Unimplemented, Code::Internal, Code::Unknown];
         assert!(!stopped.contains(&answer.code()), "{}: {answer:?}", policy.path);
     }
     world.end().await;

@@ -61,7 +61,13 @@ impl Away {
 }
 
 /// Makes calls and leaves them while their transaction begins, until told to stop.
-async fn leave_again_and_again(bob: Guest, room: String, begun: watch::Receiver<u64>, left: Arc<AtomicU64>, stop: Arc<AtomicBool>) {
+async fn leave_again_and_again(
+    bob: Guest,
+    room: String,
+    begun: watch::Receiver<u64>,
+    left: Arc<AtomicU64>,
+    stop: Arc<AtomicBool>,
+) {
     let mut count = 0_u64;
     while !stop.load(Ordering::Relaxed) {
         count += 1;
@@ -83,7 +89,9 @@ async fn one_call(bob: &Guest, room: &str, which: u64, count: u64) -> Result<(),
             let request = v1::EditMessageRequest { room_id: room_id(), seq: 2, body: body(), ..Default::default() };
             bob.calls.messages().edit_message(bob.calls.request(request)).await.map(|_| ())
         }
-        1 => bob.calls.rooms().join_room(bob.calls.request(v1::JoinRoomRequest { room_id: room_id() })).await.map(|_| ()),
+        1 => {
+            bob.calls.rooms().join_room(bob.calls.request(v1::JoinRoomRequest { room_id: room_id() })).await.map(|_| ())
+        }
         2 => {
             let request = v1::MarkReadRequest { room_id: room_id(), seq: 2, generation: 0 };
             bob.calls.reads().mark_read(bob.calls.request(request)).await.map(|_| ())
@@ -159,7 +167,12 @@ async fn a_cancelled_call_loses_nobodys_writes() {
     let lost: Vec<_> = told.stored.difference(&stored).collect();
     assert!(lost.is_empty(), "{} of {} acknowledged messages are gone", lost.len(), told.stored.len());
     assert_eq!(name, told.name, "an acknowledged name is gone");
-    assert!(told.wrong.is_empty(), "{} times in {round} rounds something went wrong: {:#?}", told.wrong.len(), told.wrong.first());
+    assert!(
+        told.wrong.is_empty(),
+        "{} times in {round} rounds something went wrong: {:#?}",
+        told.wrong.len(),
+        told.wrong.first()
+    );
     let left = left.load(Ordering::Relaxed);
     assert!(round >= ROUNDS && left >= LEFT, "rounds: {round}, calls left: {left}");
     world.end().await;
@@ -195,11 +208,14 @@ fn edit(bob: &Guest, room: &str, count: usize) -> JoinHandle<Result<(), Status>>
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_has_only_so_many_calls_in_flight_and_others_do_not_wait_for_them() {
-    let world = World::with(WorldConfig { settings: Some(|config| config.database_connections = 16), ..Default::default() }).await;
+    let world =
+        World::with(WorldConfig { settings: Some(|config| config.database_connections = 16), ..Default::default() })
+            .await;
     let (ann, bob) = (Guest::of(&world, "ann").await, Guest::of(&world, "bob").await);
     let room = bob.room(&[]).await;
     bob.calls.send(&room, "to be changed").await.expect("sent");
-    let (calls, database) = (world.server_config().calls_in_flight_per_person, world.server_config().database_waiters_per_person);
+    let (calls, database) =
+        (world.server_config().calls_in_flight_per_person, world.server_config().database_waiters_per_person);
     let held = hold(&world, &room).await;
     let mut all = JoinSet::new();
     for n in 0..calls + 5 {
@@ -228,7 +244,9 @@ async fn a_person_has_only_so_many_calls_in_flight_and_others_do_not_wait_for_th
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn leaving_ones_calls_makes_no_room_for_more_while_what_they_began_goes_on() {
-    let world = World::with(WorldConfig { settings: Some(|config| config.database_connections = 16), ..Default::default() }).await;
+    let world =
+        World::with(WorldConfig { settings: Some(|config| config.database_connections = 16), ..Default::default() })
+            .await;
     let (ann, bob) = (Guest::of(&world, "ann").await, Guest::of(&world, "bob").await);
     let room = bob.room(&[]).await;
     bob.calls.send(&room, "to be changed").await.expect("sent");
@@ -236,7 +254,8 @@ async fn leaving_ones_calls_makes_no_room_for_more_while_what_they_began_goes_on
     let held = hold(&world, &room).await;
     for round in 0..4 {
         let calls: Vec<_> = (0..most).map(|n| edit(&bob, &room, round * most + n)).collect();
-        eventually("transactions wait", async || (waiting(&world).await == i64::try_from(most).ok()?).then_some(())).await;
+        eventually("transactions wait", async || (waiting(&world).await == i64::try_from(most).ok()?).then_some(()))
+            .await;
         for call in calls {
             call.abort();
         }

@@ -56,7 +56,8 @@ impl Guest {
     pub async fn room_like(&self, people: &[&Self], like: v1::CreateRoomRequest) -> String {
         let room_id = Uuid::now_v7().to_string();
         let invited_user_ids = people.iter().map(|person| person.id.clone()).collect();
-        let request = v1::CreateRoomRequest { room_id: room_id.clone(), name: "plans".to_owned(), invited_user_ids, ..like };
+        let request =
+            v1::CreateRoomRequest { room_id: room_id.clone(), name: "plans".to_owned(), invited_user_ids, ..like };
         self.calls.rooms().create_room(self.calls.request(request)).await.expect("a room can be made");
         room_id
     }

@@ -63,7 +63,8 @@ impl Contract {
             Some(Value::U32(number)) => *number as usize,
             _ => 0,
         };
-        let bound = |name: &str| option.has_field_by_name(name).then(|| option.get_field_by_name(name)?.as_i64()).flatten();
+        let bound =
+            |name: &str| option.has_field_by_name(name).then(|| option.get_field_by_name(name)?.as_i64()).flatten();
         let format = option.get_field_by_name("format").and_then(|value| value.as_enum_number()).unwrap_or_default();
         let formats = self.pool.get_enum_by_name("madang.v1.TextFormat").expect("formats");
         let format = formats.get_value(format).map(|value| value.name().trim_start_matches("TEXT_FORMAT_").to_owned());

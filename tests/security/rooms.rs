@@ -94,7 +94,8 @@ async fn a_stranger_cannot_tell_a_room_from_none_on_any_method() {
             if policy.method == "SyncRoom" && person.id != outside.stranger.id {
                 continue;
             }
-            let (here, there) = (outside.ask(person, policy, &outside.room_id).await, outside.ask(person, policy, &nowhere).await);
+            let (here, there) =
+                (outside.ask(person, policy, &outside.room_id).await, outside.ask(person, policy, &nowhere).await);
             here.is_refused(ErrorReason::RoomNotFound, policy.path);
             assert_eq!(here.visible(), there.visible(), "{}", policy.path);
         }
@@ -110,7 +111,8 @@ async fn a_former_member_cannot_tell_the_room_from_none_on_any_method() {
     let nowhere = Uuid::now_v7().to_string();
     for policy in about_rooms() {
         for person in [&outside.left, &outside.removed] {
-            let (here, there) = (outside.ask(person, policy, &outside.room_id).await, outside.ask(person, policy, &nowhere).await);
+            let (here, there) =
+                (outside.ask(person, policy, &outside.room_id).await, outside.ask(person, policy, &nowhere).await);
             there.is_refused(ErrorReason::RoomNotFound, policy.path);
             match policy.method {
                 // Told since when it is gone: nothing that the person did not see happen.
@@ -155,8 +157,10 @@ async fn a_room_that_ended_is_told_to_those_who_were_in_it_and_to_nobody_else() 
     end.execute(&outside.world.sql().await).await.expect("ended");
     let nowhere = Uuid::now_v7().to_string();
     for policy in about_rooms() {
-        let (here, there) =
-            (outside.ask(&outside.stranger, policy, &outside.room_id).await, outside.ask(&outside.stranger, policy, &nowhere).await);
+        let (here, there) = (
+            outside.ask(&outside.stranger, policy, &outside.room_id).await,
+            outside.ask(&outside.stranger, policy, &nowhere).await,
+        );
         here.is_refused(ErrorReason::RoomNotFound, policy.path);
         assert_eq!(here.visible(), there.visible(), "{}", policy.path);
         for person in [&outside.ann, &outside.left, &outside.removed] {
@@ -218,7 +222,8 @@ async fn a_hello_that_names_a_room_of_others_is_told_that_it_is_not_there() {
         let hello = v1::Hello { rooms: vec![cursor], ..Default::default() };
         let mut stream = Stream::open(&outside.stranger, hello).await;
         let frames = stream.until_drained().await;
-        let about: Vec<String> = frames.iter().map(|frame| format!("{frame:?}")).filter(|frame| frame.contains(room_id)).collect();
+        let about: Vec<String> =
+            frames.iter().map(|frame| format!("{frame:?}")).filter(|frame| frame.contains(room_id)).collect();
         assert_eq!(about.len(), 1, "{about:?}");
         told.push(about[0].replace(room_id, "ROOM"));
     }
@@ -253,7 +258,9 @@ async fn an_item_before_a_newcomers_time_is_not_there_for_them() {
         let refusals = calls.each_ref().map(Answer::refusal);
         assert!(refusals.iter().all(|refusal| refusal.reason == ErrorReason::MessageNotFound), "{refusals:?}");
         assert!(refusals.iter().all(|refusal| refusal.metadata["seq"] == seq.to_string()), "{refusals:?}");
-        answers.push(refusals.map(|refusal| format!("{:?}", madang_proto::Refusal { metadata: Default::default(), ..refusal })));
+        answers.push(
+            refusals.map(|refusal| format!("{:?}", madang_proto::Refusal { metadata: Default::default(), ..refusal })),
+        );
     }
     assert_eq!(answers[0], answers[1]);
     world.end().await;

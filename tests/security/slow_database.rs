@@ -61,7 +61,12 @@ async fn accept(listener: TcpListener, host: String, delay: Duration, tell: watc
     }
 }
 
-async fn ask(mut from: tcp::OwnedReadHalf, mut to: tcp::OwnedWriteHalf, begins: Arc<AtomicBool>, tell: Arc<watch::Sender<u64>>) {
+async fn ask(
+    mut from: tcp::OwnedReadHalf,
+    mut to: tcp::OwnedWriteHalf,
+    begins: Arc<AtomicBool>,
+    tell: Arc<watch::Sender<u64>>,
+) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(count @ 1..) = from.read(&mut chunk).await {
         let said = &chunk[..count];

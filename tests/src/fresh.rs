@@ -52,7 +52,12 @@ fn summary(there: &v1::RoomPresent, held: &RoomSnapshot) -> Result<()> {
     let (room, membership) = (there.room.as_ref().context("a room")?, there.membership.as_ref().context("a place")?);
     ensure!(held.head_rev == room.rev, "head_rev: held {}, there {}", held.head_rev, room.rev);
     ensure!(held.room.as_ref() == Some(room), "the room: held {:?}, there {room:?}", held.room);
-    ensure!(held.last_message == there.last_message, "newest: held {:?}, there {:?}", held.last_message, there.last_message);
+    ensure!(
+        held.last_message == there.last_message,
+        "newest: held {:?}, there {:?}",
+        held.last_message,
+        there.last_message
+    );
     let mine = held.membership.as_ref().context("a place")?;
     ensure!(mine == membership, "one's place: held {mine:?}, there {membership:?}");
     let unread = (room.count - membership.read_count.max(room.first_count)).max(0);
@@ -65,8 +70,11 @@ async fn rows(person: &Person, id: &str, held: &RoomSnapshot) -> Result<()> {
     let mut there = BTreeMap::new();
     let mut after = held.low_seq - 1;
     loop {
-        let request =
-            v1::ListMessagesRequest { room_id: id.to_owned(), position: Some(Position::AfterSeq(after.max(0))), page_size: 200 };
+        let request = v1::ListMessagesRequest {
+            room_id: id.to_owned(),
+            position: Some(Position::AfterSeq(after.max(0))),
+            page_size: 200,
+        };
         let page = person.calls.messages().list_messages(person.calls.request(request)).await?.into_inner();
         after = page.messages.last().map_or(after, |last| last.seq);
         there.extend(page.messages.into_iter().map(|message| (message.seq, message)));
@@ -88,7 +96,8 @@ async fn rows(person: &Person, id: &str, held: &RoomSnapshot) -> Result<()> {
 async fn members(person: &Person, id: &str, held: &RoomSnapshot) -> Result<()> {
     let request = v1::ListMembersRequest { room_id: id.to_owned(), page_size: 500, ..Default::default() };
     let there = person.calls.rooms().list_members(person.calls.request(request)).await?.into_inner().members;
-    let there: BTreeMap<String, v1::Member> = there.into_iter().map(|member| (member.user_id.clone(), member)).collect();
+    let there: BTreeMap<String, v1::Member> =
+        there.into_iter().map(|member| (member.user_id.clone(), member)).collect();
     let joined = held.members.iter().filter(|(_, member)| member.state() == v1::MemberState::Joined);
     let joined: BTreeMap<String, v1::Member> = joined.map(|(id, member)| (id.clone(), member.clone())).collect();
     ensure!(joined == there, "members: held {joined:?}, there {there:?}");

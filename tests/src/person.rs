@@ -1,14 +1,12 @@
 //! A person of a story: the real client core, and the calls behind it for what only a test asks.
 
-use std::{
-    collections::BTreeMap,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result};
 use madang_proto::v1;
-use madang_sdk_core::{Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, NewRoom, StoreLocation, TokenProvider};
+use madang_sdk_core::{
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, NewRoom, StoreLocation, TokenProvider,
+};
 use tonic::{Request, transport::Channel};
 use uuid::Uuid;
 
@@ -30,6 +28,8 @@ pub struct Person {
 /// Calls as a person, without the core.
 #[derive(Debug, Clone)]
 pub struct Calls {
+    /// Address of the server.
+    pub server: String,
     /// The connection.
     pub channel: Channel,
     /// Access token.
@@ -61,7 +61,12 @@ impl TokenProvider for Tokens {
 impl Calls {
     /// A connection to a server.
     pub fn new(server: &str, token: String, device_id: String) -> Result<Self> {
-        Ok(Self { channel: Channel::from_shared(server.to_owned())?.connect_lazy(), token, device_id })
+        Ok(Self {
+            server: server.to_owned(),
+            channel: Channel::from_shared(server.to_owned())?.connect_lazy(),
+            token,
+            device_id,
+        })
     }
 
     /// A request with the person's metadata.
@@ -156,7 +161,8 @@ impl Person {
         let mut states = self.client.states();
         let live = states.wait_for(|state| *state == ConnectionState::Live);
         let live = tokio::time::timeout(Duration::from_secs(10), live).await;
-        live.unwrap_or_else(|_| panic!("{} is not live: {:?}", self.login, self.client.state())).expect("the client lives");
+        live.unwrap_or_else(|_| panic!("{} is not live: {:?}", self.login, self.client.state()))
+            .expect("the client lives");
     }
 
     /// Makes a room with people.
@@ -177,7 +183,9 @@ impl Person {
         eventually("the message is stored", async || {
             let timeline = self.client.timeline(room_id).await.ok()?;
             let item = timeline.items().iter().find_map(|item| match item {
-                madang_sdk_core::TimelineItem::Message(message) if message.client_message_id == client_message_id => message.seq,
+                madang_sdk_core::TimelineItem::Message(message) if message.client_message_id == client_message_id => {
+                    message.seq
+                }
                 _ => None,
             });
             item

@@ -29,16 +29,13 @@ static STACK: OnceCell<Stack> = OnceCell::const_new();
 
 /// The stack of this process; the first caller starts it.
 pub async fn stack() -> Result<&'static Stack> {
-    STACK
-        .get_or_try_init(|| async {
-            RUNTIME.spawn(start()).await.context("the stack's start panicked")?
-        })
-        .await
+    STACK.get_or_try_init(|| async { RUNTIME.spawn(start()).await.context("the stack's start panicked")? }).await
 }
 
 async fn start() -> Result<Stack> {
     let cluster = Cluster::join().await?;
-    let template = cluster.template(&migrations_hash(), async |url| Ok(madang_server::app::migrate(&url).await?)).await?;
+    let template =
+        cluster.template(&migrations_hash(), async |url| Ok(madang_server::app::migrate(&url).await?)).await?;
     let mut people = Person::everyone();
     people.extend((0..CROWD).map(|n| Person::new(&format!("guest{n}"), "Crowd")));
     let issuer = Issuer::start(IssuerConfig { people, ..IssuerConfig::default() }).await?;

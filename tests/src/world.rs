@@ -264,4 +264,3 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
-

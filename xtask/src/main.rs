@@ -4,6 +4,7 @@
 //! that CI runs.
 #![expect(clippy::print_stdout, reason = "it talks to the person who started it")]
 
+mod bench;
 mod dev;
 mod packages;
 mod run;
@@ -50,8 +51,8 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "test" => test::test(rest),
         "sqlx" => sqlx::sqlx(rest),
         "guards" => test::guards().map(drop),
-        // Programs of the test crate; the names are theirs.
-        "bench" => Cargo::new(["run", "--release", "-p", "madang-tests", "--bin", "bench", "--"]).args(rest).run(),
+        "bench" => bench::bench(rest),
+        // A program of the test crate; the name is its own.
         "check-toy" => Cargo::new(["run", "-p", "madang-tests", "--bin", "check-toy", "--"]).args(rest).run(),
         "docs" => Cargo::new(["run", "-p", "madang-server", "--bin", "madang", "--", "docs"]).args(rest).run(),
         "help" | "--help" | "-h" | "" => {

@@ -104,7 +104,7 @@ fn suite(name: &str) -> Result<bool> {
     }
     // The suites run the real binaries, which building a test does not build.
     Cargo::new(["build", "--quiet", "-p", "madang-server", "-p", "madang-terminal"]).run()?;
-    Cargo::new(["test", "--quiet", "-p", "madang-tests", "--test", name]).run()?;
+    Cargo::new(["test", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--test", name]).run()?;
     Ok(true)
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn guards() -> Result<bool> {
         println!("madang-tests has no program guards yet");
         return Ok(false);
     }
-    Cargo::new(["run", "--quiet", "-p", "madang-tests", "--bin", "guards"]).run()?;
+    Cargo::new(["run", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--bin", "guards"]).run()?;
     Ok(true)
 }
 

@@ -134,6 +134,12 @@ impl Client {
         }
     }
 
+    /// What the person began to write in a room; empty: nothing.
+    pub async fn draft(&self, room_id: &str) -> Result<String, ClientError> {
+        let room_id = room_id.to_owned();
+        self.inner.store.read(move |r| drafts::find(r.conn, &room_id)).await
+    }
+
     /// Keeps what the person began to write; empty: nothing.
     pub async fn set_draft(&self, room_id: &str, text: &str) -> Result<(), ClientError> {
         let (room_id, text) = (room_id.to_owned(), text.to_owned());

@@ -20,17 +20,20 @@ pub(crate) fn upsert(conn: &Connection, messages: &[Message], guards: Guards) ->
         let Message { room_id, seq, rev, sender_id, client_message_id, .. } = message;
         statement.execute((room_id, seq, rev, sender_id, client_message_id, message.encode_to_vec()))?;
         if message.mark_generation.is_some() {
-            receipt_by_message(conn, room_id, sender_id, *seq)?;
+            receipt_by_message(conn, message)?;
         }
     }
     Ok(())
 }
 
 /// A message that moved its sender's mark is a receipt too.
-fn receipt_by_message(conn: &Connection, room_id: &str, user_id: &str, seq: i64) -> rusqlite::Result<()> {
-    let sql = "insert into receipts (room_id, user_id, rev, sent_seq, receipt) values (?1, ?2, 0, ?3, x'')
-         on conflict (room_id, user_id) do update set sent_seq = max(sent_seq, excluded.sent_seq)";
-    conn.prepare_cached(sql)?.execute((room_id, user_id, seq))?;
+fn receipt_by_message(conn: &Connection, message: &Message) -> rusqlite::Result<()> {
+    let sql =
+        "insert into receipts (room_id, user_id, rev, sent_seq, sent_rev, receipt) values (?1, ?2, 0, ?3, ?4, x'')
+         on conflict (room_id, user_id) do update set sent_seq = excluded.sent_seq, sent_rev = excluded.sent_rev
+         where excluded.sent_seq > receipts.sent_seq";
+    let Message { room_id, sender_id, seq, rev, .. } = message;
+    conn.prepare_cached(sql)?.execute((room_id, sender_id, seq, rev))?;
     Ok(())
 }
 
@@ -95,12 +98,17 @@ pub(crate) fn members(conn: &Connection, room_id: &str) -> rusqlite::Result<Vec<
 
 /// Others' marks, with what their own messages say.
 pub(crate) fn receipts(conn: &Connection, room_id: &str) -> rusqlite::Result<Vec<Receipt>> {
-    conn.prepare_cached("select user_id, sent_seq, receipt from receipts where room_id = ?1 order by user_id")?
-        .query_map([room_id], |row| {
-            let mut receipt: Receipt = decoded(row, 2)?;
-            receipt.user_id = row.get(0)?;
-            receipt.last_read_seq = receipt.last_read_seq.max(row.get(1)?);
-            Ok(receipt)
-        })?
-        .collect()
+    conn.prepare_cached(
+        "select user_id, sent_seq, sent_rev, receipt from receipts where room_id = ?1 order by user_id",
+    )?
+    .query_map([room_id], |row| {
+        let mut receipt: Receipt = decoded(row, 3)?;
+        receipt.user_id = row.get(0)?;
+        let sent_seq = row.get(1)?;
+        if receipt.last_read_seq < sent_seq {
+            (receipt.last_read_seq, receipt.rev) = (sent_seq, row.get(2)?);
+        }
+        Ok(receipt)
+    })?
+    .collect()
 }

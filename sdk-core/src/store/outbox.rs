@@ -174,3 +174,95 @@ pub(crate) fn confirm_until(conn: &Connection, entry: &Entry, epoch: &str) -> ru
     conn.prepare_cached(sql)?.execute((&entry.request.room_id, entry.id, epoch))?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Durability, Write, tests::memory};
+
+    fn request(room: &str, id: &str) -> SendMessageRequest {
+        SendMessageRequest {
+            room_id: room.into(),
+            client_message_id: id.into(),
+            reply_to_seq: 7,
+            seen_seq: 7,
+            ..SendMessageRequest::default()
+        }
+    }
+
+    fn ids(entries: &[Entry]) -> Vec<&str> {
+        entries.iter().map(|entry| entry.request.client_message_id.as_str()).collect()
+    }
+
+    async fn with(job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<()> + Send + 'static) {
+        let job = |w: &mut Write<'_>| {
+            for (room, id) in [("r", "r1"), ("r", "r2"), ("s", "s1")] {
+                put(&w.tx, &request(room, id), "e1", 0)?;
+            }
+            job(w)
+        };
+        memory().await.write(Durability::Outbox, job).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn one_of_a_room_leaves_at_a_time_and_rooms_beside_each_other() {
+        with(|w| {
+            let first = ready(&w.tx, w.guards)?;
+            assert_eq!(ids(&first), ["r1", "s1"]);
+            set_state(&w.tx, first[0].id, EntryState::Sending)?;
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["s1"]);
+            acknowledge(&w.tx, first[0].id, 9, 1)?;
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r2", "s1"]);
+            assert_eq!(unsent(&w.tx)?, 2);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn one_that_was_on_its_way_waits_again_and_one_that_failed_holds_nobody_up() {
+        with(|w| {
+            let first = ready(&w.tx, w.guards)?.remove(0);
+            set_state(&w.tx, first.id, EntryState::Sending)?;
+            recover(&w.tx)?;
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r1", "s1"]);
+            fail(&w.tx, first.id, ErrorReason::IdReused, "reused")?;
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r2", "s1"]);
+            assert_eq!(retry(&w.tx, "r1")?.as_deref(), Some("r"));
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r1", "s1"]);
+            assert_eq!(discard(&w.tx, "r1")?, None);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_room_that_ended_fails_what_waits_for_it() {
+        with(|w| {
+            fail_room(&w.tx, "r", ErrorReason::RoomEnded)?;
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["s1"]);
+            let shown = shown(&w.tx, "r", 0)?;
+            assert!(shown.iter().all(|entry| entry.reason == ErrorReason::RoomEnded));
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn under_another_epoch_positions_are_dropped_and_acknowledged_entries_are_asked_for() {
+        with(|w| {
+            let first = ready(&w.tx, w.guards)?.remove(0);
+            acknowledge(&w.tx, first.id, 9, 1)?;
+            change_epoch(&w.tx, "e2")?;
+            let waiting = ready(&w.tx, w.guards)?;
+            assert!(waiting.iter().all(|entry| entry.request.reply_to_seq == 0 && entry.request.seen_seq == 0));
+            let doubtful = of_other_epochs(&w.tx, "e2")?;
+            assert_eq!((ids(&doubtful), doubtful[0].request.reply_to_seq), (vec!["r1"], 7));
+            reoffer(&w.tx, &doubtful[0], "e2", EntryState::Queued)?;
+            assert!(of_other_epochs(&w.tx, "e2")?.is_empty());
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r1", "s1"]);
+            Ok(())
+        })
+        .await;
+    }
+}

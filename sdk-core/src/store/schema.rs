@@ -3,7 +3,8 @@
 use rusqlite::Connection;
 
 /// Each entry takes the schema one version further; never changed once released.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
 create table meta (key text primary key, value any) without rowid;
 
 -- What is held of each room: numbers, its newest state, one's own place.
@@ -87,7 +88,12 @@ create table marks (
 ) without rowid;
 
 create table drafts (room_id text primary key, body text not null) without rowid;
-"];
+",
+    "
+-- Revision of the message that sent_seq names, as it was first seen.
+alter table receipts add column sent_rev integer not null default 0;
+",
+];
 
 /// Brings the schema up to date; refuses a file of a later version.
 pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {

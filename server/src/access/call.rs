@@ -11,6 +11,7 @@ use madang_proto::{
 use crate::{
     error::{Error, Result},
     ids::{DeviceId, UserId},
+    limits::ConnectionAge,
 };
 
 /// Who calls, as the token and the device session say.
@@ -45,12 +46,18 @@ pub struct Call {
     pub request_id: Arc<str>,
     /// When the caller stops waiting; capped by the server.
     pub deadline: Instant,
+    /// The age of the connection that it came on.
+    pub connection: ConnectionAge,
 }
 
 impl Call {
     /// The call of a request; the rpc stack has put it there.
     pub fn of<T>(request: &tonic::Request<T>) -> Result<Self> {
-        request.extensions().get::<Self>().cloned().ok_or_else(|| Error::Internal("the call did not pass the door".into()))
+        request
+            .extensions()
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Error::Internal("the call did not pass the door".into()))
     }
 
     /// Who calls; there on every method that is not public.

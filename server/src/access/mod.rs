@@ -11,7 +11,8 @@ mod table;
 pub use self::{
     call::{Call, Caller},
     room::{
-        ADMIN, BANNED, DM, Entrance, JOINED, LEFT, OPEN, Place, RoomAccess, RoomRow, create_room, entrance, lock_for_server, lock_room, may, room,
+        ADMIN, BANNED, DM, Entrance, JOINED, LEFT, OPEN, Place, RoomAccess, RoomRow, create_room, entrance,
+        lock_for_server, lock_room, may, room,
     },
     table::policy,
 };

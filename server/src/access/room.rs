@@ -159,7 +159,12 @@ pub async fn room(connection: &mut PgConnection, call: &Call, room_id: RoomId, g
 
 /// Enters a room to change it. The row is locked first and the membership read in the next statement, because a single
 /// statement that waits for the lock would keep its old snapshot, and a member removed meanwhile could still act.
-pub async fn lock_room(connection: &mut PgConnection, call: &Call, room_id: RoomId, guards: Guards) -> Result<RoomAccess> {
+pub async fn lock_room(
+    connection: &mut PgConnection,
+    call: &Call,
+    room_id: RoomId,
+    guards: Guards,
+) -> Result<RoomAccess> {
     let user_id = call.user_id()?;
     let early = if guards.lock_then_read() { None } else { Some(find_place(connection, room_id, user_id).await?) };
     let room = lock(connection, room_id).await?;
@@ -182,7 +187,9 @@ pub async fn entrance(connection: &mut PgConnection, call: &Call, room_id: RoomI
     let state = place.as_ref().map(|place| place.state);
     match (room.kind, state) {
         (_, Some(JOINED)) => Ok(Entrance::Inside(access(room, user_id, place))),
-        (OPEN, Some(BANNED)) => Err(Refusal::new(Reason::MemberBanned, "banned from this room").with("user_id", user_id).into()),
+        (OPEN, Some(BANNED)) => {
+            Err(Refusal::new(Reason::MemberBanned, "banned from this room").with("user_id", user_id).into())
+        }
         (OPEN, _) | (_, Some(LEFT)) if room.state == ACTIVE => Ok(Entrance::Open(access(room, user_id, place))),
         _ => Err(Error::room_not_found()),
     }
@@ -247,7 +254,13 @@ fn access(room: RoomRow, user_id: UserId, place: Option<Place>) -> RoomAccess {
     RoomAccess { started_at_rev: room.rev, room, user_id, place }
 }
 
-fn prove(call: &Call, room: Option<RoomRow>, place: Option<Place>, user_id: UserId, guards: Guards) -> Result<RoomAccess> {
+fn prove(
+    call: &Call,
+    room: Option<RoomRow>,
+    place: Option<Place>,
+    user_id: UserId,
+    guards: Guards,
+) -> Result<RoomAccess> {
     let (Some(room), Some(place)) = (room, place) else { return Err(Error::room_not_found()) };
     if room.state == DELETED {
         return Err(ended());
@@ -266,7 +279,9 @@ pub fn may(permission: RoomPermission, room: &RoomRow, place: &Place) -> Result<
         RoomPermission::Read | RoomPermission::Unspecified => true,
         RoomPermission::Post => room.state == ACTIVE && (is_admin || room.who_may_post != ADMINS),
         RoomPermission::Invite | RoomPermission::Manage if room.kind == DM => {
-            return Err(Refusal::new(Reason::RoomKindRefuses, "a direct room keeps its two people").with("kind", "DM").into());
+            return Err(Refusal::new(Reason::RoomKindRefuses, "a direct room keeps its two people")
+                .with("kind", "DM")
+                .into());
         }
         RoomPermission::Invite => room.state == ACTIVE && (is_admin || room.who_may_invite != ADMINS),
         RoomPermission::Manage => is_admin,

@@ -64,8 +64,8 @@ impl App {
         config.check().map_err(|mistakes| Error::Internal(mistakes.to_string()))?;
         let _ = telemetry::metrics();
         let tls = rpc::acceptor(&config)?;
+        store::check(&config.database_url).await?;
         let database = Database::connect(&config).await?;
-        store::check(database.pool()).await?;
         let (grpc, admin) = (listen(config.listen)?, config.admin_listen.map(listen).transpose()?);
         let parts = parts(config, clock, database)?;
         if tokio::time::timeout(WARM, parts.sign_in.warm()).await.is_err() {

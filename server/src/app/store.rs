@@ -1,8 +1,9 @@
 //! What the server wants of its database before it serves.
 
 use sqlx::{
-    PgPool,
+    Connection as _,
     migrate::{Migrate as _, Migrator},
+    postgres::{PgConnection, PgPoolOptions},
 };
 
 use crate::error::{Error, Result};
@@ -14,8 +15,11 @@ const LEAST_VERSION: i32 = 150_000;
 
 /// Applies the migrations that are missing.
 pub async fn migrate(database_url: &str) -> anyhow::Result<()> {
-    let pool = PgPool::connect(database_url).await?;
-    check_cluster(&pool).await?;
+    let mut connection = PgConnection::connect(database_url).await?;
+    check_cluster(&mut connection).await?;
+    connection.close().await?;
+    // By a pool: the future of a migration on a connection of one's own cannot move between threads (sqlx 0.9).
+    let pool = PgPoolOptions::new().max_connections(1).connect(database_url).await?;
     MIGRATIONS.run(&pool).await?;
     pool.close().await;
     Ok(())
@@ -28,22 +32,23 @@ pub fn migrations() -> impl Iterator<Item = &'static [u8]> {
 
 /// Says that the database was restored: its history is another from now on, and clients take a new snapshot.
 pub async fn restore_done(database_url: &str) -> anyhow::Result<()> {
-    let pool = PgPool::connect(database_url).await?;
-    let mut tx = pool.begin().await?;
+    let mut connection = PgConnection::connect(database_url).await?;
+    let mut tx = connection.begin().await?;
     sqlx::query!("insert into history (id) values (gen_random_uuid())").execute(&mut *tx).await?;
     // Transaction ids of another cluster say nothing here.
     sqlx::query!("update rooms set changed_xid = 0").execute(&mut *tx).await?;
     sqlx::query!("update users set profile_xid = 0").execute(&mut *tx).await?;
     sqlx::query!("delete from room_changes").execute(&mut *tx).await?;
     tx.commit().await?;
-    pool.close().await;
-    Ok(())
+    Ok(connection.close().await?)
 }
 
 /// Refuses a database that is too old, cannot hold every text, or is not migrated.
-pub(super) async fn check(pool: &PgPool) -> Result<()> {
-    check_cluster(pool).await?;
-    let applied = applied(pool).await?;
+pub(super) async fn check(database_url: &str) -> Result<()> {
+    let mut connection = PgConnection::connect(database_url).await?;
+    check_cluster(&mut connection).await?;
+    let applied = applied(&mut connection).await?;
+    connection.close().await?;
     let missing: Vec<String> = MIGRATIONS
         .iter()
         .filter(|wanted| !applied.contains(&wanted.version))
@@ -56,8 +61,7 @@ pub(super) async fn check(pool: &PgPool) -> Result<()> {
 }
 
 /// Versions of the migrations that were applied; none in an empty database.
-async fn applied(pool: &PgPool) -> Result<Vec<i64>> {
-    let mut connection = pool.acquire().await?;
+async fn applied(connection: &mut PgConnection) -> Result<Vec<i64>> {
     let table = &MIGRATIONS.table_name;
     let there = sqlx::query_scalar!(r#"select to_regclass($1) is not null as "there!""#, &**table as &str);
     if !there.fetch_one(&mut *connection).await? {
@@ -68,13 +72,13 @@ async fn applied(pool: &PgPool) -> Result<Vec<i64>> {
     Ok(applied.into_iter().map(|migration| migration.version).collect())
 }
 
-async fn check_cluster(pool: &PgPool) -> Result<()> {
+async fn check_cluster(connection: &mut PgConnection) -> Result<()> {
     let row = sqlx::query!(
         r#"select current_setting('server_version_num')::int as "version!", pg_encoding_to_char(encoding) as "encoding!",
                datctype::text as "ctype!"
            from pg_database where datname = current_database()"#
     )
-    .fetch_one(pool)
+    .fetch_one(connection)
     .await?;
     if row.version < LEAST_VERSION {
         return Err(Error::Internal(format!("PostgreSQL 15 or newer is needed, this is {}", row.version / 10_000)));

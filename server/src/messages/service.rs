@@ -180,7 +180,10 @@ fn within_bytes(mut items: Vec<Item>) -> Vec<Item> {
 
 #[tonic::async_trait]
 impl MessageService for Messages {
-    async fn send_message(&self, request: Request<v1::SendMessageRequest>) -> Result<Response<v1::SendMessageResponse>, Status> {
+    async fn send_message(
+        &self,
+        request: Request<v1::SendMessageRequest>,
+    ) -> Result<Response<v1::SendMessageResponse>, Status> {
         let call = Call::of(&request)?;
         let draft = wire::draft(call.user_id()?, request.into_inner(), &*self.node.clock)?;
         let sent = self.writer.send(draft, call.deadline).await?;
@@ -188,7 +191,10 @@ impl MessageService for Messages {
         Ok(Response::new(v1::SendMessageResponse { message: Some(message), prev_rev: sent.prev_rev, rev: sent.rev }))
     }
 
-    async fn get_message(&self, request: Request<v1::GetMessageRequest>) -> Result<Response<v1::GetMessageResponse>, Status> {
+    async fn get_message(
+        &self,
+        request: Request<v1::GetMessageRequest>,
+    ) -> Result<Response<v1::GetMessageResponse>, Status> {
         let (call, id, seq) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?, request.get_ref().seq);
         let guards = self.node.database.guards();
         let read = self.node.database.snapshot(move |tx| {
@@ -201,7 +207,10 @@ impl MessageService for Messages {
         Ok(Response::new(v1::GetMessageResponse { message: Some(timeline::wire::message(&read.await?)) }))
     }
 
-    async fn list_messages(&self, request: Request<v1::ListMessagesRequest>) -> Result<Response<v1::ListMessagesResponse>, Status> {
+    async fn list_messages(
+        &self,
+        request: Request<v1::ListMessagesRequest>,
+    ) -> Result<Response<v1::ListMessagesResponse>, Status> {
         let (call, id) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?);
         let request = request.into_inner();
         let guards = self.node.database.guards();
@@ -222,13 +231,19 @@ impl MessageService for Messages {
         }))
     }
 
-    async fn edit_message(&self, request: Request<v1::EditMessageRequest>) -> Result<Response<v1::EditMessageResponse>, Status> {
+    async fn edit_message(
+        &self,
+        request: Request<v1::EditMessageRequest>,
+    ) -> Result<Response<v1::EditMessageResponse>, Status> {
         let (call, id) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?);
         let (item, prev_rev, rev) = self.edit(call, id, request.into_inner()).await?;
         Ok(Response::new(v1::EditMessageResponse { message: Some(timeline::wire::message(&item)), prev_rev, rev }))
     }
 
-    async fn delete_message(&self, request: Request<v1::DeleteMessageRequest>) -> Result<Response<v1::DeleteMessageResponse>, Status> {
+    async fn delete_message(
+        &self,
+        request: Request<v1::DeleteMessageRequest>,
+    ) -> Result<Response<v1::DeleteMessageResponse>, Status> {
         let (call, id) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?);
         let (item, prev_rev, rev) = self.delete(call, id, request.get_ref().seq).await?;
         Ok(Response::new(v1::DeleteMessageResponse { message: Some(timeline::wire::message(&item)), prev_rev, rev }))

@@ -19,7 +19,12 @@ pub async fn find(connection: &mut PgConnection, access: &RoomAccess, seq: i64) 
 }
 
 /// The newest items below a position, newest first.
-pub async fn list_before(connection: &mut PgConnection, access: &RoomAccess, seq: i64, limit: i64) -> Result<Vec<Item>> {
+pub async fn list_before(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    seq: i64,
+    limit: i64,
+) -> Result<Vec<Item>> {
     let items = sqlx::query_as!(
         Item,
         "select * from messages where room_id = $1 and seq < $2 and seq >= $3 order by seq desc limit $4",
@@ -83,7 +88,12 @@ pub struct Edit {
 }
 
 /// Replaces the body of an item in a locked room.
-pub async fn update_body(connection: &mut PgConnection, access: &mut RoomAccess, seq: i64, edit: &Edit) -> Result<Item> {
+pub async fn update_body(
+    connection: &mut PgConnection,
+    access: &mut RoomAccess,
+    seq: i64,
+    edit: &Edit,
+) -> Result<Item> {
     let rev = access.next_rev();
     let people: Vec<Uuid> = edit.mentioned.iter().map(|id| id.0).collect();
     let mentioned: Vec<Uuid> = sqlx::query_scalar!(
@@ -125,7 +135,12 @@ pub async fn update_body(connection: &mut PgConnection, access: &mut RoomAccess,
 }
 
 /// Leaves a tombstone of an item in a locked room: the content is gone.
-pub async fn update_deleted(connection: &mut PgConnection, access: &mut RoomAccess, seq: i64, at: DateTime<Utc>) -> Result<Item> {
+pub async fn update_deleted(
+    connection: &mut PgConnection,
+    access: &mut RoomAccess,
+    seq: i64,
+    at: DateTime<Utc>,
+) -> Result<Item> {
     let rev = access.next_rev();
     delete_mentions(connection, access, seq).await?;
     let item = sqlx::query_as!(
@@ -143,6 +158,8 @@ pub async fn update_deleted(connection: &mut PgConnection, access: &mut RoomAcce
 }
 
 async fn delete_mentions(connection: &mut PgConnection, access: &RoomAccess, seq: i64) -> Result<()> {
-    sqlx::query!("delete from mentions where room_id = $1 and seq = $2", access.room_id() as _, seq).execute(connection).await?;
+    sqlx::query!("delete from mentions where room_id = $1 and seq = $2", access.room_id() as _, seq)
+        .execute(connection)
+        .await?;
     Ok(())
 }

@@ -41,7 +41,11 @@ pub fn draft(sender_id: UserId, request: v1::SendMessageRequest, clock: &dyn Clo
 }
 
 /// What an edit asks for.
-pub fn edit(request: v1::EditMessageRequest, metadata: std::collections::HashMap<String, String>, clock: &dyn Clock) -> Result<Edit> {
+pub fn edit(
+    request: v1::EditMessageRequest,
+    metadata: std::collections::HashMap<String, String>,
+    clock: &dyn Clock,
+) -> Result<Edit> {
     let body = request.body.unwrap_or_default();
     check_body(&body)?;
     Ok(Edit {
@@ -86,7 +90,8 @@ fn check_time(id: Uuid, clock: &dyn Clock) -> Result<()> {
     let seconds = id.get_timestamp().map_or(0, |time| time.to_unix().0);
     let now = u64::try_from(clock.now().timestamp()).unwrap_or_default();
     if seconds > now + MOST_AHEAD_SECONDS {
-        let refusal = Refusal::new(Reason::IdFromFuture, "client_message_id: its time lies ahead of the server's clock");
+        let refusal =
+            Refusal::new(Reason::IdFromFuture, "client_message_id: its time lies ahead of the server's clock");
         return Err(refusal.with("field", "client_message_id").into());
     }
     Ok(())
@@ -147,9 +152,13 @@ mod tests {
 
     #[test]
     fn an_empty_text_and_an_id_from_the_future_are_refused() {
-        let blank = v1::SendMessageRequest { body: Some(v1::MessageBody { text: " \n".into(), ..Default::default() }), ..request() };
+        let blank = v1::SendMessageRequest {
+            body: Some(v1::MessageBody { text: " \n".into(), ..Default::default() }),
+            ..request()
+        };
         assert!(draft(UserId(Uuid::nil()), blank, &SystemClock).is_err_and(|e| e.is(Reason::InvalidField)));
-        let late = v1::SendMessageRequest { client_message_id: "ffffffff-ffff-774b-bcce-b302099a8058".into(), ..request() };
+        let late =
+            v1::SendMessageRequest { client_message_id: "ffffffff-ffff-774b-bcce-b302099a8058".into(), ..request() };
         assert!(draft(UserId(Uuid::nil()), late, &SystemClock).is_err_and(|e| e.is(Reason::IdFromFuture)));
     }
 }

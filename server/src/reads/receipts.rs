@@ -81,7 +81,9 @@ impl Receipts {
         let config = Arc::clone(&self.node.config);
         let told = self.node.change(move |tx| {
             let (gathered, config) = (gathered.clone(), Arc::clone(&config));
-            Box::pin(async move { Ok(((), tell(tx, room_id, gathered, config.receipts_members, config.deliveries_members).await?)) })
+            Box::pin(async move {
+                Ok(((), tell(tx, room_id, gathered, config.receipts_members, config.deliveries_members).await?))
+            })
         });
         if let Err(error) = told.await {
             // The marks are stored; the next look finds what was not told.

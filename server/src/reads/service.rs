@@ -55,7 +55,10 @@ impl ReadService for Reads {
         Ok(Response::new(v1::MarkReadResponse { membership: Some(membership), prev_user_rev }))
     }
 
-    async fn mark_unread(&self, request: Request<v1::MarkUnreadRequest>) -> Result<Response<v1::MarkUnreadResponse>, Status> {
+    async fn mark_unread(
+        &self,
+        request: Request<v1::MarkUnreadRequest>,
+    ) -> Result<Response<v1::MarkUnreadResponse>, Status> {
         let call = Call::of(&request)?;
         let v1::MarkUnreadRequest { room_id: id, seq, generation } = request.into_inner();
         let mark = Mark { room_id: room_id(&id)?, user_id: call.user_id()?, seq, generation, unread: true };
@@ -63,14 +66,20 @@ impl ReadService for Reads {
         Ok(Response::new(v1::MarkUnreadResponse { membership: Some(membership), prev_user_rev }))
     }
 
-    async fn get_unread(&self, request: Request<v1::GetUnreadRequest>) -> Result<Response<v1::GetUnreadResponse>, Status> {
+    async fn get_unread(
+        &self,
+        request: Request<v1::GetUnreadRequest>,
+    ) -> Result<Response<v1::GetUnreadResponse>, Status> {
         let user_id = Call::of(&request)?.user_id()?;
         let read = self.node.database.snapshot(move |tx| Box::pin(store::totals(tx, user_id)));
         let (unread, mentions, rooms) = read.await?;
         Ok(Response::new(v1::GetUnreadResponse { unread, mentions, rooms }))
     }
 
-    async fn list_receipts(&self, request: Request<v1::ListReceiptsRequest>) -> Result<Response<v1::ListReceiptsResponse>, Status> {
+    async fn list_receipts(
+        &self,
+        request: Request<v1::ListReceiptsRequest>,
+    ) -> Result<Response<v1::ListReceiptsResponse>, Status> {
         let (call, id) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?);
         let size = page::size(request.get_ref().page_size, PAGE.0, PAGE.1);
         let after = match page::after(&request.get_ref().page_token, 1)? {

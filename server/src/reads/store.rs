@@ -30,7 +30,12 @@ pub async fn totals(connection: &mut PgConnection, user_id: UserId) -> Result<(i
 }
 
 /// A page of how far members have read, in the order of ids. In large rooms nobody was told, so the marks themselves count.
-pub async fn list(connection: &mut PgConnection, access: &RoomAccess, after: Option<Uuid>, limit: i64) -> Result<Vec<Member>> {
+pub async fn list(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    after: Option<Uuid>,
+    limit: i64,
+) -> Result<Vec<Member>> {
     let rows = sqlx::query_as!(
         Member,
         r#"select * from members where room_id = $1 and state = 1 and ($2::uuid is null or user_id > $2)
@@ -47,7 +52,12 @@ pub async fn list(connection: &mut PgConnection, access: &RoomAccess, after: Opt
 }
 
 /// Receipts that changed after a revision, in its order; with 0 those of everybody who is in.
-pub async fn changed(connection: &mut PgConnection, access: &RoomAccess, after_rev: i64, limit: i64) -> Result<Vec<Member>> {
+pub async fn changed(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    after_rev: i64,
+    limit: i64,
+) -> Result<Vec<Member>> {
     let rows = sqlx::query_as!(
         Member,
         "select * from members where room_id = $1 and receipt_rev > $2 and state = 1 order by receipt_rev, user_id limit $3",
@@ -59,7 +69,11 @@ pub async fn changed(connection: &mut PgConnection, access: &RoomAccess, after_r
 }
 
 /// Members of a locked room whose marks or deliveries have moved beyond what was told, of those who were gathered.
-pub async fn find_untold(connection: &mut PgConnection, access: &RoomAccess, delivered: &[(UserId, i64)]) -> Result<Vec<UserId>> {
+pub async fn find_untold(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    delivered: &[(UserId, i64)],
+) -> Result<Vec<UserId>> {
     let (people, seqs): (Vec<Uuid>, Vec<i64>) = delivered.iter().map(|(id, seq)| (id.0, *seq)).unzip();
     let rows = sqlx::query_scalar!(
         r#"select m.user_id from members m join unnest($2::uuid[], $3::bigint[]) w (user_id, seq) on w.user_id = m.user_id

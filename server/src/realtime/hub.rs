@@ -17,7 +17,8 @@ use bytes::Bytes;
 use crate::{
     ids::{RoomId, SessionId, UserId},
     realtime::{
-        Changes, ClosingReason, Frame, Membership, PersonEvent, ProfileChange, RoomEvent, Session, SessionEnd, WhichSessions,
+        Changes, ClosingReason, Frame, Membership, PersonEvent, ProfileChange, RoomEvent, Session, SessionEnd,
+        WhichSessions,
         room::{Listener, Outcome, Room},
     },
     sabotage::Guards,
@@ -110,7 +111,10 @@ impl Hub {
         let mut index = locked(&self.index);
         let Some(entry) = index.sessions.get_mut(&session.id()) else { return };
         entry.rooms.insert(to.room_id);
-        let room = index.rooms.entry(to.room_id).or_insert_with(|| Arc::new(Mutex::new(Room::new(to.room_id, to.room_rev, to.room_seq))));
+        let room = index
+            .rooms
+            .entry(to.room_id)
+            .or_insert_with(|| Arc::new(Mutex::new(Room::new(to.room_id, to.room_rev, to.room_seq))));
         let mut room = locked(room);
         if !self.guards.tail_stays() {
             room.move_tail(to.room_rev);

@@ -74,8 +74,13 @@ impl Poller {
     pub async fn compare(&mut self) -> Result<()> {
         let before = self.seen.take().filter(|seen| seen.at.elapsed() < LONG_PAUSE);
         let rooms = self.node.hub.rooms();
-        let (seen, found) = self.node.database.snapshot(move |tx| Box::pin(look(tx, before.clone(), rooms.clone()))).await?;
-        let behind: Vec<_> = found.rooms.into_iter().filter(|(id, rev)| self.node.hub.tail(*id).is_some_and(|tail| tail < *rev)).collect();
+        let (seen, found) =
+            self.node.database.snapshot(move |tx| Box::pin(look(tx, before.clone(), rooms.clone()))).await?;
+        let behind: Vec<_> = found
+            .rooms
+            .into_iter()
+            .filter(|(id, rev)| self.node.hub.tail(*id).is_some_and(|tail| tail < *rev))
+            .collect();
         let people = self.people_behind().await?;
         if !behind.is_empty() || !people.is_empty() {
             tokio::time::sleep(GRACE).await;
@@ -129,7 +134,8 @@ impl Poller {
                 continue;
             }
             if self.node.database.guards().index_repair() {
-                for membership in joined.iter().filter(|m| !self.node.hub.listens_since(session.id(), m.room_id, m.rev)) {
+                for membership in joined.iter().filter(|m| !self.node.hub.listens_since(session.id(), m.room_id, m.rev))
+                {
                     self.node.hub.listen_later(&session, membership);
                 }
             }
@@ -156,7 +162,9 @@ impl Poller {
         match self.kept {
             Some((at, _)) if at.elapsed() < LIST_KEPT => return Ok(()),
             Some((_, xmin)) => {
-                sqlx::query!("delete from room_changes where xid < $1", xmin).execute(self.node.database.pool()).await?;
+                sqlx::query!("delete from room_changes where xid < $1", xmin)
+                    .execute(self.node.database.pool())
+                    .await?;
             }
             None => {}
         }

@@ -28,6 +28,9 @@ fn look_at(node: &Node, session: &Arc<Session>) {
     if session.is_ended() || session.silent_for() > config.peer_timeout {
         return node.hub.close(session);
     }
+    if session.opener().connection.is_over() {
+        session.close(ClosingReason::MaxAge, Duration::from_millis(rand::random_range(0..2_000)));
+    }
     let stuck = session.stuck_for();
     if stuck > config.slow_consumer + LAST_CHANCE {
         metrics::counter!("madang_slow_consumers_total").increment(1);

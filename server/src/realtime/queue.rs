@@ -195,7 +195,11 @@ impl Queue {
 
     /// Whether the reader is owed anything.
     pub fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.dirty_rooms.is_empty() && self.watermark.is_none() && !self.dirty_person && !self.dirty_profiles
+        self.frames.is_empty()
+            && self.dirty_rooms.is_empty()
+            && self.watermark.is_none()
+            && !self.dirty_person
+            && !self.dirty_profiles
     }
 }
 

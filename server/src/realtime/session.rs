@@ -16,7 +16,12 @@ use futures_util::task::AtomicWaker;
 
 use crate::{
     ids::{DeviceId, RoomId, SessionId, UserId},
-    realtime::{ClosingReason, Frame, queue::{Next, Queue}, wire},
+    limits::ConnectionAge,
+    realtime::{
+        ClosingReason, Frame,
+        queue::{Next, Queue},
+        wire,
+    },
     sabotage::Guards,
 };
 
@@ -33,6 +38,8 @@ pub struct Opener {
     pub issued_at: DateTime<Utc>,
     /// When the token ends.
     pub expires_at: DateTime<Utc>,
+    /// The age of the connection that it lives on.
+    pub connection: ConnectionAge,
 }
 
 /// One stream.

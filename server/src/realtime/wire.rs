@@ -40,25 +40,51 @@ pub fn room_event(room_id: RoomId, mut event: v1::RoomEvent) -> RoomEvent {
 }
 
 fn head(event: &v1::RoomEvent) -> v1::RoomEvent {
-    v1::RoomEvent { room_id: event.room_id.clone(), prev_rev: event.prev_rev, rev: event.rev, actor_id: event.actor_id.clone(), change: None }
+    v1::RoomEvent {
+        room_id: event.room_id.clone(),
+        prev_rev: event.prev_rev,
+        rev: event.rev,
+        actor_id: event.actor_id.clone(),
+        change: None,
+    }
 }
 
 /// An event of a person: one membership and the span of the number.
-pub fn person_event(user_id: UserId, prev_user_rev: i64, membership: v1::Membership, listen: Membership) -> PersonEvent {
+pub fn person_event(
+    user_id: UserId,
+    prev_user_rev: i64,
+    membership: v1::Membership,
+    listen: Membership,
+) -> PersonEvent {
     let user_rev = membership.user_rev;
-    let delta = v1::UserDelta { from_user_rev: prev_user_rev, to_user_rev: user_rev, last: true, memberships: vec![membership] };
+    let delta = v1::UserDelta {
+        from_user_rev: prev_user_rev,
+        to_user_rev: user_rev,
+        last: true,
+        memberships: vec![membership],
+    };
     PersonEvent { user_id, prev_user_rev, user_rev, membership: Some(listen), frame: frame(Frame::UserDelta(delta)) }
 }
 
 /// An event of a person that says only that the number moved.
 pub fn person_span(user_id: UserId, user_rev: i64) -> PersonEvent {
-    let delta = v1::UserDelta { from_user_rev: user_rev - 1, to_user_rev: user_rev, last: true, memberships: Vec::new() };
-    PersonEvent { user_id, prev_user_rev: user_rev - 1, user_rev, membership: None, frame: frame(Frame::UserDelta(delta)) }
+    let delta =
+        v1::UserDelta { from_user_rev: user_rev - 1, to_user_rev: user_rev, last: true, memberships: Vec::new() };
+    PersonEvent {
+        user_id,
+        prev_user_rev: user_rev - 1,
+        user_rev,
+        membership: None,
+        frame: frame(Frame::UserDelta(delta)),
+    }
 }
 
 /// A time as the contract has it.
 pub fn timestamp(time: DateTime<Utc>) -> prost_types::Timestamp {
-    prost_types::Timestamp { seconds: time.timestamp(), nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default() }
+    prost_types::Timestamp {
+        seconds: time.timestamp(),
+        nanos: i32::try_from(time.timestamp_subsec_nanos()).unwrap_or_default(),
+    }
 }
 
 fn duration(duration: Duration) -> prost_types::Duration {
@@ -86,7 +112,11 @@ pub fn closing(reason: ClosingReason, retry_after: Duration) -> Bytes {
         ClosingReason::HelloTimeout => v1::ClosingReason::HelloTimeout,
         ClosingReason::MaxAge => v1::ClosingReason::MaxAge,
     };
-    frame(Frame::Closing(v1::Closing { reason: number.into(), retry_after: Some(duration(retry_after)), ..Default::default() }))
+    frame(Frame::Closing(v1::Closing {
+        reason: number.into(),
+        retry_after: Some(duration(retry_after)),
+        ..Default::default()
+    }))
 }
 
 pub(super) fn heartbeat(now: DateTime<Utc>, user_rev: i64, rooms: Vec<(RoomId, i64)>, watermark: i64) -> Bytes {
@@ -102,7 +132,8 @@ pub(super) fn token_expiring(ends: i64, grace: Duration) -> Bytes {
 
 /// Somebody is writing.
 pub fn typing(room_id: RoomId, user_id: UserId, until: DateTime<Utc>) -> Bytes {
-    let news = v1::TypingNews { room_id: room_id.to_string(), user_id: user_id.to_string(), until: Some(timestamp(until)) };
+    let news =
+        v1::TypingNews { room_id: room_id.to_string(), user_id: user_id.to_string(), until: Some(timestamp(until)) };
     frame(Frame::Ephemeral(v1::Ephemeral { news: Some(News::Typing(news)) }))
 }
 
@@ -115,7 +146,8 @@ pub fn member_count(room_id: RoomId, member_count: i32) -> Bytes {
 /// Profiles that changed; `None`: any may have.
 pub fn people_changed(profiles: Option<Vec<(UserId, i64)>>) -> Bytes {
     let all = profiles.is_none();
-    let changed = |(user_id, profile_rev): (UserId, i64)| v1::ChangedProfile { user_id: user_id.to_string(), profile_rev };
+    let changed =
+        |(user_id, profile_rev): (UserId, i64)| v1::ChangedProfile { user_id: user_id.to_string(), profile_rev };
     let profiles = profiles.unwrap_or_default().into_iter().map(changed).collect();
     frame(Frame::PeopleChanged(v1::PeopleChanged { profiles, all }))
 }

@@ -45,7 +45,9 @@ pub async fn bring_in(
     let numbers: HashMap<UserId, i64> = store::next_user_revs(connection, &ids).await?.into_iter().collect();
     let joining: Vec<_> = people
         .iter()
-        .filter_map(|(user_id, role)| Some(store::Joining { user_id: *user_id, user_rev: *numbers.get(user_id)?, role: *role }))
+        .filter_map(|(user_id, role)| {
+            Some(store::Joining { user_id: *user_id, user_rev: *numbers.get(user_id)?, role: *role })
+        })
         .collect();
     let before = access.room().member_count;
     let members = store::upsert_joined(connection, access, &joining, at).await?;
@@ -55,11 +57,17 @@ pub async fn bring_in(
     }
     settle_size(access, config, &mut told);
     let numbers = (access.room().rev, access.room().seq);
-    told.changes.people = members.iter().map(|member| wire::tell_person(member.user_id, member, Vec::new(), numbers)).collect();
+    told.changes.people =
+        members.iter().map(|member| wire::tell_person(member.user_id, member, Vec::new(), numbers)).collect();
     Ok(told)
 }
 
-async fn check_people(connection: &mut PgConnection, access: &RoomAccess, ids: &[UserId], config: &Config) -> Result<()> {
+async fn check_people(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    ids: &[UserId],
+    config: &Config,
+) -> Result<()> {
     let found = store::find_people(connection, ids).await?;
     if let Some(missing) = ids.iter().find(|id| !found.contains(id)) {
         return Err(Refusal::new(Reason::UserNotFound, "no such person").with("user_id", missing).into());
@@ -100,7 +108,12 @@ pub async fn take_out(
 }
 
 /// Gives somebody another role.
-pub async fn set_role(connection: &mut PgConnection, access: &mut RoomAccess, user_id: UserId, role: i16) -> Result<Told> {
+pub async fn set_role(
+    connection: &mut PgConnection,
+    access: &mut RoomAccess,
+    user_id: UserId,
+    role: i16,
+) -> Result<Told> {
     let number = next_number(connection, user_id).await?;
     let member = store::update_role(connection, access, (user_id, number), role).await?;
     let mut told = Told::default();

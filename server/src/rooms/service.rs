@@ -15,6 +15,7 @@ use crate::{
     access::{self, ADMIN, Call, DM, Entrance, JOINED, LEFT, RoomAccess, RoomRow},
     error::{Error, Reason, Refusal, Result},
     ids::{self, RoomId, UserId},
+    limits::{Class, Who},
     page,
     realtime::{Changes, Node},
     timeline::wire::NoticeKind,
@@ -101,7 +102,9 @@ fn requested_row(node: &Node, by: UserId, request: &v1::CreateRoomRequest) -> Re
     let kind: i16 = match request.kind() {
         v1::RoomKind::Unspecified | v1::RoomKind::Group => 2,
         v1::RoomKind::Open => 3,
-        v1::RoomKind::Dm | v1::RoomKind::Anonymous => return Err(Refusal::field("kind", "must be GROUP or OPEN").into()),
+        v1::RoomKind::Dm | v1::RoomKind::Anonymous => {
+            return Err(Refusal::field("kind", "must be GROUP or OPEN").into());
+        }
     };
     let settings = request.settings.clone().unwrap_or_default();
     if settings.retention_days < 0 || settings.member_limit < 0 || settings.pin_limit < 0 {
@@ -152,6 +155,7 @@ impl Rooms {
         let mut people = vec![(by, ADMIN)];
         people.extend(distinct(&request.invited_user_ids, by).into_iter().map(|id| (id, 1)));
         people.sort_unstable();
+        self.node.limits.take_many(Class::Invite, Who::Person(by), people.len() - 1)?;
         let node = self.node.clone();
         self.node
             .change(move |tx| {
@@ -165,7 +169,9 @@ impl Rooms {
                         Some((maker, known)) if maker == by && known == hash => {
                             Ok((own_summary(tx, by, id).await?, Changes::default()))
                         }
-                        _ => Err(Refusal::new(Reason::IdReused, "room_id names another room").with("field", "room_id").into()),
+                        _ => Err(Refusal::new(Reason::IdReused, "room_id names another room")
+                            .with("field", "room_id")
+                            .into()),
                     }
                 })
             })
@@ -187,7 +193,11 @@ impl Rooms {
                         return Ok(((own_summary(tx, by, id).await?, false), Changes::default()));
                     }
                     let id = RoomId(ids::new(&*node.clock));
-                    let row = RoomRow { direct_a: Some(pair.0), direct_b: Some(pair.1), ..new_row(&node, id, DM, by, Vec::new()) };
+                    let row = RoomRow {
+                        direct_a: Some(pair.0),
+                        direct_b: Some(pair.1),
+                        ..new_row(&node, id, DM, by, Vec::new())
+                    };
                     let mut people = vec![(by, 1), (other, 1)];
                     people.sort_unstable();
                     if let Some((summary, changes)) = make(tx, &node, row, by, people).await? {
@@ -320,7 +330,10 @@ async fn hand_over(connection: &mut PgConnection, access: &mut RoomAccess, node:
 
 #[tonic::async_trait]
 impl RoomService for Rooms {
-    async fn create_room(&self, request: Request<v1::CreateRoomRequest>) -> Result<Response<v1::CreateRoomResponse>, Status> {
+    async fn create_room(
+        &self,
+        request: Request<v1::CreateRoomRequest>,
+    ) -> Result<Response<v1::CreateRoomResponse>, Status> {
         let call = Call::of(&request)?;
         let summary = self.create(call, request.into_inner()).await?;
         Ok(Response::new(v1::CreateRoomResponse { summary: Some(summary) }))
@@ -331,7 +344,8 @@ impl RoomService for Rooms {
         request: Request<v1::OpenDirectRoomRequest>,
     ) -> Result<Response<v1::OpenDirectRoomResponse>, Status> {
         let call = Call::of(&request)?;
-        let other = UserId::parse(&request.get_ref().user_id).ok_or_else(|| Refusal::field("user_id", "must be a UUID"))?;
+        let other =
+            UserId::parse(&request.get_ref().user_id).ok_or_else(|| Refusal::field("user_id", "must be a UUID"))?;
         let (summary, created) = self.direct(call, other).await?;
         Ok(Response::new(v1::OpenDirectRoomResponse { summary: Some(summary), created }))
     }
@@ -349,7 +363,10 @@ impl RoomService for Rooms {
         Ok(Response::new(v1::GetRoomResponse { summary: Some(read.await?) }))
     }
 
-    async fn list_my_rooms(&self, request: Request<v1::ListMyRoomsRequest>) -> Result<Response<v1::ListMyRoomsResponse>, Status> {
+    async fn list_my_rooms(
+        &self,
+        request: Request<v1::ListMyRoomsRequest>,
+    ) -> Result<Response<v1::ListMyRoomsResponse>, Status> {
         let user_id = Call::of(&request)?.user_id()?;
         let request = request.into_inner();
         let (size, after) = (page::size(request.page_size, PAGE.0, PAGE.1), page_after(&request.page_token)?);
@@ -374,7 +391,10 @@ impl RoomService for Rooms {
         Ok(Response::new(v1::JoinRoomResponse { summary: Some(self.join(call, id).await?) }))
     }
 
-    async fn leave_room(&self, request: Request<v1::LeaveRoomRequest>) -> Result<Response<v1::LeaveRoomResponse>, Status> {
+    async fn leave_room(
+        &self,
+        request: Request<v1::LeaveRoomRequest>,
+    ) -> Result<Response<v1::LeaveRoomResponse>, Status> {
         let (call, id) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?);
         Ok(Response::new(v1::LeaveRoomResponse { membership: Some(self.leave(call, id).await?) }))
     }
@@ -389,16 +409,24 @@ impl RoomService for Rooms {
             return Err(Refusal::field("user_ids", "must not hold oneself").into());
         }
         let people = distinct(&request.get_ref().user_ids, by);
+        self.node.limits.take_many(Class::Invite, Who::Person(by), people.len())?;
         Ok(Response::new(v1::InviteMembersResponse { events: self.invite(call, id, people).await? }))
     }
 
-    async fn remove_member(&self, request: Request<v1::RemoveMemberRequest>) -> Result<Response<v1::RemoveMemberResponse>, Status> {
+    async fn remove_member(
+        &self,
+        request: Request<v1::RemoveMemberRequest>,
+    ) -> Result<Response<v1::RemoveMemberResponse>, Status> {
         let (call, id) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?);
-        let person = UserId::parse(&request.get_ref().user_id).ok_or_else(|| Refusal::field("user_id", "must be a UUID"))?;
+        let person =
+            UserId::parse(&request.get_ref().user_id).ok_or_else(|| Refusal::field("user_id", "must be a UUID"))?;
         Ok(Response::new(v1::RemoveMemberResponse { events: self.remove(call, id, person).await? }))
     }
 
-    async fn list_members(&self, request: Request<v1::ListMembersRequest>) -> Result<Response<v1::ListMembersResponse>, Status> {
+    async fn list_members(
+        &self,
+        request: Request<v1::ListMembersRequest>,
+    ) -> Result<Response<v1::ListMembersResponse>, Status> {
         let (call, id) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?);
         let size = page::size(request.get_ref().page_size, PAGE.0, PAGE.1);
         let after = page_after(&request.get_ref().page_token)?;

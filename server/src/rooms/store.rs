@@ -69,7 +69,11 @@ pub async fn next_user_revs(connection: &mut PgConnection, people: &[UserId]) ->
 }
 
 /// Rows of these people in a locked room, joined or not.
-pub async fn find_members(connection: &mut PgConnection, access: &RoomAccess, people: &[UserId]) -> Result<Vec<Member>> {
+pub async fn find_members(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    people: &[UserId],
+) -> Result<Vec<Member>> {
     let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
     let rows = sqlx::query_as!(
         Member,
@@ -245,7 +249,11 @@ pub async fn summaries_unless(
 }
 
 /// Unread items that mention the person, oldest first, at most 100 of each room.
-pub async fn unread_mentions(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<(RoomId, i64)>> {
+pub async fn unread_mentions(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    rooms: &[RoomId],
+) -> Result<Vec<(RoomId, i64)>> {
     let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
         r#"select m.room_id as "room_id!", x.seq as "seq!" from members m cross join lateral
@@ -305,7 +313,12 @@ pub async fn list_members(
 }
 
 /// Member rows that changed after a revision, in its order; with 0 those who are in.
-pub async fn members_changed(connection: &mut PgConnection, access: &RoomAccess, after_rev: i64, limit: i64) -> Result<Vec<Member>> {
+pub async fn members_changed(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    after_rev: i64,
+    limit: i64,
+) -> Result<Vec<Member>> {
     let rows = sqlx::query_as!(
         Member,
         "select * from members where room_id = $1 and rev > $2 and ($2 > 0 or state = 1) order by rev limit $3",
@@ -317,7 +330,12 @@ pub async fn members_changed(connection: &mut PgConnection, access: &RoomAccess,
 }
 
 /// Own memberships that changed after a number, in its order; with 0 those that exist.
-pub async fn memberships_changed(connection: &mut PgConnection, user_id: UserId, after: i64, limit: i64) -> Result<Vec<Member>> {
+pub async fn memberships_changed(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    after: i64,
+    limit: i64,
+) -> Result<Vec<Member>> {
     let rows = sqlx::query_as!(
         Member,
         "select * from members where user_id = $1 and user_rev > $2 and ($2 > 0 or state = 1) order by user_rev limit $3",
@@ -368,4 +386,3 @@ pub async fn user_rev(connection: &mut PgConnection, user_id: UserId) -> Result<
     let rev = sqlx::query_scalar!("select user_rev from user_cursors where user_id = $1", user_id as _);
     Ok(rev.fetch_optional(connection).await?.unwrap_or(0))
 }
-

@@ -9,7 +9,10 @@ use super::{
 use crate::{
     access::{JOINED, RoomAccess, RoomRow},
     ids::{RoomId, UserId},
-    realtime::{PersonEvent, wire::{person_event, timestamp}},
+    realtime::{
+        PersonEvent,
+        wire::{person_event, timestamp},
+    },
     timeline,
 };
 
@@ -106,7 +109,8 @@ pub fn receipt(row: &Member) -> v1::Receipt {
 
 /// The verdict on a room that the person is in.
 pub fn summary(summary: &Summary) -> v1::RoomSummary {
-    let mentions = summary.mentions.iter().copied().take(usize::try_from(MOST_MENTIONS).unwrap_or(usize::MAX)).collect();
+    let mentions =
+        summary.mentions.iter().copied().take(usize::try_from(MOST_MENTIONS).unwrap_or(usize::MAX)).collect();
     let present = v1::RoomPresent {
         room: Some(room(&summary.room)),
         last_message: summary.last.as_ref().map(timeline::wire::preview),

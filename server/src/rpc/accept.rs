@@ -147,7 +147,7 @@ fn accept(shared: &Arc<Shared<impl Front>>, connections: &mut JoinSet<()>, strea
 }
 
 async fn serve_one(shared: &Shared<impl Front>, stream: impl AsyncRead + AsyncWrite + Unpin + 'static, peer: Peer) {
-    let aged = ConnectionAge(CancellationToken::new());
+    let aged = ConnectionAge::default();
     let front = shared.front.clone();
     let in_request = aged.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
@@ -173,7 +173,7 @@ async fn serve_one(shared: &Shared<impl Front>, stream: impl AsyncRead + AsyncWr
                 }
             }
             () = until(leaves) => {
-                aged.0.cancel();
+                aged.end();
                 connection.as_mut().graceful_shutdown();
                 let _ = timeout(AFTER_AGE, connection).await;
                 return;
@@ -274,7 +274,9 @@ mod tests {
         let front = tower::service_fn(move |request: Request| async move {
             let age = request.extensions().get::<ConnectionAge>().cloned().expect("put there");
             if late {
-                age.0.cancelled().await;
+                while !age.is_over() {
+                    sleep(Duration::from_secs(1)).await;
+                }
             }
             Ok::<_, Infallible>(Response::new(Body::empty()))
         });

@@ -87,6 +87,7 @@ impl Door {
                 caller: admitted.caller.clone(),
                 request_id: line.request_id(),
                 deadline,
+                connection: head.extensions.get().cloned().unwrap_or_default(),
             });
             let response = limits::holding(admitted.held(), self.routes.call(Request::from_parts(head, body))).await;
             drop(admitted);

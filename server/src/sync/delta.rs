@@ -70,15 +70,19 @@ impl Changed {
 
 /// A page of what changed after a cursor, in the caller's snapshot: first new items by position (the cursor's `seq` moves,
 /// `rev` stays), then changed rows by revision. Only the last page moves `rev` to the room's.
-pub async fn room(tx: &mut PgConnection, access: &RoomAccess, cursor: Cursor, limit: i64, guards: Guards) -> Result<v1::RoomDelta> {
-    let summary = rooms::store::summaries_unless(tx, access.user_id(), &[cursor.room_id], !guards.access_at_read()).await?;
+pub async fn room(
+    tx: &mut PgConnection,
+    access: &RoomAccess,
+    cursor: Cursor,
+    limit: i64,
+    guards: Guards,
+) -> Result<v1::RoomDelta> {
+    let summary =
+        rooms::store::summaries_unless(tx, access.user_id(), &[cursor.room_id], !guards.access_at_read()).await?;
     let summary = summary.first().map(rooms::wire::summary);
     let now = access.room();
-    let mut delta = if cursor.is_useless(now) {
-        reset(tx, access).await?
-    } else {
-        page(tx, access, cursor, limit, guards).await?
-    };
+    let mut delta =
+        if cursor.is_useless(now) { reset(tx, access).await? } else { page(tx, access, cursor, limit, guards).await? };
     delta.summary = summary;
     delta.from = Some(cursor.wire());
     delta.snapshot_rev = now.rev;
@@ -93,7 +97,10 @@ async fn reset(tx: &mut PgConnection, access: &RoomAccess) -> Result<v1::RoomDel
     let (members, receipts) = if room.large {
         (Vec::new(), Vec::new())
     } else {
-        (rooms::store::members_changed(tx, access, 0, i64::MAX).await?, reads::store::changed(tx, access, 0, i64::MAX).await?)
+        (
+            rooms::store::members_changed(tx, access, 0, i64::MAX).await?,
+            reads::store::changed(tx, access, 0, i64::MAX).await?,
+        )
     };
     Ok(v1::RoomDelta {
         to: Some(Cursor { room_id: room.id, rev: room.rev, seq: room.seq }.wire()),
@@ -106,7 +113,13 @@ async fn reset(tx: &mut PgConnection, access: &RoomAccess) -> Result<v1::RoomDel
     })
 }
 
-async fn page(tx: &mut PgConnection, access: &RoomAccess, cursor: Cursor, limit: i64, guards: Guards) -> Result<v1::RoomDelta> {
+async fn page(
+    tx: &mut PgConnection,
+    access: &RoomAccess,
+    cursor: Cursor,
+    limit: i64,
+    guards: Guards,
+) -> Result<v1::RoomDelta> {
     let room = access.room();
     let mut new = messages::store::list_after(tx, access, cursor.seq, limit + 1).await?;
     let most = fitting(&new).min(usize::try_from(limit).unwrap_or(usize::MAX)).max(1);
@@ -156,7 +169,11 @@ fn whole_revs(mut rows: Vec<Changed>, most: usize) -> (Vec<Changed>, bool) {
     let cut = rows[most].rev();
     let first = rows[0].rev();
     // A revision that is larger than a page goes whole.
-    let kept = if cut == first { rows.partition_point(|row| row.rev() <= cut) } else { rows.partition_point(|row| row.rev() < cut) };
+    let kept = if cut == first {
+        rows.partition_point(|row| row.rev() <= cut)
+    } else {
+        rows.partition_point(|row| row.rev() < cut)
+    };
     let all = kept == rows.len();
     rows.truncate(kept);
     (rows, all)

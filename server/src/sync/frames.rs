@@ -48,7 +48,9 @@ impl Ears {
         let answer = match frame.frame {
             None | Some(Frame::Hello(_)) => return Heard::Invalid,
             Some(Frame::Pong(_)) => Ok(()),
-            Some(Frame::Ack(ack)) => limited(node, session).and_then(|()| self.ack(node, session, &ack)).map_err(|e| ("ack", e)),
+            Some(Frame::Ack(ack)) => {
+                limited(node, session).and_then(|()| self.ack(node, session, &ack)).map_err(|e| ("ack", e))
+            }
             Some(Frame::Focus(focus)) => set_focus(node, session, &focus).map_err(|e| ("focus", e)),
             Some(Frame::Typing(typing)) => type_in(node, session, &typing).map_err(|e| ("typing", e)),
             Some(Frame::Reauthenticate(fresh)) => {
@@ -99,7 +101,9 @@ fn limited(node: &Node, session: &Session) -> Result<()> {
 /// A room that the session listens to; any other is "not there".
 fn listened(node: &Node, session: &Session, id: &str, field: &str) -> Result<RoomId> {
     let room_id = RoomId::parse(id).filter(|id| node.hub.is_listening(session.id(), *id));
-    room_id.ok_or_else(|| Refusal { message: format!("{field}: room not found"), ..Refusal::new(Reason::RoomNotFound, "") }.into())
+    room_id.ok_or_else(|| {
+        Refusal { message: format!("{field}: room not found"), ..Refusal::new(Reason::RoomNotFound, "") }.into()
+    })
 }
 
 /// What is on the screen; rooms that the session does not listen to are refused, all or none.
@@ -122,6 +126,7 @@ pub fn type_in(node: &Node, session: &Session, typing: &v1::Typing) -> Result<()
 /// A stream of the caller's that lives on this node.
 pub fn own_session(node: &Node, call: &crate::access::Call, session_id: &str) -> Result<Option<Arc<Session>>> {
     let user_id = call.user_id()?;
-    let id = uuid::Uuid::try_parse(session_id).map_err(|_| Error::from(Refusal::field("session_id", "must be a UUID")))?;
+    let id =
+        uuid::Uuid::try_parse(session_id).map_err(|_| Error::from(Refusal::field("session_id", "must be a UUID")))?;
     Ok(node.hub.session(id.into()).filter(|session| session.user_id() == user_id))
 }

@@ -129,7 +129,8 @@ async fn owed(stand: &Stand, changed: Vec<RoomId>, user_id: UserId, tx: &mut sql
     let mut mine: Vec<RoomId> = realtime::memberships(tx, user_id).await?.into_iter().map(|m| m.room_id).collect();
     mine.sort_unstable();
     let is_mine = |id: &RoomId| mine.binary_search(id).is_ok();
-    let deltas = stand.cursors.iter().filter(|cursor| changed.contains(&cursor.room_id)).map(|cursor| Owed::Delta(*cursor));
+    let deltas =
+        stand.cursors.iter().filter(|cursor| changed.contains(&cursor.room_id)).map(|cursor| Owed::Delta(*cursor));
     let gone = named.iter().filter(|id| !is_mine(id)).map(|id| Owed::Summary(*id));
     let rest = changed.iter().filter(|id| !named.contains(id)).map(|id| Owed::Summary(*id));
     Ok(deltas.chain(gone).chain(rest).collect())
@@ -162,14 +163,17 @@ pub async fn summaries(node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) 
         let rooms = wanted.clone();
         Box::pin(async move {
             let present = rooms::store::summaries_unless(tx, user_id, &rooms, unchecked).await?;
-            let missing: Vec<RoomId> = rooms.into_iter().filter(|id| present.iter().all(|s| s.room.id != *id)).collect();
-            let gone = if missing.is_empty() { Vec::new() } else { rooms::store::find_gone(tx, user_id, &missing).await? };
+            let missing: Vec<RoomId> =
+                rooms.into_iter().filter(|id| present.iter().all(|s| s.room.id != *id)).collect();
+            let gone =
+                if missing.is_empty() { Vec::new() } else { rooms::store::find_gone(tx, user_id, &missing).await? };
             Ok((present, missing, gone))
         })
     });
     let (present, missing, gone) = read.await?;
     node.database.guards().pass("summaries_read").await;
-    let mut frames: Vec<Bytes> = present.iter().map(|summary| wire::room_summary(rooms::wire::summary(summary))).collect();
+    let mut frames: Vec<Bytes> =
+        present.iter().map(|summary| wire::room_summary(rooms::wire::summary(summary))).collect();
     for room_id in missing {
         let place = gone.iter().find(|gone| gone.room_id == room_id);
         forget(node, session, room_id, place);
@@ -209,7 +213,9 @@ pub async fn room_delta(node: &Node, call: &Call, cursor: Cursor, limit: i64) ->
 
 /// A delta for a caller who is no member any more: the verdict alone, as a call of its own.
 pub async fn gone_delta(node: &Node, user_id: UserId, room_id: RoomId) -> Result<v1::RoomDelta> {
-    let read = node.database.snapshot(move |tx| Box::pin(async move { rooms::store::find_gone(tx, user_id, &[room_id]).await }));
+    let read = node
+        .database
+        .snapshot(move |tx| Box::pin(async move { rooms::store::find_gone(tx, user_id, &[room_id]).await }));
     let gone = read.await?;
     let Some(place) = gone.first() else { return Err(Error::room_not_found()) };
     Ok(v1::RoomDelta { summary: Some(rooms::wire::gone(room_id, Some(place))), last: true, ..Default::default() })

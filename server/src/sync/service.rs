@@ -47,6 +47,7 @@ impl Sync {
             sid: caller.sid.clone(),
             issued_at: caller.issued_at,
             expires_at: caller.expires_at,
+            connection: call.connection.clone(),
         };
         let id = SessionId(ids::new(&*self.node.clock));
         let session = Arc::new(Session::new(id, opener, self.node.database.guards()));
@@ -123,7 +124,10 @@ impl SyncService for Sync {
         Ok(Response::new(v1::SetFocusResponse {}))
     }
 
-    async fn set_typing(&self, request: Request<v1::SetTypingRequest>) -> Result<Response<v1::SetTypingResponse>, Status> {
+    async fn set_typing(
+        &self,
+        request: Request<v1::SetTypingRequest>,
+    ) -> Result<Response<v1::SetTypingResponse>, Status> {
         let call = Call::of(&request)?;
         let request = request.into_inner();
         let typing = request.typing.ok_or_else(|| missing("typing"))?;

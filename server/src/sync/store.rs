@@ -21,7 +21,12 @@ pub async fn watermark(connection: &mut PgConnection, horizon: bool) -> Result<i
 }
 
 /// Rooms of a person that changed at or after a watermark, or in which the person's place did after a number.
-pub async fn changed_rooms(connection: &mut PgConnection, user_id: UserId, watermark: i64, user_rev: i64) -> Result<Vec<RoomId>> {
+pub async fn changed_rooms(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    watermark: i64,
+    user_rev: i64,
+) -> Result<Vec<RoomId>> {
     let rows = sqlx::query_scalar!(
         r#"select r.id from members m join rooms r on r.id = m.room_id
            where m.user_id = $1 and m.state = 1 and (r.changed_xid >= $2 or m.user_rev > $3)
@@ -34,7 +39,11 @@ pub async fn changed_rooms(connection: &mut PgConnection, user_id: UserId, water
 }
 
 /// People who share a small room with this one and whose profiles changed at or after a watermark; one more than are named.
-pub async fn changed_profiles(connection: &mut PgConnection, user_id: UserId, watermark: i64) -> Result<Vec<(UserId, i64)>> {
+pub async fn changed_profiles(
+    connection: &mut PgConnection,
+    user_id: UserId,
+    watermark: i64,
+) -> Result<Vec<(UserId, i64)>> {
     let rows = sqlx::query!(
         r#"select u.id, u.profile_rev from users u where u.profile_xid >= $2 and exists
                (select from members mine join rooms r on r.id = mine.room_id and not r.large

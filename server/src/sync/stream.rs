@@ -68,7 +68,17 @@ impl Outgoing {
             let (node, session, stand) = (first.clone(), Arc::clone(&listener), stand.clone());
             async move { open::begin(&node, &session, stand).await.map(Told::Beginning) }.boxed()
         });
-        Self { node, call, session, incoming, reading: Some(reading), ready: VecDeque::new(), owed: VecDeque::new(), watermark: Some(0), done: false }
+        Self {
+            node,
+            call,
+            session,
+            incoming,
+            reading: Some(reading),
+            ready: VecDeque::new(),
+            owed: VecDeque::new(),
+            watermark: Some(0),
+            done: false,
+        }
     }
 
     /// Hears what the peer says.
@@ -112,7 +122,8 @@ impl Outgoing {
             }),
             Some(Owed::Summary(first)) => {
                 let mut rooms = vec![first];
-                while let Some(Owed::Summary(room_id)) = self.owed.front().copied().filter(|_| rooms.len() < SUMMARIES) {
+                while let Some(Owed::Summary(room_id)) = self.owed.front().copied().filter(|_| rooms.len() < SUMMARIES)
+                {
                     self.owed.pop_front();
                     rooms.push(room_id);
                 }

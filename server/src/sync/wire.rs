@@ -17,7 +17,10 @@ pub fn limits(config: &Config) -> v1::ServerLimits {
         rooms_per_person: int(config.rooms_per_person),
         hello_cursors: 200,
         large_room_members: int(config.large_room_members),
-        heartbeat: Some(prost_types::Duration { seconds: i64::try_from(config.heartbeat.as_secs()).unwrap_or(20), nanos: 0 }),
+        heartbeat: Some(prost_types::Duration {
+            seconds: i64::try_from(config.heartbeat.as_secs()).unwrap_or(20),
+            nanos: 0,
+        }),
     }
 }
 
@@ -55,4 +58,3 @@ pub(super) fn memberships(rows: &[Member], mentions: &[(RoomId, i64)]) -> Vec<v1
     let of = |row: &Member| mentions.iter().filter(|(id, _)| *id == row.room_id).map(|(_, seq)| *seq).collect();
     rows.iter().map(|row| crate::rooms::wire::membership(row, of(row))).collect()
 }
-

@@ -29,6 +29,7 @@ const STORIES: &[(&str, &str, &str)] = &[
     ("tail_stays", "e2e", "rules::tail_stays"),
     ("idempotency", "e2e", "writing::sending_twice_with_one_id_stores_one_message"),
     ("lock_then_read", "e2e", "writing::a_removal_while_the_writer_waits_wins"),
+    ("cancel_safe", "security", "cancel::a_cancelled_call_loses_nobodys_writes"),
     ("bisection", "e2e", "writing::one_bad_draft_fails_alone"),
     ("second_lane", "e2e", "writing::a_slow_room_delays_no_other"),
     ("client_keep_after_drained", "e2e", "rules::client_keep_after_drained"),
@@ -49,9 +50,13 @@ const STORIES: &[(&str, &str, &str)] = &[
 /// Stories that run at once: most of a red one is waiting for what never comes.
 const AT_ONCE: usize = 4;
 
+/// How often a story may hold without its guard before that counts.
+const RED_TRIES: u32 = 3;
+
 fn main() -> Result<ExitCode> {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
-    let missing: Vec<_> = madang_tests::world::guards().into_iter().filter(|guard| STORIES.iter().all(|row| row.0 != *guard)).collect();
+    let missing: Vec<_> =
+        madang_tests::world::guards().into_iter().filter(|guard| STORIES.iter().all(|row| row.0 != *guard)).collect();
     let rows = STORIES.iter().filter(|row| wanted.is_empty() || wanted.iter().any(|name| name == row.0));
     let queue: Arc<Mutex<Vec<_>>> = Arc::new(Mutex::new(rows.rev().collect()));
     let programs = Arc::new(programs()?);
@@ -79,7 +84,13 @@ fn work(queue: &Mutex<Vec<&Row>>, programs: &[(String, PathBuf)]) -> Result<bool
         let Some((guard, target, story)) = row else { return Ok(shown) };
         let program = &programs.iter().find(|(name, _)| name == target).context("no such program of tests")?.1;
         let (with, took) = play(program, story, None)?;
-        let (without, took_without) = play(program, story, Some(guard))?;
+        let (mut without, mut took_without) = play(program, story, Some(guard))?;
+        // A transaction of a neighbour's database holds back the horizon, which can hide what is missing.
+        for _ in 1..RED_TRIES {
+            if without {
+                (without, took_without) = play(program, story, Some(guard))?;
+            }
+        }
         shown &= with && !without;
         let word = |held| if held { "holds" } else { "fails" };
         println!("{guard:<28} {story:<72} {} {took:>2}s {:>6} {took_without:>2}s", word(with), word(without));
@@ -100,7 +111,19 @@ fn play(program: &Path, story: &str, without: Option<&str>) -> Result<(bool, u64
 fn programs() -> Result<Vec<(String, PathBuf)>> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["test", "--no-run", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--test", "e2e"]);
+    build.args([
+        "test",
+        "--no-run",
+        "--quiet",
+        "-p",
+        "madang-tests",
+        "--features",
+        "sabotage",
+        "--test",
+        "e2e",
+        "--test",
+        "security",
+    ]);
     let output = build.args(["--message-format", "json"]).stderr(Stdio::inherit()).output()?;
     ensure!(output.status.success(), "the stories do not build");
     let text = String::from_utf8(output.stdout)?;

@@ -180,7 +180,8 @@ impl Server {
         let row = row.clone();
         let joined = self.members.values().filter(|member| member.state() == MemberState::Joined);
         self.room.member_count = i32::try_from(joined.count()).unwrap();
-        let change = MemberChange { member: Some(row.clone()), member_count: self.room.member_count };
+        let member_count = self.room.member_count;
+        let change = MemberChange { member: Some(row.clone()), member_count, ..MemberChange::default() };
         if user == ME && !joins {
             // One's own removal is the last event one is given.
             self.members.get_mut(ME).unwrap().set_state(MemberState::Joined);

@@ -102,7 +102,7 @@ enum Question {
 }
 
 enum Reply {
-    Room(RoomDelta),
+    Room(Box<RoomDelta>),
     User(UserDelta),
     Older(i64, ListMessagesResponse),
 }
@@ -164,7 +164,7 @@ impl World {
             return;
         }
         self.replies.push(match self.questions.remove(at) {
-            Question::Room(Ask::Room(cursor)) => Reply::Room(self.server.sync_room(&cursor)),
+            Question::Room(Ask::Room(cursor)) => Reply::Room(Box::new(self.server.sync_room(&cursor))),
             Question::Room(Ask::User(user_rev)) => Reply::User(self.server.sync_user(user_rev)),
             Question::Older(before) => Reply::Older(before, self.server.page(before)),
         });
@@ -175,7 +175,7 @@ impl World {
             return;
         }
         match self.replies.remove(at) {
-            Reply::Room(delta) => self.write(move |w, view| repair::room_answered(w, view, ROOM, delta)).await,
+            Reply::Room(delta) => self.write(move |w, view| repair::room_answered(w, view, ROOM, *delta)).await,
             Reply::User(delta) => self.write(move |w, view| repair::user_answered(w, view, delta)).await,
             Reply::Older(before, page) => {
                 self.write(move |w, view| {

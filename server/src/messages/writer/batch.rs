@@ -108,7 +108,10 @@ async fn read(tx: &mut PgConnection, node: &Node, jobs: &[Job], wait: bool) -> R
         moved_people: BTreeSet::new(),
         members: members.into_iter().map(|member| ((member.room_id, member.user_id), member)).collect(),
         moved_members: BTreeSet::new(),
-        sent: sent.into_iter().filter_map(|item| Some(((item.room_id, item.sender_id, item.client_message_id?), item))).collect(),
+        sent: sent
+            .into_iter()
+            .filter_map(|item| Some(((item.room_id, item.sender_id, item.client_message_id?), item)))
+            .collect(),
         joined: joined.into_iter().collect(),
         counts: counted.into_iter().zip(counts).collect(),
         new: Vec::new(),
@@ -174,8 +177,12 @@ impl Batch {
             member.receipt_rev = room.rev;
             self.moved_members.insert(place);
         }
-        let mentioned: Vec<Uuid> =
-            draft.mentioned.iter().filter(|user| self.joined.contains(&(draft.room_id, **user))).map(|user| user.0).collect();
+        let mentioned: Vec<Uuid> = draft
+            .mentioned
+            .iter()
+            .filter(|user| self.joined.contains(&(draft.room_id, **user)))
+            .map(|user| user.0)
+            .collect();
         self.moved_rooms.insert(draft.room_id);
         Ok(Item {
             room_id: draft.room_id,
@@ -225,7 +232,8 @@ impl Batch {
             member.user_rev = *user_rev;
             self.moved_members.insert(place);
         }
-        let marked = Marked { member: member.clone(), mentions: Vec::new(), prev_user_rev, member_count: room.member_count };
+        let marked =
+            Marked { member: member.clone(), mentions: Vec::new(), prev_user_rev, member_count: room.member_count };
         Ok(Outcome::Marked(Box::new(marked)))
     }
 

@@ -168,7 +168,8 @@ impl From<Error> for Failure {
 /// Whoever handed these in has stopped waiting: nothing is written for them, and they are told so.
 fn drop_late(jobs: Vec<Job>) -> Vec<Job> {
     let now = Instant::now();
-    let (late, jobs): (Vec<_>, Vec<_>) = jobs.into_iter().partition(|job| job.deadline + Duration::from_millis(1) < now);
+    let (late, jobs): (Vec<_>, Vec<_>) =
+        jobs.into_iter().partition(|job| job.deadline + Duration::from_millis(1) < now);
     let refusal = Refusal::new(Reason::DeadlinePassed, "the deadline passed before it was written");
     late.into_iter().for_each(|job| job.fail(&refusal));
     jobs

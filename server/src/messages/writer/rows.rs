@@ -26,11 +26,15 @@ fn uuids<T: Copy + Into<Uuid>>(ids: &[T]) -> Vec<Uuid> {
 pub async fn lock_rooms(connection: &mut PgConnection, rooms: &[RoomId], wait: bool) -> Result<Vec<RoomRow>> {
     let ids = uuids(rooms);
     let rows = if wait {
-        let rows = sqlx::query_as!(RoomRow, "select * from rooms where id = any($1) order by id for no key update", &ids);
+        let rows =
+            sqlx::query_as!(RoomRow, "select * from rooms where id = any($1) order by id for no key update", &ids);
         rows.fetch_all(connection).await?
     } else {
-        let rows =
-            sqlx::query_as!(RoomRow, "select * from rooms where id = any($1) order by id for no key update skip locked", &ids);
+        let rows = sqlx::query_as!(
+            RoomRow,
+            "select * from rooms where id = any($1) order by id for no key update skip locked",
+            &ids
+        );
         rows.fetch_all(connection).await?
     };
     Ok(rows)
@@ -132,7 +136,10 @@ pub async fn find_counts(connection: &mut PgConnection, at: &[(RoomId, i64)]) ->
 }
 
 /// Unread items that mention each of these people in a room, at most 100 each.
-pub async fn find_mentions(connection: &mut PgConnection, places: &[(RoomId, UserId)]) -> Result<Vec<(RoomId, UserId, i64)>> {
+pub async fn find_mentions(
+    connection: &mut PgConnection,
+    places: &[(RoomId, UserId)],
+) -> Result<Vec<(RoomId, UserId, i64)>> {
     let (rooms, people): (Vec<Uuid>, Vec<Uuid>) = places.iter().map(|(room, user)| (room.0, user.0)).unzip();
     let rows = sqlx::query!(
         r#"select m.room_id as "room_id!", m.user_id as "user_id!", x.seq as "seq!"

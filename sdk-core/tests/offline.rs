@@ -1,0 +1,124 @@
+//! Without a server: what is typed is kept, shown and in order; what is refused is said.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use madang_sdk_core::{
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, ListChange, SendState, StoreLocation,
+    TimelineItem, TokenProvider,
+};
+
+const ROOM: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
+
+#[derive(Debug)]
+struct NoTokens;
+
+#[async_trait]
+impl TokenProvider for NoTokens {
+    async fn token(&self, _: bool) -> Result<String, ClientError> {
+        Ok("token".into())
+    }
+}
+
+#[derive(Debug)]
+struct SignedOut;
+
+#[async_trait]
+impl TokenProvider for SignedOut {
+    async fn token(&self, _: bool) -> Result<String, ClientError> {
+        Err(ClientError::new(ClientErrorKind::Unauthenticated, "nobody is signed in"))
+    }
+}
+
+async fn client(store: StoreLocation) -> Client {
+    // Port 1 of the loopback: nobody listens there.
+    let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
+    let config = ClientConfig { backoff, ..ClientConfig::new("http://127.0.0.1:1", store) };
+    Client::open(config, Arc::new(NoTokens)).await.expect("the store opens")
+}
+
+fn at(folder: &Path) -> StoreLocation {
+    StoreLocation::File(folder.join("store.db"))
+}
+
+async fn texts(client: &Client) -> Vec<(String, SendState)> {
+    let timeline = client.timeline(ROOM).await.expect("a timeline");
+    let text = |item: &TimelineItem| match item {
+        TimelineItem::Message(message) => (message.text.clone(), message.state.clone()),
+        TimelineItem::Notice(_) => unreachable!("no notices without a server"),
+    };
+    timeline.items().iter().map(text).collect()
+}
+
+#[tokio::test]
+async fn what_was_typed_offline_survives_the_process_in_its_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = client(at(folder.path())).await;
+    for text in ["one", "two", "three"] {
+        first.send(ROOM, text).await.unwrap();
+    }
+    assert!(!first.drain(Duration::from_millis(20)).await);
+    // No farewell: the process is gone.
+    drop(first);
+    let second = client(at(folder.path())).await;
+    let queued = |text: &str| (text.to_owned(), SendState::Queued);
+    assert_eq!(texts(&second).await, ["one", "two", "three"].map(queued));
+}
+
+#[tokio::test]
+async fn an_open_timeline_tells_what_is_typed_at_once() {
+    let client = client(StoreLocation::Memory).await;
+    let mut timeline = client.timeline(ROOM).await.unwrap();
+    assert!(timeline.items().is_empty());
+    client.send(ROOM, "hello").await.unwrap();
+    let Some(ListChange::Inserted { index: 0, item: TimelineItem::Message(message) }) = timeline.next().await else {
+        panic!("a message was typed");
+    };
+    assert_eq!((message.text.as_str(), message.seq, message.state), ("hello", None, SendState::Queued));
+}
+
+#[tokio::test]
+async fn without_a_server_the_client_is_offline_and_tries_again() {
+    let client = client(StoreLocation::Memory).await;
+    let offline = |state: &ConnectionState| matches!(state, ConnectionState::Offline { .. });
+    client.states().wait_for(offline).await.unwrap();
+    client.states().wait_for(|state| *state == ConnectionState::Connecting).await.unwrap();
+    assert_eq!(client.search_users("b").await.unwrap_err().kind, ClientErrorKind::Offline);
+    client.suspend();
+    client.states().wait_for(|state| *state == ConnectionState::Suspended).await.unwrap();
+    client.resume();
+    client.states().wait_for(offline).await.unwrap();
+}
+
+#[tokio::test]
+async fn nobody_signed_in_is_said_and_not_tried_again() {
+    let config = ClientConfig::new("http://127.0.0.1:1", StoreLocation::Memory);
+    let client = Client::open(config, Arc::new(SignedOut)).await.unwrap();
+    client.states().wait_for(|state| *state == ConnectionState::SignedOut).await.unwrap();
+    assert_eq!(client.me(), None);
+}
+
+#[tokio::test]
+async fn what_cannot_be_is_refused_at_once() {
+    let client = client(StoreLocation::Memory).await;
+    assert_eq!(client.send(ROOM, "").await.unwrap_err().kind, ClientErrorKind::Invalid);
+    assert_eq!(client.retry_failed("no such id").await.unwrap_err().kind, ClientErrorKind::NotFound);
+    let config = ClientConfig::new("chat.example.com", StoreLocation::Memory);
+    assert_eq!(Client::open(config, Arc::new(NoTokens)).await.unwrap_err().kind, ClientErrorKind::Invalid);
+}
+
+#[tokio::test]
+async fn a_draft_and_the_device_survive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = client(at(folder.path())).await;
+    first.set_draft(ROOM, "half a sen").await.unwrap();
+    assert_eq!(first.draft(ROOM).await.unwrap(), "half a sen");
+    let device = first.device_id().to_owned();
+    first.shutdown(Duration::ZERO).await;
+    drop(first);
+    let second = client(at(folder.path())).await;
+    assert_eq!(second.draft(ROOM).await.unwrap(), "half a sen");
+    assert_eq!(second.device_id(), device);
+    second.send(ROOM, "half a sentence").await.unwrap();
+    assert_eq!(second.draft(ROOM).await.unwrap(), "");
+}

@@ -1,0 +1,134 @@
+//! People who are signed in, and the rooms they are in: written straight into the database, because making them through
+//! the server would take longer than what is measured.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use madang_devstack::issuer::{Issuer, IssuerConfig, Person};
+use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Executor};
+use tonic::Request;
+use tonic::metadata::MetadataValue;
+use uuid::Uuid;
+
+/// Longer than any run.
+const TOKEN_LIFETIME: Duration = Duration::from_hours(4);
+
+/// Bytes of every message.
+pub const TEXT_BYTES: usize = 200;
+
+/// A message of that size.
+pub fn text() -> String {
+    "Shall we meet at three? ".chars().cycle().take(TEXT_BYTES).collect()
+}
+
+/// The id of a room by its number; SQL makes the same.
+pub fn room_id(number: usize) -> Uuid {
+    Uuid::from_u128(0x7000_8000_0000_0000_0000 | number as u128)
+}
+
+/// The id of a person by their number.
+pub fn user_id(number: usize) -> Uuid {
+    Uuid::from_u128(0x7000_9000_0000_0000_0000 | number as u128)
+}
+
+/// Somebody with a token.
+#[derive(Clone, Debug)]
+pub struct Somebody {
+    device_id: String,
+    token: String,
+}
+
+impl Somebody {
+    /// Says who calls.
+    pub fn sign<T>(&self, message: T) -> Result<Request<T>> {
+        let mut request = Request::new(message);
+        let bearer: MetadataValue<_> = format!("Bearer {}", self.token).parse().context("a token is ASCII")?;
+        request.metadata_mut().insert("authorization", bearer);
+        request.metadata_mut().insert("madang-device-id", self.device_id.parse().context("an id is ASCII")?);
+        Ok(request)
+    }
+}
+
+/// People, and who vouches for them.
+pub struct Crowd {
+    issuer: Issuer,
+    /// In the order of their numbers.
+    pub people: Vec<Somebody>,
+}
+
+impl Crowd {
+    /// Makes people in a database, each with a token.
+    pub async fn gather(database_url: &str, count: usize) -> Result<Self> {
+        let people: Vec<Person> = (0..count).map(|number| Person::new(&format!("person{number}"), "Bench")).collect();
+        let config = IssuerConfig { people, access_token_lifetime: TOKEN_LIFETIME, ..IssuerConfig::default() };
+        let issuer = Issuer::start(config).await?;
+        insert_people(database_url, issuer.url(), count).await?;
+        let somebody = |number: usize| {
+            let token = issuer.token(&format!("person{number}"))?;
+            let device_id = Uuid::from_u128(0x7000_a000_0000_0000_0000 | number as u128).to_string();
+            Ok(Somebody { device_id, token })
+        };
+        let people = tokio::task::block_in_place(|| (0..count).map(somebody).collect::<Result<_>>())?;
+        Ok(Self { issuer, people })
+    }
+
+    /// The issuer's address.
+    pub fn issuer_url(&self) -> &str {
+        self.issuer.url()
+    }
+}
+
+async fn insert_people(database_url: &str, issuer: &str, count: usize) -> Result<()> {
+    let mut connection = PgConnection::connect(database_url).await?;
+    let logins: Vec<String> = (0..count).map(|number| format!("person{number}")).collect();
+    let subjects: Vec<String> = logins.iter().map(|login| Person::new(login, "Bench").subject()).collect();
+    let ids: Vec<Uuid> = (0..count).map(user_id).collect();
+    let people = sqlx::query(
+        "insert into users (id, issuer, subject, login, login_key, name_key, display_name, claimed_name)
+         select id, $1, subject, login, login, login, login, login from unnest($2::uuid[], $3::text[], $4::text[])
+             w (id, subject, login)",
+    );
+    people.bind(issuer).bind(&ids).bind(&subjects).bind(&logins).execute(&mut connection).await?;
+    connection.execute("insert into user_cursors (user_id) select id from users").await?;
+    Ok(connection.close().await?)
+}
+
+/// Makes rooms, each with the people whose numbers `members` gives.
+pub async fn insert_rooms(database_url: &str, rooms: usize, members: impl Fn(usize) -> Vec<usize>) -> Result<()> {
+    let (mut ids, mut counts, mut places, mut people) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    for number in 0..rooms {
+        let inside = members(number);
+        ids.push(room_id(number));
+        counts.push(i32::try_from(inside.len())?);
+        places.extend(inside.iter().map(|_| room_id(number)));
+        people.extend(inside.into_iter().map(user_id));
+    }
+    let mut connection = PgConnection::connect(database_url).await?;
+    // Open rooms, for they may be of any size; above 200 members a room is large.
+    let rooms = sqlx::query(
+        "insert into rooms (id, kind, name, created_by, payload_hash, member_count, large, rev, changed_xid)
+         select id, 3, 'bench', $1, '', members, members > 200, 1, pg_current_xact_id()::text::bigint
+         from unnest($2::uuid[], $3::int[]) w (id, members)",
+    );
+    rooms.bind(user_id(0)).bind(&ids).bind(&counts).execute(&mut connection).await?;
+    let members = sqlx::query(
+        "insert into members (room_id, user_id, state, joined_at, rev, user_rev)
+         select room_id, user_id, 1, now(), 1, 1 from unnest($1::uuid[], $2::uuid[]) w (room_id, user_id)",
+    );
+    members.bind(&places).bind(&people).execute(&mut connection).await?;
+    connection.execute("analyze").await?;
+    Ok(connection.close().await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_of_version_7_and_texts_of_one_size() {
+        assert_eq!(room_id(258).to_string(), "00000000-0000-7000-8000-000000000102");
+        assert_eq!(user_id(1).to_string(), "00000000-0000-7000-9000-000000000001");
+        assert_eq!(text().len(), TEXT_BYTES);
+    }
+}

@@ -1,0 +1,152 @@
+//! What Madang reaches on this machine, beside what the machine could at best: `cargo xtask bench send|fanout|idle`.
+//!
+//! Always true: a figure is a median over rounds; its ceiling and its peers are measured in the same rounds, one after
+//! the other, because the disk and the neighbours of a machine change within minutes; commits are durable. The ratios are
+//! what a goal is set on. Not here: latencies under a chosen load, and long runs.
+#![expect(clippy::print_stdout, reason = "the figures are what was asked for")]
+
+mod bare;
+mod crowd;
+mod fanout;
+mod figure;
+mod ground;
+mod idle;
+mod process;
+mod send;
+mod streams;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::{Parser, ValueEnum};
+
+use figure::Figure;
+
+/// Measures durable sends, fan-out to live streams and the memory of idle ones.
+#[derive(Parser)]
+#[command(name = "bench")]
+struct Arguments {
+    /// What to measure; without a name, all.
+    #[arg(value_enum)]
+    names: Vec<Name>,
+    /// One JSON object a line instead of tables.
+    #[arg(long)]
+    json: bool,
+    /// How often each measurement is repeated; the median counts.
+    #[arg(long, default_value_t = 3)]
+    rounds: usize,
+    /// Seconds that one measurement takes.
+    #[arg(long, default_value_t = 3)]
+    seconds: u64,
+    /// Where the database lies; a disk, for commits are to be durable. `target/bench` unless told otherwise.
+    #[arg(long)]
+    folder: Option<PathBuf>,
+    /// The server's binary; the one beside this program unless told otherwise.
+    #[arg(long)]
+    server: Option<PathBuf>,
+    /// Idle connections to open.
+    #[arg(long, default_value_t = 5_000)]
+    connections: usize,
+    /// Serves streams without anything behind them: the ceiling of the others. For this program itself.
+    #[arg(long, hide = true)]
+    bare: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
+enum Name {
+    /// Durable sends over 10,000 rooms.
+    Send,
+    /// One room, 1,000 live streams.
+    Fanout,
+    /// Memory of an idle connection.
+    Idle,
+}
+
+/// How the benches are run.
+struct Plan {
+    folder: PathBuf,
+    server: PathBuf,
+    rounds: usize,
+    span: Duration,
+    connections: usize,
+    json: bool,
+}
+
+impl Plan {
+    fn of(arguments: &Arguments) -> Result<Self> {
+        // This program lies in target/PROFILE.
+        let here = process::this_program()?;
+        let beside = here.parent().context("this program lies in a folder")?;
+        let target = beside.parent().context("this program lies in a target folder")?;
+        let plan = Self {
+            folder: arguments.folder.clone().unwrap_or_else(|| target.join("bench")),
+            server: arguments.server.clone().unwrap_or_else(|| beside.join("madang")),
+            rounds: arguments.rounds,
+            span: Duration::from_secs(arguments.seconds),
+            connections: arguments.connections,
+            json: arguments.json,
+        };
+        ensure!(plan.rounds > 0 && arguments.seconds > 0, "a measurement takes at least a second and a round");
+        ensure!(plan.server.is_file(), "{} is not there: call `cargo xtask bench`", plan.server.display());
+        Ok(plan)
+    }
+
+    /// What is being done, for whoever waits; only figures are printed with `--json`.
+    fn say(&self, what: &str) {
+        if !self.json {
+            println!("{what}");
+        }
+    }
+}
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments).await {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            if !arguments.json {
+                println!("\nA goal was missed.");
+            }
+            ExitCode::FAILURE
+        }
+        Err(e) => {
+            println!("bench: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Whether every goal was reached.
+async fn run(arguments: &Arguments) -> Result<bool> {
+    if arguments.bare {
+        bare::serve().await?;
+        return Ok(true);
+    }
+    process::raise_file_limit();
+    let plan = Plan::of(arguments)?;
+    let wanted = |name| arguments.names.is_empty() || arguments.names.contains(&name);
+    let ground = ground::Ground::prepare(&plan).await?;
+    let measured = measure(&plan, &ground, wanted).await;
+    ground.stop().await?;
+    let figures = measured?;
+    Ok(figures.iter().all(Figure::met))
+}
+
+async fn measure(plan: &Plan, ground: &ground::Ground, wanted: impl Fn(Name) -> bool) -> Result<Vec<Figure>> {
+    let mut all = Vec::new();
+    for name in Name::value_variants().iter().filter(|name| wanted(**name)) {
+        let figures = match name {
+            Name::Send => send::measure(plan, ground).await.context("send"),
+            Name::Fanout => fanout::measure(plan, ground).await.context("fanout"),
+            Name::Idle => idle::measure(plan, ground).await.context("idle"),
+        }?;
+        for figure in &figures {
+            println!("{}", if plan.json { figure.json()? } else { figure.table() });
+        }
+        all.extend(figures);
+    }
+    Ok(all)
+}

@@ -1,0 +1,93 @@
+//! Processes as the kernel sees them, and children of this program.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::io::{AsyncBufReadExt, BufReader};
+use tokio::process::{Child, Command};
+
+/// The file of this program, which also serves as the bare server.
+pub fn this_program() -> Result<PathBuf> {
+    std::env::current_exe().context("find this program")
+}
+
+/// Lets this process, and its children, open as many files as they may.
+pub fn raise_file_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    // Where it is refused, the limit is what it was, and fewer connections are opened.
+    _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+}
+
+/// Connections that a process may have open, with some files left for itself.
+pub fn most_connections() -> usize {
+    let files = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    usize::try_from(files.saturating_sub(200)).unwrap_or(usize::MAX)
+}
+
+/// Processor time that a process has used since its start, in all its threads.
+pub fn processor_time(pid: u32) -> Result<Duration> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("read the processor time of a process")?;
+    // "PID (name) STATE ...": the name may hold anything, so counting begins behind it; user and system are 14 and 15.
+    let after = stat.rsplit_once(')').context("a process has a name")?.1;
+    let ticks = after.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    let second = rustix::param::clock_ticks_per_second();
+    Ok(Duration::from_nanos(ticks * (1_000_000_000 / second)))
+}
+
+/// Bytes of memory that a process holds.
+pub fn memory(pid: u32) -> Result<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).context("read the memory of a process")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("a process holds memory")?;
+    let kib: u64 = line.trim().trim_end_matches(" kB").trim().parse()?;
+    Ok(kib * 1024)
+}
+
+/// A bare server as a child of this process; it goes with the value.
+pub struct Bare {
+    child: Child,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+impl Bare {
+    /// Starts one.
+    pub async fn start(program: &Path) -> Result<Self> {
+        let mut command = Command::new(program);
+        command.arg("--bare").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        let mut child = command.spawn().context("start the bare server")?;
+        let output = child.stdout.take().context("the bare server's output was asked for")?;
+        let line =
+            BufReader::new(output).lines().next_line().await?.context("the bare server says where it listens")?;
+        Ok(Self { child, address: line.parse().with_context(|| format!("not an address: {line}"))? })
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> Result<u32> {
+        self.child.id().context("the bare server has ended")
+    }
+
+    /// Ends it.
+    pub async fn stop(mut self) -> Result<()> {
+        self.child.kill().await.context("end the bare server")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_used_memory_and_a_processor() {
+        let pid = std::process::id();
+        assert!(memory(pid).is_ok_and(|bytes| bytes > 100_000));
+        let before = processor_time(pid).expect("this process is there");
+        let mut sum = 0_u64;
+        while processor_time(pid).expect("this process is there") < before + Duration::from_millis(20) {
+            sum = std::hint::black_box(sum.wrapping_add(1));
+        }
+    }
+}
