@@ -2,9 +2,14 @@
 
 mod access;
 mod cancel;
+mod expiry;
+mod fields;
+mod hostile;
+mod issuer;
 mod people;
 mod raw;
 mod requests;
+mod revoking;
 mod rooms;
 mod slow_database;
 mod snapshot;
