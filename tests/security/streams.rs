@@ -53,11 +53,6 @@ impl Stream {
         let _ = said.send(frame).await;
     }
 
-    /// Says that nothing more will be said.
-    pub fn fall_silent(&mut self) {
-        self.said = None;
-    }
-
     /// The next frame; `None` when the stream is over.
     pub async fn try_next(&mut self) -> Result<Option<Frame>, Status> {
         let frame = tokio::time::timeout(PATIENCE, self.heard.message()).await;
