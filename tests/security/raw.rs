@@ -113,7 +113,7 @@ impl Wire {
         let request = request.body(Body::new(Full::new(call.body))).expect("a request");
         match self.0.clone().oneshot(request).await {
             Ok(response) => read(response, opens_stream).await,
-            Err(error) => Answer::none(error.to_string()),
+            Err(error) => Answer::none(&error),
         }
     }
 }
@@ -124,10 +124,10 @@ async fn read(response: http::Response<Body>, opens_stream: bool) -> Answer {
     let (mut metadata, mut data) = (head.headers, BytesMut::new());
     metadata.remove("date");
     let mut messages = Vec::new();
-    while !(opens_stream && !messages.is_empty()) {
+    while !opens_stream || messages.is_empty() {
         match body.frame().await {
             None => break,
-            Some(Err(error)) => return Answer::none(error.to_string()),
+            Some(Err(error)) => return Answer::none(&error),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(bytes) => {
                     data.extend_from_slice(&bytes);
@@ -154,7 +154,7 @@ fn take_messages(data: &mut BytesMut, messages: &mut Vec<Bytes>) {
 
 impl Answer {
     /// The connection ended without one.
-    fn none(why: String) -> Self {
+    fn none(why: &dyn std::error::Error) -> Self {
         Self {
             http: StatusCode::SERVICE_UNAVAILABLE,
             metadata: HeaderMap::new(),

@@ -16,6 +16,7 @@ pub struct Contract {
 
 /// What a good request names.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_field_names, reason = "as the contract names them")]
 pub struct Things {
     pub room_id: String,
     pub user_id: String,

@@ -145,7 +145,8 @@ impl SyncService for Sync {
         let caller = Arc::clone(call.caller()?);
         let request = request.into_inner();
         let session = self.twin(&call, &request.session_id, &request.node)?;
-        let session = session.filter(|session| session.opener().device_id == caller.device_id);
+        let same = |opener: &Opener| opener.device_id == caller.device_id && opener.sid == caller.sid;
+        let session = session.filter(|session| same(session.opener()));
         let session = session.ok_or_else(|| Error::refused(Reason::SessionElsewhere, "no such stream on this node"))?;
         session.renew_token(caller.expires_at);
         Ok(Response::new(v1::ReauthenticateResponse {}))
