@@ -53,7 +53,10 @@ async fn a_stream_is_asked_for_a_fresh_token_and_goes_on_with_one() {
     assert_eq!(u64::try_from(closes.seconds - ends.seconds).expect("later"), GRACE.as_secs());
     reauthenticate(&stream, &fresh(&world, "ann", &ann.session)).await;
     let hub = &world.node(0).hub;
-    eventually("the token is taken", async || hub.sessions().iter().any(|s| s.token_ends() > ends.seconds).then_some(())).await;
+    eventually("the token is taken", async || {
+        hub.sessions().iter().any(|s| s.token_ends() > ends.seconds).then_some(())
+    })
+    .await;
     world.clock.advance(GRACE * 4);
     // The next word about a token is about the new one.
     world.clock.advance(HOUR - GRACE * 4);
@@ -134,7 +137,7 @@ async fn a_token_that_is_revoked_meanwhile_ends_the_stream_that_it_is_brought_in
 }
 
 /// A browser's stream, with what its calls name.
-async fn watch(guest: &Guest) -> (Stream, v1::Welcome) {
+pub async fn watch(guest: &Guest) -> (Stream, v1::Welcome) {
     let mut stream = Stream::watch(guest, v1::Hello::default()).await.expect("a stream");
     let Frame::Welcome(welcome) = stream.next().await else { panic!("the first frame is no Welcome") };
     stream.until_drained().await;

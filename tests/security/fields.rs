@@ -30,7 +30,8 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let settings = |config: &mut madang_server::config::Config| {
-            (config.rate_ack, config.rate_typing) = (Rate::per_second(100_000, 100_000), Rate::per_second(100_000, 100_000));
+            (config.rate_ack, config.rate_typing) =
+                (Rate::per_second(100_000, 100_000), Rate::per_second(100_000, 100_000));
             config.rooms_per_person = 1_000_000;
         };
         let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
@@ -59,9 +60,9 @@ impl Bench {
     }
 }
 
-/// Calls with one request and one answer.
+/// Calls with one request: all but the one on which the client streams, whose frames have tests of their own.
 fn unary() -> impl Iterator<Item = &'static MethodPolicy> {
-    POLICIES.iter().filter(|policy| !policy.streams)
+    POLICIES.iter().filter(|policy| policy.method != "Connect")
 }
 
 /// Every place in a method's request.
@@ -76,9 +77,11 @@ fn without_numbers(field: &str) -> String {
 
 /// What is wrong with an answer that no well-behaved server gives to anything at all.
 fn is_honest(answer: &Answer) -> Result<(), String> {
-    let right = |holds: bool, wrong: &str| if holds { Ok(()) } else { Err(format!("{wrong}: {:?} {}", answer.status, answer.http)) };
+    let right = |holds: bool, wrong: &str| {
+        if holds { Ok(()) } else { Err(format!("{wrong}: {:?} {}", answer.status, answer.http)) }
+    };
     if answer.code() == Code::Ok {
-        return right(answer.messages.len() == 1, "not one message");
+        return right(!answer.messages.is_empty(), "no message");
     }
     let ours = [
         Code::InvalidArgument,
@@ -103,7 +106,8 @@ fn names(answer: &Answer, field: &str) -> Result<(), String> {
     let refusal = refusal.ok_or_else(|| format!("not refused for a field: {:?}", answer.status))?;
     let named = refusal.violations.iter().find(|violation| without_numbers(&violation.field) == field);
     let named = named.ok_or_else(|| format!("the field is not named: {refusal:?}"))?;
-    let repeated = refusal.metadata["field"] == refusal.violations[0].field && refusal.metadata["limit"] == refusal.violations[0].limit;
+    let repeated = refusal.metadata["field"] == refusal.violations[0].field
+        && refusal.metadata["limit"] == refusal.violations[0].limit;
     if named.limit.is_empty() || !repeated { Err(format!("the limit is not named: {refusal:?}")) } else { Ok(()) }
 }
 
@@ -206,11 +210,16 @@ async fn all_violations_of_a_request_come_at_once() {
         for place in places(&bench.contract, policy) {
             let limits = bench.contract.limits(place.field());
             let tried = values(place.field(), &limits).into_iter();
-            let Some(bad) = tried.filter(|hostile| hostile.forbidden && !is_empty(&hostile.value)).min_by_key(|hostile| size(&hostile.value)) else {
+            let Some(bad) = tried
+                .filter(|hostile| hostile.forbidden && !is_empty(&hostile.value))
+                .min_by_key(|hostile| size(&hostile.value))
+            else {
                 continue;
             };
             // Two fields of a oneof push each other out.
-            if place.field().containing_oneof().is_some_and(|oneof| !oneof.is_synthetic()) || matches!(place.field().kind(), Kind::Message(_)) && !place.field().is_map() {
+            if place.field().containing_oneof().is_some_and(|oneof| !oneof.is_synthetic())
+                || matches!(place.field().kind(), Kind::Message(_)) && !place.field().is_map()
+            {
                 continue;
             }
             request = place.put(&request, &bench.contract, &bench.things, bad.value);
@@ -221,7 +230,8 @@ async fn all_violations_of_a_request_come_at_once() {
         }
         let answer = bench.call(policy, &encoded(&request)).await;
         answer.is_refused(ErrorReason::InvalidField, policy.path);
-        let found: Vec<String> = answer.refusal().violations.iter().map(|violation| without_numbers(&violation.field)).collect();
+        let found: Vec<String> =
+            answer.refusal().violations.iter().map(|violation| without_numbers(&violation.field)).collect();
         let missing: Vec<_> = expected.iter().filter(|field| !found.contains(field)).collect();
         assert!(missing.is_empty() || found.len() >= MOST_NAMED, "{}: {missing:?} is not in {found:?}", policy.path);
         most = most.max(found.len());
@@ -263,7 +273,8 @@ async fn a_text_that_is_not_utf_8_is_a_malformed_request_wherever_it_is() {
     for policy in unary() {
         for place in places(&bench.contract, policy).into_iter().filter(|place| place.field().kind() == Kind::String) {
             for wrong in [&b"\xff"[..], b"\xc3", b"\xed\xa0\x80", b"\xc0\x80", b"\xf4\x90\x80\x80"] {
-                let field = place.0.iter().rev().fold(wrong.to_vec(), |inner, field| with_length(field.number(), &inner));
+                let field =
+                    place.0.iter().rev().fold(wrong.to_vec(), |inner, field| with_length(field.number(), &inner));
                 // Behind a good request: what comes last counts, and messages merge.
                 let request = [encoded(&bench.good(policy)), field].concat();
                 let what = format!("{}: {}", policy.path, place.name());

@@ -43,9 +43,6 @@ fn texts(limits: &Limits) -> Vec<(String, String)> {
         ("an injection", "'; drop table users; --"),
         ("a separator of page tokens", "\u{1f}"),
         ("many separators", "\u{1f}\u{1f}\u{1f}"),
-        ("a token of long ago", "-6000000000000000000\u{1f}0190f5fe-7c00-7a00-8aaa-000000000000"),
-        ("a token of far ahead", "9000000000000000000\u{1f}0190f5fe-7c00-7a00-8aaa-000000000000"),
-        ("a token without end", "99999999999999999999999\u{1f}0190f5fe-7c00-7a00-8aaa-000000000000"),
         ("no UUID", "room"),
         ("a UUID in capitals", "0190F5FE-7C00-7A00-8AAA-0000000000AA"),
         ("a UUID in braces", "{0190f5fe-7c00-7a00-8aaa-000000000000}"),
@@ -62,7 +59,11 @@ fn texts(limits: &Limits) -> Vec<(String, String)> {
     .into();
     texts.push(("40,000 letters".to_owned(), "a".repeat(40_000)));
     texts.push(("36,000 bytes of 12,000 syllables".to_owned(), "가".repeat(12_000)));
-    for (what, most, letter) in [("letters", limits.max_characters, "a"), ("syllables", limits.max_characters, "가"), ("bytes", limits.max_bytes, "a")] {
+    for (what, most, letter) in [
+        ("letters", limits.max_characters, "a"),
+        ("syllables", limits.max_characters, "가"),
+        ("bytes", limits.max_bytes, "a"),
+    ] {
         if most > 0 {
             texts.push((format!("as many {what} as allowed"), letter.repeat(most)));
             texts.push((format!("one of {what} too many"), letter.repeat(most + 1)));
@@ -78,7 +79,8 @@ fn forbids_text(limits: &Limits, text: &str) -> bool {
     }
     let too_long = (limits.max_characters > 0 && text.chars().count() > limits.max_characters)
         || (limits.max_bytes > 0 && text.len() > limits.max_bytes);
-    let turns = |c: char| "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{feff}".contains(c);
+    let turns =
+        |c: char| "\u{202a}\u{202b}\u{202c}\u{202d}\u{202e}\u{2066}\u{2067}\u{2068}\u{2069}\u{feff}".contains(c);
     let bad_form = match &*limits.format {
         "UNSPECIFIED" => text.contains('\0'),
         "UUID" => !is_uuid(text, None),
@@ -106,7 +108,11 @@ pub fn values(field: &FieldDescriptor, limits: &Limits) -> Vec<Hostile> {
     }
     let mut all: Vec<Hostile> = ones
         .iter()
-        .map(|one| Hostile { what: format!("a list of {}", one.what), value: Value::List(vec![one.value.clone()]), ..one.clone() })
+        .map(|one| Hostile {
+            what: format!("a list of {}", one.what),
+            value: Value::List(vec![one.value.clone()]),
+            ..one.clone()
+        })
         .collect();
     let fine = ones.iter().find(|one| !one.forbidden).map_or(Value::String("a".to_owned()), |one| one.value.clone());
     let list = |what: &str, length: usize, forbidden| Hostile {
@@ -135,15 +141,16 @@ fn ones(field: &FieldDescriptor, limits: &Limits) -> Vec<Hostile> {
                 hostile(what, Value::String(text), forbidden)
             })
             .collect(),
-        Kind::Int64 => [0, -1, 1, 1_000_000, i64::MAX, i64::MIN]
-            .map(|n| hostile(n.to_string(), Value::I64(n), beyond(n)))
-            .into(),
+        Kind::Int64 => {
+            [0, -1, 1, 1_000_000, i64::MAX, i64::MIN].map(|n| hostile(n.to_string(), Value::I64(n), beyond(n))).into()
+        }
         Kind::Int32 => [0, -1, 1, 1_000_000, i32::MAX, i32::MIN]
             .map(|n| hostile(n.to_string(), Value::I32(n), beyond(n.into())))
             .into(),
         Kind::Bool => vec![hostile("true".to_owned(), Value::Bool(true), false)],
         Kind::Enum(values) => {
-            let unknown = [99, -1, i32::MAX, i32::MIN].map(|n| hostile(format!("value {n}"), Value::EnumNumber(n), true));
+            let unknown =
+                [99, -1, i32::MAX, i32::MIN].map(|n| hostile(format!("value {n}"), Value::EnumNumber(n), true));
             let known = values.values().map(|value| {
                 let number = value.number();
                 hostile(format!("value {number}"), Value::EnumNumber(number), limits.required && number == 0)

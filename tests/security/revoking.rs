@@ -34,7 +34,11 @@ async fn revoke(by: &Guest, device_id: &str) -> v1::DeviceSession {
 /// Every call that wants a token, with this one.
 async fn is_refused_everywhere(guest: &Guest, server: &str, caller: &Caller) {
     let contract = Contract::read();
-    let things = Things { room_id: Uuid::now_v7().to_string(), user_id: guest.id.clone(), device_id: Uuid::now_v7().to_string() };
+    let things = Things {
+        room_id: Uuid::now_v7().to_string(),
+        user_id: guest.id.clone(),
+        device_id: Uuid::now_v7().to_string(),
+    };
     let wire = crate::raw::Wire::to(server);
     // A method that the person has no role for is refused for that, whatever became of the session.
     for policy in POLICIES.iter().filter(|policy| !policy.public && policy.roles.contains(&v1::Role::User)) {
@@ -74,7 +78,10 @@ async fn a_revoked_device_is_out_at_once_here_and_within_two_seconds_elsewhere()
         stream.until_drained().await;
     }
     let session = revoke(&laptop, &phone.caller.device_id).await;
-    assert!(session.revoked_at.is_some() && session.device_id == phone.caller.device_id && !session.live, "{session:?}");
+    assert!(
+        session.revoked_at.is_some() && session.device_id == phone.caller.device_id && !session.live,
+        "{session:?}"
+    );
     let refused = phone.me().await.expect_err("at once on the node that revoked it");
     assert_eq!(refused.code(), Code::Unauthenticated, "{refused:?}");
     here_live.closes_with(ClosingReason::Revoked).await;
@@ -90,8 +97,10 @@ async fn a_revoked_device_is_out_at_once_here_and_within_two_seconds_elsewhere()
     laptop.me().await.expect("the one who revoked");
     own.say(v1::client_frame::Frame::Reauthenticate(v1::Reauthenticate { token: "x".to_owned() })).await;
     own.refusals_until("reauthenticate").await;
-    let listed = laptop.calls.identity().list_device_sessions(laptop.calls.request(v1::ListDeviceSessionsRequest {})).await;
-    let listed: Vec<_> = listed.expect("a list").into_inner().sessions.into_iter().map(|session| session.device_id).collect();
+    let listed =
+        laptop.calls.identity().list_device_sessions(laptop.calls.request(v1::ListDeviceSessionsRequest {})).await;
+    let listed: Vec<_> =
+        listed.expect("a list").into_inner().sessions.into_iter().map(|session| session.device_id).collect();
     assert_eq!(listed, [laptop.caller.device_id.clone()]);
     world.end().await;
 }
@@ -127,7 +136,8 @@ async fn nobody_revokes_a_device_of_others() {
     let path = "/madang.v1.IdentityService/RevokeDeviceSession";
     let mut answers = Vec::new();
     for device_id in [ann.caller.device_id.clone(), Uuid::now_v7().to_string()] {
-        let answer = bob.wire.ask(&bob.caller, path, &v1::RevokeDeviceSessionRequest { device_id: device_id.clone() }).await;
+        let answer =
+            bob.wire.ask(&bob.caller, path, &v1::RevokeDeviceSessionRequest { device_id: device_id.clone() }).await;
         let refusal = answer.refusal();
         assert_eq!(refusal.reason, ErrorReason::DeviceSessionNotFound);
         answers.push(format!("{refusal:?}").replace(&device_id, "DEVICE"));
@@ -149,7 +159,8 @@ async fn an_admin_revokes_all_of_a_person_even_what_was_never_used() {
     let unused = issuer.session("bob").expect("a session");
     let (phone, laptop) = (Guest::of(&world, "bob").await, Guest::at(&world, "bob", &world.server(1)).await);
     let (ann, admin) = (Guest::of(&world, "ann").await, Guest::of(&world, "admin").await);
-    let mut streams = [Stream::open(&phone, v1::Hello::default()).await, Stream::open(&laptop, v1::Hello::default()).await];
+    let mut streams =
+        [Stream::open(&phone, v1::Hello::default()).await, Stream::open(&laptop, v1::Hello::default()).await];
     for stream in &mut streams {
         stream.until_drained().await;
     }
@@ -166,7 +177,8 @@ async fn an_admin_revokes_all_of_a_person_even_what_was_never_used() {
     is_refused_everywhere(&phone, &world.server(0), &Caller::new(unused.access_token)).await;
     ann.me().await.expect("others stay");
     admin.me().await.expect("the admin too");
-    let audited = sqlx::query_as::<_, (String, String)>("select action, actor_id::text from audit_events where target = $1");
+    let audited =
+        sqlx::query_as::<_, (String, String)>("select action, actor_id::text from audit_events where target = $1");
     let audited = audited.bind(&phone.id).fetch_all(&world.sql().await).await.expect("the audit log");
     assert_eq!(audited, [("revoke_user_sessions".to_owned(), admin.id.clone())]);
     let nobody = v1::RevokeUserSessionsRequest { user_id: Uuid::now_v7().to_string() };
@@ -179,7 +191,8 @@ async fn an_admin_revokes_all_of_a_person_even_what_was_never_used() {
 async fn signing_out_ends_this_device_and_no_other() {
     let world = World::new().await;
     let (phone, laptop) = (Guest::of(&world, "ann").await, Guest::of(&world, "ann").await);
-    let mut streams = [Stream::open(&phone, v1::Hello::default()).await, Stream::open(&laptop, v1::Hello::default()).await];
+    let mut streams =
+        [Stream::open(&phone, v1::Hello::default()).await, Stream::open(&laptop, v1::Hello::default()).await];
     for stream in &mut streams {
         stream.until_drained().await;
     }

@@ -26,9 +26,14 @@ impl Stream {
 
     /// Opens a stream with this first frame, or with none.
     pub async fn try_open(guest: &Guest, first: Option<client_frame::Frame>) -> Result<Self, Status> {
+        Self::try_open_bare(guest, first.map(|frame| v1::ClientFrame { frame: Some(frame) })).await
+    }
+
+    /// Opens a stream with this first frame as it is, or with none.
+    pub async fn try_open_bare(guest: &Guest, first: Option<v1::ClientFrame>) -> Result<Self, Status> {
         let (said, says) = mpsc::channel(64);
         if let Some(frame) = first {
-            said.send(v1::ClientFrame { frame: Some(frame) }).await.expect("room for a frame");
+            said.send(frame).await.expect("room for a frame");
         }
         let request = guest.calls.request(ReceiverStream::new(says));
         let heard = guest.calls.sync().connect(request).await?.into_inner();
@@ -51,11 +56,6 @@ impl Stream {
     pub async fn say_bare(&self, frame: v1::ClientFrame) {
         let said = self.said.as_ref().expect("not a browser's stream");
         let _ = said.send(frame).await;
-    }
-
-    /// Says that nothing more will be said.
-    pub fn fall_silent(&mut self) {
-        self.said = None;
     }
 
     /// The next frame; `None` when the stream is over.
