@@ -83,8 +83,12 @@ impl From<Error> for Status {
 /// Faults that pass by themselves: the connection, the pool, a server that starts or stops, timeouts of statements and locks.
 fn is_passing(error: &sqlx::Error) -> bool {
     match error {
-        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::PoolClosed | sqlx::Error::WorkerCrashed => true,
-        sqlx::Error::Protocol(_) | sqlx::Error::Tls(_) => true,
+        sqlx::Error::Io(_)
+        | sqlx::Error::PoolTimedOut
+        | sqlx::Error::PoolClosed
+        | sqlx::Error::WorkerCrashed
+        | sqlx::Error::Protocol(_)
+        | sqlx::Error::Tls(_) => true,
         sqlx::Error::Database(error) => error.code().is_some_and(|code| {
             ["57", "53", "08"].iter().any(|class| code.starts_with(class))
                 || ["55P03", "40P01", "40001", "25P03"].contains(&&*code)

@@ -14,7 +14,7 @@ impl Guards {
     /// A place where a test may hold the server, to make a race happen, or break it off, as a crash would: then it answers
     /// `false`. Nothing without the feature.
     #[cfg(not(feature = "sabotage"))]
-    #[expect(clippy::unused_self, clippy::unused_async, reason = "nothing without the feature")]
+    #[expect(clippy::unused_async, reason = "nothing without the feature")]
     pub async fn pass(self, _place: &'static str) -> bool {
         true
     }
@@ -127,7 +127,6 @@ macro_rules! guards {
 
             $(
                 $(#[$doc])*
-                #[cfg_attr(not(feature = "sabotage"), expect(clippy::unused_self, reason = "constant without the feature"))]
                 pub fn $method(self) -> bool {
                     #[cfg(feature = "sabotage")]
                     return self.without != Some(Guard::$variant);

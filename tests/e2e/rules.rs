@@ -545,7 +545,7 @@ async fn client_echo_merge() {
 fn text_of(item: &madang_sdk_core::TimelineItem) -> Option<(String, bool)> {
     match item {
         madang_sdk_core::TimelineItem::Message(message) => Some((message.text.clone(), message.seq.is_some())),
-        _ => None,
+        madang_sdk_core::TimelineItem::Notice(_) => None,
     }
 }
 
@@ -593,5 +593,25 @@ async fn client_rows_by_rev() {
     loading.await.expect("no panic").expect("loaded");
     world.settle().await;
     assert!(cat.texts(&room).await.contains(&"edited while the page was on its way".to_owned()));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_made_elsewhere_is_not_hidden_by_one_made_here() {
+    let settings = |config: &mut madang_server::config::Config| config.poll_interval = Duration::from_secs(1);
+    let world = World::with(WorldConfig { nodes: 2, settings: Some(settings), ..WorldConfig::default() }).await;
+    let (ann, bob) = (world.person_at("ann", 0).await, world.person_at("bob", 1).await);
+    // Bob's rooms are made on his node; what ann's node hears first is a room that is made there.
+    let (one, two) = (bob.room("one", &[&ann]).await, bob.room("two", &[&ann]).await);
+    let three = ann.room("three", &[&bob]).await;
+    for room in [&one, &two, &three] {
+        ann.sees(room).await;
+        bob.sees(room).await;
+    }
+    world.settle().await;
+    for room in [&one, &two, &three] {
+        bob.say(room, "heard on both nodes").await;
+    }
+    world.settle().await;
     world.end().await;
 }

@@ -9,7 +9,7 @@ use madang_proto::{
 use madang_tests::{Person, World, WorldConfig, person::send};
 use tokio::time::timeout;
 
-async fn reason<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> ErrorReason {
+fn reason<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> ErrorReason {
     Refusal::of(&answer.expect_err("refused")).expect("a typed refusal").reason
 }
 
@@ -33,7 +33,7 @@ async fn sending_twice_with_one_id_stores_one_message() {
     let seen = v1::SendMessageRequest { seen_seq: 1, ..request.clone() };
     assert_eq!(send(seen).await.expect("what was seen is no content").message, first.message);
     let other = v1::SendMessageRequest { mention_all: true, ..request.clone() };
-    assert_eq!(reason(send(other).await).await, ErrorReason::IdReused);
+    assert_eq!(reason(send(other).await), ErrorReason::IdReused);
     let seq = first.message.expect("a message").seq;
     ann.client.delete(&room, seq).await.expect("deleted");
     let deleted = send(request).await.expect("the item as it is now").message.expect("a message");
@@ -85,7 +85,7 @@ async fn a_removal_while_the_writer_waits_wins() {
         .await
         .expect("removed");
     tx.commit().await.expect("committed");
-    assert_eq!(reason(sending.await.expect("no panic")).await, ErrorReason::RoomNotFound);
+    assert_eq!(reason(sending.await.expect("no panic")), ErrorReason::RoomNotFound);
     world.end().await;
 }
 
@@ -132,7 +132,7 @@ async fn one_bad_draft_fails_alone() {
     for draft in drafts {
         draft.await.expect("no panic").expect("a good draft is sent");
     }
-    assert_eq!(reason(bad.await.expect("no panic")).await, ErrorReason::Internal);
+    assert_eq!(reason(bad.await.expect("no panic")), ErrorReason::Internal);
     world.settle().await;
     world.end().await;
 }

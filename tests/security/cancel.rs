@@ -36,7 +36,7 @@ const LEFT: u64 = 100;
 const ROUNDS: u64 = 40;
 
 /// Longest time for both.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server whose database is a little away.
 struct Away {

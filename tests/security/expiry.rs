@@ -38,7 +38,7 @@ async fn reauthenticate(stream: &Stream, token: &str) {
 
 /// Lets nearly all of a token's time pass, and waits until the stream is asked for another.
 async fn is_asked(world: &World, stream: &mut Stream) -> v1::TokenExpiring {
-    world.clock.advance(TOKEN - GRACE * 2 / 3);
+    world.clock.advance(TOKEN.saturating_sub(GRACE * 2 / 3));
     stream.until(|frame| if let Frame::TokenExpiring(expiring) = frame { Some(expiring) } else { None }).await
 }
 
@@ -59,7 +59,7 @@ async fn a_stream_is_asked_for_a_fresh_token_and_goes_on_with_one() {
     .await;
     world.clock.advance(GRACE * 4);
     // The next word about a token is about the new one.
-    world.clock.advance(HOUR - GRACE * 4);
+    world.clock.advance(HOUR.saturating_sub(GRACE * 4));
     let next = stream
         .until(|frame| match frame {
             Frame::TokenExpiring(expiring) => Some(Ok(expiring)),

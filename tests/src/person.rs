@@ -182,13 +182,12 @@ impl Person {
     pub async fn stored(&self, room_id: &str, client_message_id: &str) -> i64 {
         eventually("the message is stored", async || {
             let timeline = self.client.timeline(room_id).await.ok()?;
-            let item = timeline.items().iter().find_map(|item| match item {
+            timeline.items().iter().find_map(|item| match item {
                 madang_sdk_core::TimelineItem::Message(message) if message.client_message_id == client_message_id => {
                     message.seq
                 }
                 _ => None,
-            });
-            item
+            })
         })
         .await
     }

@@ -16,3 +16,5 @@ pub use self::{
     },
     table::policy,
 };
+
+pub use madang_proto::v1::RoomPermission;

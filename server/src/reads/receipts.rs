@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How often what a dead node left untold is looked for.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_mins(1);
 /// How much of it is told in one go.
 const MOST_FORGOTTEN: i64 = 1_000;
 
@@ -117,7 +117,9 @@ async fn tell(
         return Ok(Changes::default());
     }
     if members > deliveries_members {
-        gathered.iter_mut().for_each(|(_, seq)| *seq = 0);
+        for (_, seq) in &mut gathered {
+            *seq = 0;
+        }
     }
     let untold = store::find_untold(tx, &access, &gathered).await?;
     if untold.is_empty() {

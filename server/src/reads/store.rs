@@ -46,7 +46,9 @@ pub async fn list(
     );
     let mut members = rows.fetch_all(connection).await?;
     if access.room().large {
-        members.iter_mut().for_each(|member| member.told_read = member.last_read_seq);
+        for member in &mut members {
+            member.told_read = member.last_read_seq;
+        }
     }
     Ok(members)
 }

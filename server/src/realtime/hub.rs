@@ -57,6 +57,11 @@ struct Entry {
 /// A person's streams, oldest first.
 type Person = Vec<Arc<Session>>;
 
+/// A number of things, for a gauge.
+fn count(things: usize) -> f64 {
+    u32::try_from(things).map_or(f64::MAX, f64::from)
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -84,7 +89,7 @@ impl Hub {
         for oldest in person.iter().take(surplus) {
             oldest.close(ClosingReason::TooManyStreams, Duration::ZERO);
         }
-        metrics::gauge!("madang_streams").set(index.sessions.len() as f64);
+        metrics::gauge!("madang_streams").set(count(index.sessions.len()));
         true
     }
 
@@ -102,7 +107,7 @@ impl Hub {
                 index.people.remove(&session.user_id());
             }
         }
-        metrics::gauge!("madang_streams").set(index.sessions.len() as f64);
+        metrics::gauge!("madang_streams").set(count(index.sessions.len()));
     }
 
     /// Lets a session listen to a room. The tail is taken from the database only where there is none: moving one that is
@@ -201,11 +206,11 @@ impl Hub {
         match outcome {
             Outcome::Done(gone) if gone.is_empty() => {}
             Outcome::Done(gone) => self.drop_listeners(room_id, &gone),
-            Outcome::Early => self.wait_for_gap(room),
+            Outcome::Early => Self::wait_for_gap(room),
         }
     }
 
-    fn wait_for_gap(self: &Arc<Self>, room: Arc<Mutex<Room>>) {
+    fn wait_for_gap(room: Arc<Mutex<Room>>) {
         tokio::spawn(async move {
             tokio::time::sleep(GAP_PATIENCE).await;
             locked(&room).give_up(0);
@@ -222,8 +227,7 @@ impl Hub {
 
     fn publish_person(&self, event: &PersonEvent) {
         for session in self.sessions_of(event.user_id) {
-            session.reached(event.user_rev);
-            session.offer(Frame::Person(event.frame.clone(), event.membership));
+            session.offer_person(event);
         }
     }
 

@@ -17,10 +17,10 @@ use crate::{
 const GRACE: Duration = Duration::from_millis(50);
 
 /// After a pause this long the list of changes may have been pruned, so all rooms are compared.
-const LONG_PAUSE: Duration = Duration::from_secs(300);
+const LONG_PAUSE: Duration = Duration::from_mins(5);
 
 /// How long changed rooms stay listed: much longer than a node's pause, much shorter than a table grows.
-const LIST_KEPT: Duration = Duration::from_secs(600);
+const LIST_KEPT: Duration = Duration::from_mins(10);
 
 /// People that one statement asks for.
 const PEOPLE_AT_ONCE: usize = 1_000;

@@ -18,7 +18,7 @@ use crate::{
     ids::{DeviceId, RoomId, SessionId, UserId},
     limits::ConnectionAge,
     realtime::{
-        ClosingReason, Frame,
+        ClosingReason, Frame, PersonEvent,
         queue::{Next, Queue},
         wire,
     },
@@ -74,6 +74,8 @@ struct State {
     live: bool,
     /// Something was taken to be read and has not been told yet.
     reading: bool,
+    /// Span of the person's events that came before the first read had said how far it reaches.
+    early: Option<(i64, i64)>,
 }
 
 /// What a reader does next.
@@ -198,9 +200,38 @@ impl Session {
         });
     }
 
-    /// A number of the person that this stream was told, or will be.
+    /// The person's state was read up to a number, and told.
     pub fn reached(&self, user_rev: i64) {
         self.user_rev.fetch_max(user_rev, Ordering::Relaxed);
+        if let Some((from, to)) = self.state().early.take()
+            && from <= self.user_rev()
+        {
+            self.user_rev.fetch_max(to, Ordering::Relaxed);
+        }
+    }
+
+    /// Offers an event of the person. One that does not join what this stream was told hides others, made on another node,
+    /// with rooms that must be listened to: then the person's state is read instead.
+    pub fn offer_person(&self, event: &PersonEvent) {
+        let frame = Frame::Person(event.frame.clone(), event.membership);
+        let (from, to) = (event.prev_user_rev, event.user_rev);
+        let told = self.user_rev();
+        if told == 0 {
+            self.change(|state| {
+                let joins = state.early.is_none_or(|(_, end)| from <= end);
+                if joins {
+                    state.early = Some((state.early.map_or(from, |(start, _)| start), to));
+                } else {
+                    state.queue.soil_person();
+                }
+            });
+            self.offer(frame);
+        } else if from <= told {
+            self.user_rev.fetch_max(to, Ordering::Relaxed);
+            self.offer(frame);
+        } else {
+            self.soil_person();
+        }
     }
 
     /// See [`Session::reached`].
@@ -228,6 +259,12 @@ impl Session {
         state.queue = Queue::default();
         drop(state);
         self.waker.wake();
+    }
+
+    /// Whether nothing waits for it.
+    pub fn is_idle(&self) -> bool {
+        let state = self.state();
+        state.live && !state.reading && state.queue.is_empty()
     }
 
     /// Whether it is over.

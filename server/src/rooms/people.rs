@@ -145,10 +145,8 @@ fn tell_member(access: &RoomAccess, member: &Member, count: i32, told: &mut Told
 /// A room becomes large above 200 members and small again below 150; either way its clients list members anew.
 fn settle_size(access: &mut RoomAccess, config: &Config, told: &mut Told) {
     let room = access.room();
-    let large = match room.large {
-        false => i64::from(room.member_count) > config.large_room_members,
-        true => i64::from(room.member_count) >= config.small_again_members,
-    };
+    let members = i64::from(room.member_count);
+    let large = members > config.large_room_members || room.large && members >= config.small_again_members;
     if large != room.large {
         access.room_mut().large = large;
         access.next_rev();

@@ -106,7 +106,7 @@ fn requested_row(node: &Node, by: UserId, request: &v1::CreateRoomRequest) -> Re
             return Err(Refusal::field("kind", "must be GROUP or OPEN").into());
         }
     };
-    let settings = request.settings.clone().unwrap_or_default();
+    let settings = request.settings.unwrap_or_default();
     if settings.retention_days < 0 || settings.member_limit < 0 || settings.pin_limit < 0 {
         return Err(Refusal::field("settings", "numbers must be at least 0").into());
     }

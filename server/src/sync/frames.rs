@@ -10,11 +10,14 @@ use madang_proto::v1::{self, client_frame::Frame};
 use super::wire;
 use crate::{
     error::{Error, Reason, Refusal, Result},
-    ids::RoomId,
+    ids::{RoomId, UserId},
     limits::{Class, Who},
-    reads::Receipts,
+    reads::{self, Receipts},
     realtime::{self, ClosingReason, Node, Opener, Session},
 };
+
+/// One badge of so many is compared with the formula (sync page: 1 %).
+const BADGES_CHECKED: u32 = 100;
 
 /// Typing is shown this long (contract).
 const TYPING_LASTS: TimeDelta = TimeDelta::seconds(5);
@@ -66,8 +69,8 @@ impl Ears {
 
     /// Moves deliveries; an ack of what does not exist yet is refused.
     pub fn ack(&self, node: &Node, session: &Session, ack: &v1::Ack) -> Result<()> {
-        if let Some(total) = ack.unread_total {
-            metrics::gauge!("madang_acked_unread").set(total as f64);
+        if let Some(total) = ack.unread_total.filter(|_| session.is_idle() && rand::random_ratio(1, BADGES_CHECKED)) {
+            tokio::spawn(check_badge(node.clone(), session.user_id(), total));
         }
         for delivered in &ack.delivered {
             let room_id = listened(node, session, &delivered.room_id, "delivered.room_id")?;
@@ -91,6 +94,16 @@ impl Ears {
                 Err(error) => session.offer_ephemeral(wire::refused("reauthenticate", &error.into_refusal())),
             }
         });
+    }
+}
+
+/// Compares a badge with the formula. What is on its way may differ for a moment, so it is asked of idle streams only; the
+/// metric must stay near 0.
+async fn check_badge(node: Node, user_id: UserId, shown: i64) {
+    let totals = node.database.snapshot(move |tx| Box::pin(reads::store::totals(tx, user_id))).await;
+    metrics::counter!("madang_badges_checked_total").increment(1);
+    if totals.is_ok_and(|(unread, ..)| unread != shown) {
+        metrics::counter!("madang_badges_wrong_total").increment(1);
     }
 }
 

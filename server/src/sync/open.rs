@@ -15,6 +15,7 @@ use crate::{
     ids::{RoomId, UserId},
     realtime::{self, Membership, Node, Session, Work},
     rooms::{self, store::Gone},
+    users,
 };
 
 /// Rows of a delta that is pushed; a client asks for the rest.
@@ -142,7 +143,7 @@ fn welcome(node: &Node, session: &Session, epoch: &str) -> Bytes {
         node: node.name.to_string(),
         epoch: epoch.to_owned(),
         server_time: Some(realtime::wire::timestamp(node.clock.now())),
-        limits: Some(wire::limits(&node.config)),
+        limits: Some(users::identity::server_limits(&node.config)),
         user_id: session.user_id().to_string(),
     })
 }
@@ -234,6 +235,7 @@ pub async fn dirt(node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec
                     listen_if_new(node, session, &membership);
                 }
             }
+            session.reached(user_rev);
             Ok(vec![wire::user_behind(user_rev)])
         }
     }

@@ -3,26 +3,7 @@
 use bytes::Bytes;
 use madang_proto::v1::{self, server_frame::Frame};
 
-use crate::{config::Config, error::Refusal, ids::RoomId, realtime::wire, rooms::Member};
-
-/// Limits as a client is told them.
-pub fn limits(config: &Config) -> v1::ServerLimits {
-    let int = |n: i64| i32::try_from(n).unwrap_or(i32::MAX);
-    v1::ServerLimits {
-        message_characters: 8_000,
-        message_bytes: 32 * 1024,
-        request_bytes: i32::try_from(madang_proto::REQUEST_BYTES).unwrap_or(i32::MAX),
-        group_members: int(config.group_members),
-        open_members: int(config.open_members),
-        rooms_per_person: int(config.rooms_per_person),
-        hello_cursors: 200,
-        large_room_members: int(config.large_room_members),
-        heartbeat: Some(prost_types::Duration {
-            seconds: i64::try_from(config.heartbeat.as_secs()).unwrap_or(20),
-            nanos: 0,
-        }),
-    }
-}
+use crate::{error::Refusal, ids::RoomId, realtime::wire, rooms::Member};
 
 pub(super) fn refused(frame_name: &str, refusal: &Refusal) -> Bytes {
     wire::frame(Frame::Refused(v1::Refused {

@@ -3,13 +3,13 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
-use madang_proto::v1::RoomPermission;
+
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
 
 use super::{Draft, Job, Mark, Marked, Sent, Task, rows};
 use crate::{
-    access::{self, JOINED, Place, RoomRow},
+    access::{self, JOINED, Place, RoomPermission, RoomRow},
     error::{Error, Reason, Refusal, Result},
     ids::{RoomId, UserId},
     realtime::{Changes, Node},

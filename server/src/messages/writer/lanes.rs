@@ -40,7 +40,7 @@ pub async fn run(node: Node, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let lanes = Lanes { node, slow: SlowRooms::default(), waiting: Arc::new(Semaphore::new(MOST_WAITING_ROOMS)) };
     let mut gathered = Vec::with_capacity(MOST_IN_BATCH);
     while jobs.recv_many(&mut gathered, MOST_IN_BATCH).await > 0 {
-        metrics::histogram!("madang_writer_batch").record(gathered.len() as f64);
+        metrics::histogram!("madang_writer_batch").record(u32::try_from(gathered.len()).map_or(f64::MAX, f64::from));
         let batch = lanes.keep_fast(std::mem::take(&mut gathered));
         let locked = lanes.write(batch, !lanes.node.database.guards().second_lane()).await;
         lanes.slow_down(locked);
@@ -117,7 +117,9 @@ impl Lanes {
                 }
                 Err(Failure::Data(error) | Failure::All(error)) => {
                     let refusal = error.into_refusal();
-                    jobs.into_iter().for_each(|job| job.fail(&refusal));
+                    for job in jobs {
+                        job.fail(&refusal);
+                    }
                 }
             }
         }
@@ -171,6 +173,8 @@ fn drop_late(jobs: Vec<Job>) -> Vec<Job> {
     let (late, jobs): (Vec<_>, Vec<_>) =
         jobs.into_iter().partition(|job| job.deadline + Duration::from_millis(1) < now);
     let refusal = Refusal::new(Reason::DeadlinePassed, "the deadline passed before it was written");
-    late.into_iter().for_each(|job| job.fail(&refusal));
+    for job in late {
+        job.fail(&refusal);
+    }
     jobs
 }
