@@ -137,7 +137,7 @@ async fn a_token_that_is_revoked_meanwhile_ends_the_stream_that_it_is_brought_in
 }
 
 /// A browser's stream, with what its calls name.
-async fn watch(guest: &Guest) -> (Stream, v1::Welcome) {
+pub async fn watch(guest: &Guest) -> (Stream, v1::Welcome) {
     let mut stream = Stream::watch(guest, v1::Hello::default()).await.expect("a stream");
     let Frame::Welcome(welcome) = stream.next().await else { panic!("the first frame is no Welcome") };
     stream.until_drained().await;

@@ -60,9 +60,9 @@ impl Bench {
     }
 }
 
-/// Calls with one request and one answer.
+/// Calls with one request: all but the one on which the client streams, whose frames have tests of their own.
 fn unary() -> impl Iterator<Item = &'static MethodPolicy> {
-    POLICIES.iter().filter(|policy| !policy.streams)
+    POLICIES.iter().filter(|policy| policy.method != "Connect")
 }
 
 /// Every place in a method's request.
@@ -81,7 +81,7 @@ fn is_honest(answer: &Answer) -> Result<(), String> {
         if holds { Ok(()) } else { Err(format!("{wrong}: {:?} {}", answer.status, answer.http)) }
     };
     if answer.code() == Code::Ok {
-        return right(answer.messages.len() == 1, "not one message");
+        return right(!answer.messages.is_empty(), "no message");
     }
     let ours = [
         Code::InvalidArgument,

@@ -93,8 +93,18 @@ impl Wire {
 
     /// Makes a call and reads its answer; of a stream the first frame.
     pub async fn call(&self, call: Call) -> Answer {
+        let opens_stream = POLICIES.iter().any(|policy| policy.path == call.path && policy.streams);
+        self.within_patience(call, opens_stream).await
+    }
+
+    /// Makes a call and reads all of its answer, also of a stream.
+    pub async fn call_to_end(&self, call: Call) -> Answer {
+        self.within_patience(call, false).await
+    }
+
+    async fn within_patience(&self, call: Call, opens_stream: bool) -> Answer {
         let name = call.path.clone();
-        let answer = tokio::time::timeout(PATIENCE, self.exchange(call)).await;
+        let answer = tokio::time::timeout(PATIENCE, self.exchange(call, opens_stream)).await;
         answer.unwrap_or_else(|_| panic!("{name}: no answer in {PATIENCE:?}"))
     }
 
@@ -103,8 +113,7 @@ impl Wire {
         self.call(Call::to(path, &message.encode_to_vec()).by(caller)).await
     }
 
-    async fn exchange(&self, call: Call) -> Answer {
-        let opens_stream = POLICIES.iter().any(|policy| policy.path == call.path && policy.streams);
+    async fn exchange(&self, call: Call, opens_stream: bool) -> Answer {
         let mut request = Request::builder().method(Method::POST).uri(format!("http://madang.test{}", call.path));
         request = request.header("te", "trailers").header("content-type", &call.content_type);
         for (name, value) in &call.metadata {

@@ -26,9 +26,14 @@ impl Stream {
 
     /// Opens a stream with this first frame, or with none.
     pub async fn try_open(guest: &Guest, first: Option<client_frame::Frame>) -> Result<Self, Status> {
+        Self::try_open_bare(guest, first.map(|frame| v1::ClientFrame { frame: Some(frame) })).await
+    }
+
+    /// Opens a stream with this first frame as it is, or with none.
+    pub async fn try_open_bare(guest: &Guest, first: Option<v1::ClientFrame>) -> Result<Self, Status> {
         let (said, says) = mpsc::channel(64);
         if let Some(frame) = first {
-            said.send(v1::ClientFrame { frame: Some(frame) }).await.expect("room for a frame");
+            said.send(frame).await.expect("room for a frame");
         }
         let request = guest.calls.request(ReceiverStream::new(says));
         let heard = guest.calls.sync().connect(request).await?.into_inner();
