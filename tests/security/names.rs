@@ -165,11 +165,8 @@ async fn an_id_that_was_used_for_something_else_or_lies_in_the_future_is_refused
     assert_eq!(bob.wire.ask(&bob.caller, path, &other).await.code(), Code::Ok);
     for ahead in ["0fffffff-ffff-7fff-bfff-ffffffffffff", "ffffffff-ffff-7fff-bfff-ffffffffffff"] {
         let future = v1::SendMessageRequest { client_message_id: ahead.to_owned(), ..first.clone() };
-        let refused = ann.wire.ask(&ann.caller, path, &future).await.refusal();
-        assert_eq!(
-            (refused.reason, refused.metadata["field"].as_str()),
-            (ErrorReason::IdFromFuture, "client_message_id")
-        );
+        let early = ann.wire.ask(&ann.caller, path, &future).await.refusal();
+        assert_eq!((early.reason, early.metadata["field"].as_str()), (ErrorReason::IdFromFuture, "client_message_id"));
     }
     let make = |room_id: &str, name: &str| v1::CreateRoomRequest {
         room_id: room_id.to_owned(),
