@@ -2,6 +2,7 @@
 
 use madang_proto::v1::{self, ErrorReason};
 use madang_tests::World;
+use prost::Message as _;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -92,14 +93,13 @@ async fn nobody_invites_removes_or_talks_directly_to_themselves() {
     let ask = async |path: &str, request: &dyn Fn() -> Vec<u8>| {
         ann.wire.call(crate::raw::Call::to(path, &request()).by(&ann.caller)).await
     };
-    use prost::Message as _;
     let invite = || v1::InviteMembersRequest { room_id: room(), user_ids: vec![bob.id.clone(), me()] }.encode_to_vec();
     is_refused_for(&ask("/madang.v1.RoomService/InviteMembers", &invite).await, "user_ids");
     let remove = || v1::RemoveMemberRequest { room_id: room(), user_id: me() }.encode_to_vec();
     is_refused_for(&ask("/madang.v1.RoomService/RemoveMember", &remove).await, "user_id");
     let direct = || v1::OpenDirectRoomRequest { user_id: me() }.encode_to_vec();
     is_refused_for(&ask("/madang.v1.RoomService/OpenDirectRoom", &direct).await, "user_id");
-    assert_eq!(members(&ann, &room_id).await, [ann.id.clone()], "bob came in with the one who was refused");
+    assert_eq!(members(&ann, &room_id).await, [&*ann.id], "bob came in with the one who was refused");
     // Whoever makes a room is in it; naming oneself or somebody twice changes nothing.
     let invited_user_ids = vec![me(), bob.id.clone(), bob.id.clone(), me()];
     let made = Uuid::now_v7().to_string();
@@ -131,7 +131,7 @@ async fn of_people_invited_all_come_or_none() {
     let many = invite(many).await;
     is_refused_for(&many, "user_ids");
     assert!(many.refusal().violations[0].limit.contains("200"), "{many:?}");
-    assert_eq!(members(&ann, &room_id).await, [ann.id.clone()]);
+    assert_eq!(members(&ann, &room_id).await, [&*ann.id]);
     let create = |invited_user_ids| v1::CreateRoomRequest {
         room_id: Uuid::now_v7().to_string(),
         name: "x".to_owned(),
@@ -165,11 +165,8 @@ async fn an_id_that_was_used_for_something_else_or_lies_in_the_future_is_refused
     assert_eq!(bob.wire.ask(&bob.caller, path, &other).await.code(), Code::Ok);
     for ahead in ["0fffffff-ffff-7fff-bfff-ffffffffffff", "ffffffff-ffff-7fff-bfff-ffffffffffff"] {
         let future = v1::SendMessageRequest { client_message_id: ahead.to_owned(), ..first.clone() };
-        let refused = ann.wire.ask(&ann.caller, path, &future).await.refusal();
-        assert_eq!(
-            (refused.reason, refused.metadata["field"].as_str()),
-            (ErrorReason::IdFromFuture, "client_message_id")
-        );
+        let late = ann.wire.ask(&ann.caller, path, &future).await.refusal();
+        assert_eq!((late.reason, late.metadata["field"].as_str()), (ErrorReason::IdFromFuture, "client_message_id"));
     }
     let make = |room_id: &str, name: &str| v1::CreateRoomRequest {
         room_id: room_id.to_owned(),

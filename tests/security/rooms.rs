@@ -1,5 +1,7 @@
 //! Rooms that are not for the caller: whoever is not in one cannot tell it from one that is not there.
 
+use std::collections::HashMap;
+
 use madang_proto::{
     MethodPolicy, POLICIES,
     v1::{self, ErrorReason, RoomPermission},
@@ -259,7 +261,7 @@ async fn an_item_before_a_newcomers_time_is_not_there_for_them() {
         assert!(refusals.iter().all(|refusal| refusal.reason == ErrorReason::MessageNotFound), "{refusals:?}");
         assert!(refusals.iter().all(|refusal| refusal.metadata["seq"] == seq.to_string()), "{refusals:?}");
         answers.push(
-            refusals.map(|refusal| format!("{:?}", madang_proto::Refusal { metadata: Default::default(), ..refusal })),
+            refusals.map(|refusal| format!("{:?}", madang_proto::Refusal { metadata: HashMap::default(), ..refusal })),
         );
     }
     assert_eq!(answers[0], answers[1]);

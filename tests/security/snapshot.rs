@@ -22,9 +22,10 @@ fn line(policy: &MethodPolicy) -> String {
         class => class.as_str_name().trim_start_matches("RATE_CLASS_"),
     };
     let flags = [(policy.guests, "guests"), (policy.audit, "audit"), (policy.streams, "streams")];
-    let flags: String = flags.iter().filter(|(set, _)| *set).map(|(_, name)| format!(" {name}")).collect();
+    let flags: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
+    let flags = if flags.is_empty() { "-".to_owned() } else { flags.join("|") };
     let repeated = idempotency_name(policy.idempotency);
-    format!("{} who={who} room={room} rate={rate} repeated={repeated}{flags}", policy.path)
+    format!("{} who={who} room={room} rate={rate} repeated={repeated} flags={flags}", policy.path)
 }
 
 fn role_name(role: Role) -> &'static str {

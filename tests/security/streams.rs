@@ -113,12 +113,9 @@ impl Stream {
     }
 
     /// Waits for the end and checks its reason.
-    #[track_caller]
-    pub fn closes_with(&mut self, reason: v1::ClosingReason) -> impl Future<Output = v1::Closing> {
-        async move {
-            let closing = self.closing().await;
-            assert_eq!(closing.reason(), reason, "{closing:?}");
-            closing
-        }
+    pub async fn closes_with(&mut self, reason: v1::ClosingReason) -> v1::Closing {
+        let closing = self.closing().await;
+        assert_eq!(closing.reason(), reason, "{closing:?}");
+        closing
     }
 }
