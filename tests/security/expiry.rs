@@ -189,7 +189,6 @@ async fn is_not_closed(stream: &mut Stream) {
 
 /// Whoever ends the first sign-in at the issuer ends its stream; one that lives on a second sign-in's token would stay.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a fault of sync/service.rs: the call looks at person and device, not at the sign-in"]
 async fn a_browsers_stream_takes_no_token_of_another_sign_in() {
     let world = world().await;
     let ann = Guest::of(&world, "ann").await;
@@ -253,7 +252,6 @@ async fn a_second_stream_of_a_device_replaces_the_first() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a fault of realtime/hub.rs: a stream that is being replaced still counts"]
 async fn a_device_that_comes_back_costs_no_other_device_its_stream() {
     let world = two_streams().await;
     let (phone, laptop) = (Guest::of(&world, "ann").await, Guest::of(&world, "ann").await);

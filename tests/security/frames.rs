@@ -122,7 +122,6 @@ async fn a_hello_with_10_000_rooms_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a fault of sync/service.rs: the end of a stream names neither field nor limit of the frame that was refused"]
 async fn a_refused_frame_ends_the_stream_with_its_field_and_limit() {
     let world = world().await;
     let ann = Guest::of(&world, "ann").await;
@@ -160,7 +159,6 @@ async fn bytes_that_are_no_frame_end_the_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a fault of sync/stream.rs: what tonic refuses to read ends the stream as if its reader were slow"]
 async fn a_frame_that_is_too_large_or_broken_ends_the_stream_as_invalid() {
     let world = world().await;
     let ann = Guest::of(&world, "ann").await;
@@ -239,7 +237,6 @@ async fn whatever_is_in_a_frame_the_stream_ends_with_a_reason_or_goes_on() {
 
 /// By frames nobody gets more than by the calls that stand for them.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a fault of sync/frames.rs: fresh tokens and focus are not counted, and each token is checked in a task of its own"]
 async fn frames_are_limited_as_the_calls_that_stand_for_them() {
     let settings = |config: &mut madang_server::config::Config| config.rate_write = Rate::per_minute(1, 5);
     let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;

@@ -43,6 +43,10 @@ impl Contract {
         Self { pool, limits }
     }
 
+    pub fn message(&self, name: &str) -> MessageDescriptor {
+        self.pool.get_message_by_name(&format!("madang.v1.{name}")).expect("a message")
+    }
+
     pub fn method(&self, policy: &MethodPolicy) -> MethodDescriptor {
         let service = self.pool.get_service_by_name(&format!("madang.v1.{}", policy.service)).expect("a service");
         service.methods().find(|method| method.name() == policy.method).expect("a method")

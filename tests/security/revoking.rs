@@ -222,7 +222,6 @@ async fn devices_that_share_a_sign_in_end_together() {
 
 /// A node learns of a revocation elsewhere by the person's number; a change of the person's here moves it too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a fault of realtime: the person's number stands for everything before it, also for what this node never saw"]
 async fn a_revocation_elsewhere_is_not_lost_behind_a_change_of_the_person_here() {
     let world = two_nodes().await;
     let (laptop, phone) = (Guest::of(&world, "ann").await, Guest::of(&world, "ann").await);

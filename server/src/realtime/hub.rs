@@ -81,14 +81,17 @@ impl Hub {
         }
         index.sessions.insert(session.id(), Entry { session: Arc::clone(session), rooms: HashSet::new() });
         let person = index.people.entry(session.user_id()).or_default();
-        for older in person.iter().filter(|older| older.opener().device_id == session.opener().device_id) {
+        let device = session.opener().device_id;
+        for older in person.iter().filter(|older| older.opener().device_id == device) {
             older.close(ClosingReason::Replaced, Duration::ZERO);
         }
-        person.push(Arc::clone(session));
-        let surplus = person.len().saturating_sub(most);
-        for oldest in person.iter().take(surplus) {
+        // What is being replaced takes no place of the others.
+        let others: Vec<_> = person.iter().filter(|older| older.opener().device_id != device).collect();
+        let surplus = (others.len() + 1).saturating_sub(most);
+        for oldest in others.into_iter().take(surplus) {
             oldest.close(ClosingReason::TooManyStreams, Duration::ZERO);
         }
+        person.push(Arc::clone(session));
         metrics::gauge!("madang_streams").set(count(index.sessions.len()));
         true
     }

@@ -15,6 +15,7 @@ use chrono::{DateTime, Utc};
 use futures_util::task::AtomicWaker;
 
 use crate::{
+    error::Refusal,
     ids::{DeviceId, RoomId, SessionId, UserId},
     limits::ConnectionAge,
     realtime::{
@@ -249,6 +250,13 @@ impl Session {
     pub fn close(&self, reason: ClosingReason, retry_after: Duration) {
         self.change(|state| {
             state.closing.get_or_insert_with(|| wire::closing(reason, retry_after));
+        });
+    }
+
+    /// Ends the stream, because its peer has broken the protocol.
+    pub fn close_invalid(&self, refusal: Option<&Refusal>) {
+        self.change(|state| {
+            state.closing.get_or_insert_with(|| wire::closing_invalid(refusal));
         });
     }
 

@@ -8,6 +8,7 @@ use madang_proto::v1::{self, ephemeral::News, room_event::Change, server_frame::
 use prost::Message as _;
 
 use crate::{
+    error::Refusal,
     ids::{RoomId, UserId},
     realtime::{ClosingReason, Membership, PersonEvent, RoomEvent},
 };
@@ -96,6 +97,14 @@ fn duration(duration: Duration) -> prost_types::Duration {
 
 pub(super) fn drained(watermark: i64) -> Bytes {
     frame(Frame::Drained(v1::Drained { watermark }))
+}
+
+/// The last frame of a stream whose peer has broken the protocol; names what was wrong where that is known.
+pub fn closing_invalid(refusal: Option<&Refusal>) -> Bytes {
+    let reason = v1::ClosingReason::InvalidFrame.into();
+    let (error, message) =
+        refusal.map_or((0, String::new()), |refusal| (refusal.reason.into(), refusal.message.clone()));
+    frame(Frame::Closing(v1::Closing { reason, error, message, ..Default::default() }))
 }
 
 /// The last frame of a stream.

@@ -448,6 +448,9 @@ impl RoomService for Rooms {
     }
 }
 
+/// The year 9999, in microseconds since 1970.
+const FAR_FUTURE: i64 = 253_402_300_799_000_000;
+
 type TimeAndId = (chrono::DateTime<chrono::Utc>, Uuid);
 
 fn page_token(at: chrono::DateTime<chrono::Utc>, id: Uuid) -> String {
@@ -456,7 +459,9 @@ fn page_token(at: chrono::DateTime<chrono::Utc>, id: Uuid) -> String {
 
 fn page_after(token: &str) -> Result<Option<TimeAndId>> {
     let Some(key) = page::after(token, 2)? else { return Ok(None) };
-    let at = key[0].parse().ok().and_then(chrono::DateTime::from_timestamp_micros);
+    // Only times of this era: chrono knows earlier and later ones than PostgreSQL.
+    let micros = key[0].parse().ok().filter(|micros| (0..FAR_FUTURE).contains(micros));
+    let at = micros.and_then(chrono::DateTime::from_timestamp_micros);
     let id = Uuid::try_parse(&key[1]).ok();
     at.zip(id).map(Some).ok_or_else(page::invalid)
 }

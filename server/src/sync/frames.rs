@@ -54,12 +54,13 @@ impl Ears {
             Some(Frame::Ack(ack)) => {
                 limited(node, session).and_then(|()| self.ack(node, session, &ack)).map_err(|e| ("ack", e))
             }
-            Some(Frame::Focus(focus)) => set_focus(node, session, &focus).map_err(|e| ("focus", e)),
-            Some(Frame::Typing(typing)) => type_in(node, session, &typing).map_err(|e| ("typing", e)),
-            Some(Frame::Reauthenticate(fresh)) => {
-                self.reauthenticate(Arc::clone(session), fresh.token);
-                Ok(())
+            Some(Frame::Focus(focus)) => {
+                changes(node, session).and_then(|()| set_focus(node, session, &focus)).map_err(|e| ("focus", e))
             }
+            Some(Frame::Typing(typing)) => type_in(node, session, &typing).map_err(|e| ("typing", e)),
+            Some(Frame::Reauthenticate(fresh)) => changes(node, session)
+                .map(|()| self.reauthenticate(Arc::clone(session), fresh.token))
+                .map_err(|e| ("reauthenticate", e)),
         };
         match answer {
             Ok(()) => Heard::Fine,
@@ -97,6 +98,11 @@ impl Ears {
     }
 }
 
+/// Counted as the calls that stand for these frames.
+fn changes(node: &Node, session: &Session) -> Result<()> {
+    node.limits.take(Class::Write, Who::Person(session.user_id()))
+}
+
 /// Compares a badge with the formula. What is on its way may differ for a moment, so it is asked of idle streams only; the
 /// metric must stay near 0.
 async fn check_badge(node: Node, user_id: UserId, shown: i64) {
@@ -109,6 +115,13 @@ async fn check_badge(node: Node, user_id: UserId, shown: i64) {
 
 fn limited(node: &Node, session: &Session) -> Result<()> {
     node.limits.take(Class::Ack, Who::Person(session.user_id()))
+}
+
+/// Why a frame could not be read; `None` when the connection ended.
+pub fn broken(status: &tonic::Status) -> Option<Refusal> {
+    let ended = matches!(status.code(), tonic::Code::Cancelled | tonic::Code::Unknown | tonic::Code::Unavailable);
+    let unread = || Refusal::new(Reason::MalformedRequest, status.message());
+    Refusal::of(status).or_else(|| (!ended).then(unread))
 }
 
 /// A room that the session listens to; any other is "not there".

@@ -235,7 +235,7 @@ pub async fn dirt(node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec
                     listen_if_new(node, session, &membership);
                 }
             }
-            session.reached(user_rev);
+            // What this stream was told is left as it is: the poll also looks whether the session may stay.
             Ok(vec![wire::user_behind(user_rev)])
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
 use madang_proto::{EncodedFrame, servers::sync_service_server::SyncService, v1};
 use tonic::{Request, Response, Status, Streaming};
@@ -70,12 +71,14 @@ fn closing(reason: ClosingReason, retry_after: Duration) -> Frames {
     stream::iter([Ok(frame)]).boxed()
 }
 
-/// The first frame, which must be Hello and must come soon.
-async fn hello(incoming: &mut Streaming<v1::ClientFrame>, within: Duration) -> Result<v1::Hello, ClosingReason> {
-    match tokio::time::timeout(within, incoming.next()).await {
-        Err(_) => Err(ClosingReason::HelloTimeout),
-        Ok(Some(Ok(v1::ClientFrame { frame: Some(v1::client_frame::Frame::Hello(hello)) }))) => Ok(hello),
-        Ok(_) => Err(ClosingReason::InvalidFrame),
+/// The first frame, which must be Hello and must come soon; otherwise the last frame of the stream.
+async fn hello(incoming: &mut Streaming<v1::ClientFrame>, within: Duration) -> Result<v1::Hello, Bytes> {
+    let first = tokio::time::timeout(within, incoming.next()).await;
+    let first = first.map_err(|_| realtime::wire::closing(ClosingReason::HelloTimeout, Duration::ZERO))?;
+    match first {
+        Some(Ok(v1::ClientFrame { frame: Some(v1::client_frame::Frame::Hello(hello)) })) => Ok(hello),
+        Some(Err(status)) => Err(realtime::wire::closing_invalid(frames::broken(&status).as_ref())),
+        Some(Ok(_)) | None => Err(realtime::wire::closing_invalid(None)),
     }
 }
 
@@ -93,7 +96,7 @@ impl SyncService for Sync {
         let mut incoming = request.into_inner();
         let frames = match hello(&mut incoming, self.node.config.hello_timeout).await {
             Ok(hello) => self.open(call, &hello, Some(incoming))?,
-            Err(reason) => closing(reason, Duration::ZERO),
+            Err(last) => stream::iter([Ok(EncodedFrame(last))]).boxed(),
         };
         Ok(Response::new(frames))
     }
@@ -145,7 +148,8 @@ impl SyncService for Sync {
         let caller = Arc::clone(call.caller()?);
         let request = request.into_inner();
         let session = self.twin(&call, &request.session_id, &request.node)?;
-        let session = session.filter(|session| session.opener().device_id == caller.device_id);
+        let same = |opener: &Opener| opener.device_id == caller.device_id && opener.sid == caller.sid;
+        let session = session.filter(|session| same(session.opener()));
         let session = session.ok_or_else(|| Error::refused(Reason::SessionElsewhere, "no such stream on this node"))?;
         session.renew_token(caller.expires_at);
         Ok(Response::new(v1::ReauthenticateResponse {}))

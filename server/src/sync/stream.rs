@@ -21,8 +21,8 @@ use super::{
 };
 use crate::{
     access::Call,
-    error::{Error, Reason, Refusal, Result},
-    realtime::{ClosingReason, Node, Session, Step, Work},
+    error::{Error, Reason, Result},
+    realtime::{Node, Session, Step, Work},
 };
 
 /// How often a read that the database did not answer is tried again, and how long after.
@@ -91,16 +91,14 @@ impl Outgoing {
                     match ears.hear(&self.node, &self.session, frame) {
                         Heard::Fine => {}
                         Heard::Refused(frame) => self.session.offer_ephemeral(frame),
-                        Heard::Invalid => self.session.close(ClosingReason::InvalidFrame, Duration::ZERO),
+                        Heard::Invalid => self.session.close_invalid(None),
                     }
                 }
                 Poll::Ready(Some(Err(status))) => {
-                    let refused = Refusal::of(&status).is_some();
                     self.incoming = None;
-                    if refused {
-                        self.session.close(ClosingReason::InvalidFrame, Duration::ZERO);
-                    } else {
-                        self.session.end();
+                    match frames::broken(&status) {
+                        Some(refusal) => self.session.close_invalid(Some(&refusal)),
+                        None => self.session.end(),
                     }
                 }
                 // The peer has said all that it will say; it goes on listening until it falls silent for too long.

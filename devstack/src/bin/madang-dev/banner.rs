@@ -26,5 +26,7 @@ pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &std::path:
     println!(
         "    -d client_id={CLIENT_ID} -d username=ann -d password=ann | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
     );
-    println!("  grpcurl -plaintext -H \"authorization: Bearer $TOKEN\" {address} madang.v1.IdentityService/GetMe\n");
+    println!("  grpcurl -plaintext -H \"authorization: Bearer $TOKEN\" \\");
+    println!("    -H \"madang-device-id: 0190a5d0-ac96-774b-bcce-b302099a8057\" \\");
+    println!("    {address} madang.v1.IdentityService/GetMe\n");
 }
