@@ -125,7 +125,7 @@ impl Report {
     }
 
     #[track_caller]
-    fn must_be_clean(self, least: usize) {
+    fn expect_clean(self, least: usize) {
         assert!(self.wrong.is_empty(), "{} of {}:\n{}", self.wrong.len(), self.calls, self.wrong.join("\n"));
         assert!(self.calls >= least, "{} calls", self.calls);
     }
@@ -171,7 +171,7 @@ async fn whatever_is_in_a_field_the_answer_is_typed_and_names_it() {
         bench.still_answers(policy.path).await;
     }
     assert!(forbidden_ones > 1_000, "{forbidden_ones}");
-    report.must_be_clean(2_000);
+    report.expect_clean(2_000);
     bench.world.end().await;
 }
 
@@ -197,7 +197,7 @@ async fn what_must_be_there_is_missed_by_name() {
             report.note(policy.path, is_honest(&bench.call(policy, &[]).await));
         }
     }
-    report.must_be_clean(50);
+    report.expect_clean(50);
     bench.world.end().await;
 }
 

@@ -2,6 +2,7 @@
 
 mod access;
 mod cancel;
+mod conformance;
 mod expiry;
 mod fields;
 mod frames;
@@ -18,3 +19,4 @@ mod slow_database;
 mod snapshot;
 mod streams;
 mod tokens;
+mod web;

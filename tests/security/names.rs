@@ -99,11 +99,7 @@ async fn nobody_invites_removes_or_talks_directly_to_themselves() {
     is_refused_for(&ask("/madang.v1.RoomService/RemoveMember", &remove).await, "user_id");
     let direct = || v1::OpenDirectRoomRequest { user_id: me() }.encode_to_vec();
     is_refused_for(&ask("/madang.v1.RoomService/OpenDirectRoom", &direct).await, "user_id");
-    assert_eq!(
-        members(&ann, &room_id).await,
-        std::slice::from_ref(&ann.id),
-        "bob came in with the one who was refused"
-    );
+    assert_eq!(members(&ann, &room_id).await, [&*ann.id], "bob came in with the one who was refused");
     // Whoever makes a room is in it; naming oneself or somebody twice changes nothing.
     let invited_user_ids = vec![me(), bob.id.clone(), bob.id.clone(), me()];
     let made = Uuid::now_v7().to_string();
@@ -135,7 +131,7 @@ async fn of_people_invited_all_come_or_none() {
     let many = invite(many).await;
     is_refused_for(&many, "user_ids");
     assert!(many.refusal().violations[0].limit.contains("200"), "{many:?}");
-    assert_eq!(members(&ann, &room_id).await, std::slice::from_ref(&ann.id));
+    assert_eq!(members(&ann, &room_id).await, [&*ann.id]);
     let create = |invited_user_ids| v1::CreateRoomRequest {
         room_id: Uuid::now_v7().to_string(),
         name: "x".to_owned(),
@@ -169,8 +165,8 @@ async fn an_id_that_was_used_for_something_else_or_lies_in_the_future_is_refused
     assert_eq!(bob.wire.ask(&bob.caller, path, &other).await.code(), Code::Ok);
     for ahead in ["0fffffff-ffff-7fff-bfff-ffffffffffff", "ffffffff-ffff-7fff-bfff-ffffffffffff"] {
         let future = v1::SendMessageRequest { client_message_id: ahead.to_owned(), ..first.clone() };
-        let early = ann.wire.ask(&ann.caller, path, &future).await.refusal();
-        assert_eq!((early.reason, early.metadata["field"].as_str()), (ErrorReason::IdFromFuture, "client_message_id"));
+        let late = ann.wire.ask(&ann.caller, path, &future).await.refusal();
+        assert_eq!((late.reason, late.metadata["field"].as_str()), (ErrorReason::IdFromFuture, "client_message_id"));
     }
     let make = |room_id: &str, name: &str| v1::CreateRoomRequest {
         room_id: room_id.to_owned(),

@@ -2,7 +2,7 @@
 
 use madang_proto::{
     POLICIES,
-    v1::{self, ErrorReason, list_messages_request::Position},
+    v1::{self, ErrorReason, list_messages_request::Position, server_frame::Frame},
 };
 use madang_tests::World;
 use tonic::Code;
@@ -197,8 +197,10 @@ async fn a_cursor_that_cannot_be_of_this_room_starts_anew() {
     for n in 0..3 {
         ann.calls.send(&room_id, &format!("{n}")).await.expect("sent");
     }
-    let room =
-        ann.wire.ask(&ann.caller, SYNC_ROOM, &v1::SyncRoomRequest { cursor: cursor(&room_id, 0, 0), limit: 0 }).await;
+    let room = ann
+        .wire
+        .ask(&ann.caller, SYNC_ROOM, &v1::SyncRoomRequest { cursor: Some(cursor(&room_id, 0, 0)), limit: 0 })
+        .await;
     let whole = room.message::<v1::SyncRoomResponse>().delta.expect("a delta");
     assert!(whole.reset && whole.messages.len() == 4, "{whole:?}");
     let now = whole.to.clone().expect("a cursor");
@@ -210,7 +212,7 @@ async fn a_cursor_that_cannot_be_of_this_room_starts_anew() {
         (i64::MAX, 0),
         (0, i64::MAX),
     ] {
-        let request = v1::SyncRoomRequest { cursor: cursor(&room_id, rev, seq), limit: 0 };
+        let request = v1::SyncRoomRequest { cursor: Some(cursor(&room_id, rev, seq)), limit: 0 };
         let delta = ann
             .wire
             .ask(&ann.caller, SYNC_ROOM, &request)
@@ -230,9 +232,8 @@ async fn a_cursor_that_cannot_be_of_this_room_starts_anew() {
     world.end().await;
 }
 
-#[expect(clippy::unnecessary_wraps, reason = "a field of a request")]
-fn cursor(room_id: &str, rev: i64, seq: i64) -> Option<v1::RoomCursor> {
-    Some(v1::RoomCursor { room_id: room_id.to_owned(), rev, seq })
+fn cursor(room_id: &str, rev: i64, seq: i64) -> v1::RoomCursor {
+    v1::RoomCursor { room_id: room_id.to_owned(), rev, seq }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -276,9 +277,7 @@ async fn a_hello_of_another_epoch_counts_as_one_without_numbers() {
     };
     let mut stream = Stream::open(&ann, hello).await;
     let frames = stream.until_drained().await;
-    let delta = frames
-        .iter()
-        .find_map(|frame| if let v1::server_frame::Frame::RoomDelta(delta) = frame { Some(delta) } else { None });
+    let delta = frames.iter().find_map(|frame| if let Frame::RoomDelta(delta) = frame { Some(delta) } else { None });
     assert!(delta.is_some_and(|delta| delta.reset), "{delta:?}");
     let summary = frames
         .iter()

@@ -6,22 +6,29 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt as _, Full};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use madang_proto::{POLICIES, Refusal, v1::ErrorReason};
 use prost::Message;
-use tonic::{Code, Status, body::Body, transport::Channel};
-use tower::ServiceExt as _;
+use tonic::{Code, Status, body::Body};
 use uuid::Uuid;
 
 /// Longest wait for an answer; whoever waits so long was not answered.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A connection to a server.
+/// A connection to a server. It does nothing of its own accord: no deadlines, no retries.
 #[derive(Debug, Clone)]
-pub struct Wire(Channel);
+pub struct Wire {
+    client: Client<HttpConnector, Body>,
+    server: String,
+}
 
 /// A call before it is made.
 #[derive(Debug, Clone)]
 pub struct Call {
+    pub method: Method,
     pub path: String,
     pub metadata: Vec<(String, String)>,
     pub content_type: String,
@@ -53,6 +60,7 @@ impl Call {
     /// A call without any metadata of ours.
     pub fn to(path: &str, message: &[u8]) -> Self {
         Self {
+            method: Method::POST,
             path: path.to_owned(),
             metadata: Vec::new(),
             content_type: "application/grpc".to_owned(),
@@ -88,13 +96,21 @@ impl Caller {
 impl Wire {
     /// A connection of one's own.
     pub fn to(server: &str) -> Self {
-        Self(Channel::from_shared(server.to_owned()).expect("an address").connect_lazy())
+        let mut connector = HttpConnector::new();
+        connector.set_nodelay(true);
+        let client = Client::builder(TokioExecutor::new()).http2_only(true).build(connector);
+        Self { client, server: server.to_owned() }
     }
 
     /// Makes a call and reads its answer; of a stream the first frame.
     pub async fn call(&self, call: Call) -> Answer {
         let opens_stream = POLICIES.iter().any(|policy| policy.path == call.path && policy.streams);
         self.within_patience(call, opens_stream).await
+    }
+
+    /// Makes a call and reads the first message of its answer.
+    pub async fn call_to_first(&self, call: Call) -> Answer {
+        self.within_patience(call, true).await
     }
 
     /// Makes a call and reads all of its answer, also of a stream.
@@ -114,15 +130,15 @@ impl Wire {
     }
 
     async fn exchange(&self, call: Call, opens_stream: bool) -> Answer {
-        let mut request = Request::builder().method(Method::POST).uri(format!("http://madang.test{}", call.path));
+        let mut request = Request::builder().method(call.method).uri(format!("{}{}", self.server, call.path));
         request = request.header("te", "trailers").header("content-type", &call.content_type);
         for (name, value) in &call.metadata {
             request = request.header(name, value);
         }
         let request = request.body(Body::new(Full::new(call.body))).expect("a request");
-        match self.0.clone().oneshot(request).await {
-            Ok(response) => read(response, opens_stream).await,
-            Err(error) => Answer::none(&error),
+        match self.client.request(request).await {
+            Ok(response) => read(response.map(Body::new), opens_stream).await,
+            Err(error) => Answer::none(&error.to_string()),
         }
     }
 }
@@ -136,7 +152,7 @@ async fn read(response: http::Response<Body>, opens_stream: bool) -> Answer {
     while !opens_stream || messages.is_empty() {
         match body.frame().await {
             None => break,
-            Some(Err(error)) => return Answer::none(&error),
+            Some(Err(error)) => return Answer::none(&error.to_string()),
             Some(Ok(frame)) => match frame.into_data() {
                 Ok(bytes) => {
                     data.extend_from_slice(&bytes);
@@ -163,7 +179,7 @@ fn take_messages(data: &mut BytesMut, messages: &mut Vec<Bytes>) {
 
 impl Answer {
     /// The connection ended without one.
-    fn none(why: &dyn std::error::Error) -> Self {
+    fn none(why: &str) -> Self {
         Self {
             http: StatusCode::SERVICE_UNAVAILABLE,
             metadata: HeaderMap::new(),

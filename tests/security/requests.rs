@@ -16,7 +16,7 @@ pub struct Contract {
 
 /// What a good request names.
 #[derive(Debug, Clone, Default)]
-#[expect(clippy::struct_field_names, reason = "as the contract names them")]
+#[expect(clippy::struct_field_names, reason = "called as the fields that they fill")]
 pub struct Things {
     pub room_id: String,
     pub user_id: String,
@@ -50,6 +50,10 @@ impl Contract {
     pub fn method(&self, policy: &MethodPolicy) -> MethodDescriptor {
         let service = self.pool.get_service_by_name(&format!("madang.v1.{}", policy.service)).expect("a service");
         service.methods().find(|method| method.name() == policy.method).expect("a method")
+    }
+
+    pub fn message(&self, name: &str) -> MessageDescriptor {
+        self.pool.get_message_by_name(&format!("madang.v1.{name}")).expect("a message")
     }
 
     /// What the contract says of a field.

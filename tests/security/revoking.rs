@@ -101,7 +101,7 @@ async fn a_revoked_device_is_out_at_once_here_and_within_two_seconds_elsewhere()
         laptop.calls.identity().list_device_sessions(laptop.calls.request(v1::ListDeviceSessionsRequest {})).await;
     let listed: Vec<_> =
         listed.expect("a list").into_inner().sessions.into_iter().map(|session| session.device_id).collect();
-    assert_eq!(listed, std::slice::from_ref(&laptop.caller.device_id));
+    assert_eq!(listed, [&*laptop.caller.device_id]);
     world.end().await;
 }
 

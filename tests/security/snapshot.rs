@@ -23,9 +23,9 @@ fn line(policy: &MethodPolicy) -> String {
     };
     let flags = [(policy.guests, "guests"), (policy.audit, "audit"), (policy.streams, "streams")];
     let flags: Vec<&str> = flags.iter().filter(|(set, _)| *set).map(|(_, name)| *name).collect();
-    let flags = flags.iter().flat_map(|name| [" ", name]).collect::<String>();
+    let flags = if flags.is_empty() { "-".to_owned() } else { flags.join("|") };
     let repeated = idempotency_name(policy.idempotency);
-    format!("{} who={who} room={room} rate={rate} repeated={repeated}{flags}", policy.path)
+    format!("{} who={who} room={room} rate={rate} repeated={repeated} flags={flags}", policy.path)
 }
 
 fn role_name(role: Role) -> &'static str {

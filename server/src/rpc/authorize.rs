@@ -14,9 +14,11 @@ use crate::{
 
 /// Services that are not of our contract: health for whoever balances load, reflection for tools. Open, because they say
 /// nothing about anybody; counted as reading by address.
-const FOREIGN: [MethodPolicy; 4] = [
-    foreign("/grpc.health.v1.Health/Check", false),
-    foreign("/grpc.health.v1.Health/Watch", true),
+static HEALTH: [MethodPolicy; 2] =
+    [foreign("/grpc.health.v1.Health/Check", false), foreign("/grpc.health.v1.Health/Watch", true)];
+
+/// There only where the setting allows it.
+static REFLECTION: [MethodPolicy; 2] = [
     foreign("/grpc.reflection.v1.ServerReflection/ServerReflectionInfo", true),
     foreign("/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", true),
 ];
@@ -63,9 +65,9 @@ impl Row {
 }
 
 /// The method of a path; `None` is denied.
-pub(super) fn row(path: &str) -> Option<Row> {
-    static FOREIGN_ROWS: &[MethodPolicy] = &FOREIGN;
-    let foreign = || FOREIGN_ROWS.iter().find(|policy| policy.path == path).map(Row::Foreign);
+pub(super) fn row(path: &str, reflection: bool) -> Option<Row> {
+    let reflection = REFLECTION.iter().filter(|_| reflection);
+    let foreign = || HEALTH.iter().chain(reflection).find(|policy| policy.path == path).map(Row::Foreign);
     access::policy(path).map(Row::Ours).or_else(foreign)
 }
 
@@ -98,16 +100,18 @@ mod tests {
 
     #[test]
     fn a_path_without_a_policy_is_denied() {
-        assert!(row("/madang.v1.IdentityService/GetMe").is_some_and(Row::is_ours));
-        assert!(row("/grpc.health.v1.Health/Check").is_some_and(|row| !row.is_ours()));
+        assert!(row("/madang.v1.IdentityService/GetMe", true).is_some_and(Row::is_ours));
+        assert!(row("/grpc.health.v1.Health/Check", false).is_some_and(|row| !row.is_ours()));
+        let reflection = REFLECTION[0].path;
+        assert!(row(reflection, true).is_some() && row(reflection, false).is_none());
         for path in ["/madang.v1.IdentityService/Nothing", "/", "", "/madang.v1.IdentityService/GetMe/", "GetMe"] {
-            assert!(row(path).is_none(), "{path}");
+            assert!(row(path, true).is_none(), "{path}");
         }
     }
 
     #[test]
     fn a_caller_needs_one_of_the_roles() {
-        let admins = row("/madang.v1.IdentityService/RevokeUserSessions").expect("a method").policy();
+        let admins = row("/madang.v1.IdentityService/RevokeUserSessions", false).expect("a method").policy();
         assert!(check_role(admins, &[Role::User]).is_err_and(|e| e.is(Reason::RoleMissing)));
         assert!(check_role(admins, &[Role::User, Role::SystemAdmin]).is_ok());
         assert!(check_role(admins, &[]).is_err());

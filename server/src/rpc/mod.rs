@@ -58,7 +58,7 @@ impl Door {
     }
 
     async fn pass(self, request: Request) -> Response {
-        let row = authorize::row(request.uri().path());
+        let row = authorize::row(request.uri().path(), self.parts.node.config.reflection);
         let mut line = Line::begin(request.headers(), row.map_or("unknown", Row::path));
         let answer = AssertUnwindSafe(self.answer(request, row, &mut line)).catch_unwind().await;
         match answer {
