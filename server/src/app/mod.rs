@@ -21,7 +21,7 @@ use crate::{
     identity::Identity,
     limits::{self, Limits},
     messages::Writer,
-    reads::Receipts,
+    reads::{self, Receipts},
     realtime::{Hub, Node, Poller, pulse},
     rpc,
     sessions::Sessions,
@@ -121,6 +121,7 @@ fn background(parts: &rpc::Parts) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(Poller::new(parts.node.clone()).run());
     tasks.spawn(pulse(parts.node.clone()));
+    tasks.spawn(reads::watch(parts.node.clone()));
     let limits = Arc::clone(&parts.node.limits);
     tasks.spawn(every(limits::SWEEP, move || limits.sweep()));
     let sessions = Arc::clone(&parts.sessions);

@@ -17,8 +17,9 @@ use bytes::Bytes;
 use crate::{
     ids::{RoomId, SessionId, UserId},
     realtime::{
-        Changes, ClosingReason, Frame, Membership, PersonEvent, ProfileChange, RoomEvent, Session, SessionEnd,
-        WhichSessions,
+        Changes, ClosingReason, Focus, Frame, Known, Membership, PersonEvent, ProfileChange, RoomEvent, Session,
+        SessionEnd, WhichSessions,
+        focus::Presence,
         room::{Listener, Outcome, Room},
     },
     sabotage::Guards,
@@ -37,6 +38,7 @@ pub struct Hub {
     /// Numbers of the profiles told lately, because the poll finds again what was published here.
     profiles_told: Mutex<HashMap<UserId, i64>>,
     covered: AtomicI64,
+    presence: Presence,
     guards: Guards,
 }
 
@@ -69,7 +71,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Hub {
     /// A node without sessions.
     pub fn new(guards: Guards) -> Self {
-        Self { index: Mutex::default(), profiles_told: Mutex::default(), covered: AtomicI64::new(0), guards }
+        let (index, profiles_told, covered) = (Mutex::default(), Mutex::default(), AtomicI64::new(0));
+        Self { index, profiles_told, covered, presence: Presence::default(), guards }
     }
 
     /// Registers a stream under its person. An older stream of the same device is replaced, and the oldest ends when the
@@ -92,6 +95,7 @@ impl Hub {
             oldest.close(ClosingReason::TooManyStreams, Duration::ZERO);
         }
         person.push(Arc::clone(session));
+        self.presence.moved();
         metrics::gauge!("madang_streams").set(count(index.sessions.len()));
         true
     }
@@ -108,6 +112,7 @@ impl Hub {
             person.retain(|other| other.id() != session.id());
             if person.is_empty() {
                 index.people.remove(&session.user_id());
+                self.presence.left(session.user_id());
             }
         }
         metrics::gauge!("madang_streams").set(count(index.sessions.len()));
@@ -289,6 +294,35 @@ impl Hub {
     /// The people who are here.
     pub fn people(&self) -> Vec<UserId> {
         locked(&self.index).people.keys().copied().collect()
+    }
+
+    /// Says what is on the screen of a stream.
+    pub fn set_focus(&self, session: &Session, focus: Focus) {
+        session.set_focus(focus);
+        self.presence.moved();
+    }
+
+    /// Whether a session listens to a room and may see an item of it.
+    pub fn may_see(&self, session: SessionId, room_id: RoomId, seq: i64) -> bool {
+        let room = locked(&self.index).rooms.get(&room_id).cloned();
+        room.is_some_and(|room| locked(&room).listener(session).is_some_and(|one| one.history_from_seq <= seq))
+    }
+
+    /// Tells the streams who is here of those they show, where that has changed.
+    pub fn tell_presence(&self) {
+        if !self.presence.take_moved() {
+            return;
+        }
+        for session in self.sessions() {
+            let people = session.focus().people().map(|user_id| (user_id, self.is_here(user_id))).collect();
+            if !session.tell(&Known { people, ..Known::default() }) {
+                self.presence.moved();
+            }
+        }
+    }
+
+    fn is_here(&self, user_id: UserId) -> bool {
+        locked(&self.index).people.contains_key(&user_id) || self.presence.lingers(user_id)
     }
 
     /// The rooms that are listened to.

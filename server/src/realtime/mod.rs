@@ -5,6 +5,7 @@
 //! is bounded. Nothing here knows the contract but `wire.rs`: events travel encoded.
 
 mod changes;
+mod focus;
 mod hub;
 mod node;
 mod poll;
@@ -16,6 +17,7 @@ pub mod wire;
 
 pub use self::{
     changes::{Changes, Membership, PersonEvent, ProfileChange, RoomEvent, SessionEnd, WhichSessions},
+    focus::{Focus, Known, ReadCount},
     hub::Hub,
     node::Node,
     poll::{Poller, memberships},

@@ -101,6 +101,7 @@ impl Poller {
         for (user_id, user_rev) in people {
             self.repair_person(user_id, user_rev).await?;
         }
+        self.end_shut().await?;
         for (user_id, profile_rev) in found.profiles {
             self.tell_profile(user_id, profile_rev).await?;
         }
@@ -139,7 +140,7 @@ impl Poller {
         for session in late {
             let opener = session.opener();
             let visit = Visit::to_check(user_id, opener.device_id, &opener.sid, opener.issued_at);
-            if !sessions::is_good(&mut connection, &visit, self.node.clock.now()).await? {
+            if !sessions::is_good(&mut connection, &visit).await? {
                 session.close(ClosingReason::Revoked, Duration::ZERO);
                 continue;
             }
@@ -151,6 +152,18 @@ impl Poller {
             }
             session.reached(user_rev);
             session.soil_person();
+        }
+        Ok(())
+    }
+
+    /// Ends the streams of people whose accounts were shut, or have come to their time.
+    async fn end_shut(&self) -> Result<()> {
+        for chunk in self.node.hub.people().chunks(PEOPLE_AT_ONCE) {
+            for (user_id, refusal) in sessions::shut(self.node.database.pool(), chunk, self.node.clock.now()).await? {
+                for session in self.node.hub.sessions_of(user_id) {
+                    session.close_refused(ClosingReason::Revoked, Some(&refusal));
+                }
+            }
         }
         Ok(())
     }

@@ -13,7 +13,7 @@ use crate::{
     ids::{RoomId, UserId},
     limits::{Class, Who},
     reads::{self, Receipts},
-    realtime::{self, ClosingReason, Node, Opener, Session},
+    realtime::{self, ClosingReason, Focus, Node, Opener, Session},
 };
 
 /// One badge of so many is compared with the formula (sync page: 1 %).
@@ -55,7 +55,7 @@ impl Ears {
                 limited(node, session).and_then(|()| self.ack(node, session, &ack)).map_err(|e| ("ack", e))
             }
             Some(Frame::Focus(focus)) => {
-                changes(node, session).and_then(|()| set_focus(node, session, &focus)).map_err(|e| ("focus", e))
+                changes(node, session).map(|()| set_focus(node, session, &focus)).map_err(|e| ("focus", e))
             }
             Some(Frame::Typing(typing)) => type_in(node, session, &typing).map_err(|e| ("typing", e)),
             Some(Frame::Reauthenticate(fresh)) => changes(node, session)
@@ -132,11 +132,13 @@ fn listened(node: &Node, session: &Session, id: &str, field: &str) -> Result<Roo
     })
 }
 
-/// What is on the screen; rooms that the session does not listen to are refused, all or none.
-pub fn set_focus(node: &Node, session: &Session, focus: &v1::Focus) -> Result<()> {
-    let rooms = focus.room_ids.iter().map(|id| listened(node, session, id, "room_ids")).collect::<Result<Vec<_>>>()?;
-    session.set_focus(rooms);
-    Ok(())
+/// What is on the screen. A room is looked at again whenever something of it is told: the focus may name one that the person
+/// joins in this moment, or is taken out of in the next.
+pub fn set_focus(node: &Node, session: &Session, focus: &v1::Focus) {
+    let rooms = focus.room_ids.iter().filter_map(|id| RoomId::parse(id)).collect();
+    let reads = focus.watched.iter().filter_map(|item| Some((RoomId::parse(&item.room_id)?, item.seq))).collect();
+    let people = focus.user_ids.iter().filter_map(|id| UserId::parse(id)).collect();
+    node.hub.set_focus(session, Focus::new(rooms, reads, people));
 }
 
 /// Tells a room that the person is writing.

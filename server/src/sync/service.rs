@@ -77,8 +77,10 @@ async fn hello(incoming: &mut Streaming<v1::ClientFrame>, within: Duration) -> R
     let first = first.map_err(|_| realtime::wire::closing(ClosingReason::HelloTimeout, Duration::ZERO))?;
     match first {
         Some(Ok(v1::ClientFrame { frame: Some(v1::client_frame::Frame::Hello(hello)) })) => Ok(hello),
-        Some(Err(status)) => Err(realtime::wire::closing_invalid(frames::broken(&status).as_ref())),
-        Some(Ok(_)) | None => Err(realtime::wire::closing_invalid(None)),
+        Some(Err(status)) => {
+            Err(realtime::wire::closing_refused(ClosingReason::InvalidFrame, frames::broken(&status).as_ref()))
+        }
+        Some(Ok(_)) | None => Err(realtime::wire::closing_refused(ClosingReason::InvalidFrame, None)),
     }
 }
 
@@ -122,7 +124,7 @@ impl SyncService for Sync {
         let request = request.into_inner();
         let focus = request.focus.ok_or_else(|| missing("focus"))?;
         if let Some(session) = self.twin(&call, &request.session_id, &request.node)? {
-            frames::set_focus(&self.node, &session, &focus)?;
+            frames::set_focus(&self.node, &session, &focus);
         }
         Ok(Response::new(v1::SetFocusResponse {}))
     }
