@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
+    config::Config,
     error::Result,
     ids::{RoomId, UserId},
     realtime::{ClosingReason, Membership, Node, ProfileChange, Session, wire},
@@ -64,12 +65,16 @@ impl Poller {
         if !self.node.database.guards().poll() {
             return;
         }
-        let mut ticks = tokio::time::interval(self.node.config.poll_interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             if let Err(error) = self.compare().await {
                 tracing::warn!(%error, "the poll failed");
+            }
+            let Config { poll_interval, poll_interval_with_nats, .. } = *self.node.config;
+            let pause = if self.node.bus.is_up() { poll_interval_with_nats } else { poll_interval };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // Not at once: what is lost is mostly lost together.
+                () = self.node.bus.look() => tokio::time::sleep(GRACE).await,
             }
         }
     }
@@ -147,7 +152,7 @@ impl Poller {
             if self.node.database.guards().index_repair() {
                 for membership in joined.iter().filter(|m| !self.node.hub.listens_since(session.id(), m.room_id, m.rev))
                 {
-                    self.node.hub.listen_later(&session, membership);
+                    self.node.listen_later(&session, membership);
                 }
             }
             session.reached(user_rev);

@@ -27,7 +27,7 @@ pub async fn pulse(node: Node) {
 fn look_at(node: &Node, session: &Arc<Session>) {
     let config = &node.config;
     if session.is_ended() || session.silent_for() > config.peer_timeout {
-        return node.hub.close(session);
+        return node.close(session);
     }
     if session.opener().connection.is_over() {
         session.close(ClosingReason::MaxAge, Duration::from_millis(rand::random_range(0..2_000)));
@@ -35,7 +35,7 @@ fn look_at(node: &Node, session: &Arc<Session>) {
     let stuck = session.stuck_for();
     if stuck > config.slow_consumer + LAST_CHANCE {
         metrics::counter!("madang_slow_consumers_total").increment(1);
-        return node.hub.close(session);
+        return node.close(session);
     }
     if stuck > config.slow_consumer {
         session.close(ClosingReason::SlowConsumer, Duration::from_secs(1));

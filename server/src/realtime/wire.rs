@@ -112,7 +112,7 @@ pub fn closing_refused(reason: ClosingReason, refusal: Option<&Refusal>) -> Byte
     frame(Frame::Closing(v1::Closing { reason: number(reason).into(), error, message, ..Default::default() }))
 }
 
-fn number(reason: ClosingReason) -> v1::ClosingReason {
+pub(super) fn number(reason: ClosingReason) -> v1::ClosingReason {
     match reason {
         ClosingReason::SlowConsumer => v1::ClosingReason::SlowConsumer,
         ClosingReason::Revoked => v1::ClosingReason::Revoked,
@@ -125,6 +125,23 @@ fn number(reason: ClosingReason) -> v1::ClosingReason {
         ClosingReason::HelloTimeout => v1::ClosingReason::HelloTimeout,
         ClosingReason::MaxAge => v1::ClosingReason::MaxAge,
     }
+}
+
+/// The same backwards; `None`: a newer node's.
+pub(super) fn reason(number: i32) -> Option<ClosingReason> {
+    Some(match v1::ClosingReason::try_from(number).ok()? {
+        v1::ClosingReason::SlowConsumer => ClosingReason::SlowConsumer,
+        v1::ClosingReason::Revoked => ClosingReason::Revoked,
+        v1::ClosingReason::TokenExpired => ClosingReason::TokenExpired,
+        v1::ClosingReason::Draining => ClosingReason::Draining,
+        v1::ClosingReason::Replaced => ClosingReason::Replaced,
+        v1::ClosingReason::TooManyStreams => ClosingReason::TooManyStreams,
+        v1::ClosingReason::EpochChanged => ClosingReason::EpochChanged,
+        v1::ClosingReason::InvalidFrame => ClosingReason::InvalidFrame,
+        v1::ClosingReason::HelloTimeout => ClosingReason::HelloTimeout,
+        v1::ClosingReason::MaxAge => ClosingReason::MaxAge,
+        v1::ClosingReason::Unspecified => return None,
+    })
 }
 
 pub(super) fn heartbeat(now: DateTime<Utc>, user_rev: i64, rooms: Vec<(RoomId, i64)>, watermark: i64) -> Bytes {

@@ -237,6 +237,6 @@ impl Stream for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        self.node.hub.close(&self.session);
+        self.node.close(&self.session);
     }
 }
