@@ -279,13 +279,10 @@ async fn a_hello_of_another_epoch_counts_as_one_without_numbers() {
     let frames = stream.until_drained().await;
     let delta = frames.iter().find_map(|frame| if let Frame::RoomDelta(delta) = frame { Some(delta) } else { None });
     assert!(delta.is_some_and(|delta| delta.reset), "{delta:?}");
-    let summary = frames
-        .iter()
-        .find_map(|frame| if let v1::server_frame::Frame::RoomSummary(summary) = frame { Some(summary) } else { None });
+    let summary =
+        frames.iter().find_map(|frame| if let Frame::RoomSummary(summary) = frame { Some(summary) } else { None });
     assert_eq!(summary.map(|summary| &summary.room_id), Some(&second));
-    let person = frames
-        .iter()
-        .find_map(|frame| if let v1::server_frame::Frame::UserDelta(delta) = frame { Some(delta) } else { None });
+    let person = frames.iter().find_map(|frame| if let Frame::UserDelta(delta) = frame { Some(delta) } else { None });
     assert!(person.is_some_and(|delta| delta.from_user_rev == 0 && delta.memberships.len() == 2), "{person:?}");
     world.end().await;
 }

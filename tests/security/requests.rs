@@ -52,10 +52,6 @@ impl Contract {
         service.methods().find(|method| method.name() == policy.method).expect("a method")
     }
 
-    pub fn message(&self, name: &str) -> MessageDescriptor {
-        self.pool.get_message_by_name(&format!("madang.v1.{name}")).expect("a message")
-    }
-
     /// What the contract says of a field.
     pub fn limits(&self, field: &FieldDescriptor) -> Limits {
         let options = field.options();

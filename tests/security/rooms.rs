@@ -33,6 +33,10 @@ struct Outside {
 
 impl Outside {
     async fn new() -> Self {
+        Box::pin(Self::gather()).await
+    }
+
+    async fn gather() -> Self {
         let world = World::new().await;
         let (ann, stranger) = (Guest::of(&world, "ann").await, Guest::of(&world, "bob").await);
         let (left, removed) = (Guest::of(&world, "cat").await, Guest::of(&world, "dan").await);
