@@ -35,6 +35,7 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Database {
     pool: PgPool,
     epoch: watch::Receiver<String>,
+    known: Arc<watch::Sender<String>>,
     guards: Guards,
 }
 
@@ -51,7 +52,8 @@ impl Database {
             ("client_min_messages", "error"),
         ]);
         let (tell, epoch) = watch::channel(String::new());
-        let tell = Arc::new(tell);
+        let known = Arc::new(tell);
+        let tell = Arc::clone(&known);
         let guards = config.guards();
         let pool = PgPoolOptions::new()
             .max_connections(config.database_connections)
@@ -59,8 +61,7 @@ impl Database {
             .after_connect(move |connection, _| {
                 let tell = Arc::clone(&tell);
                 Box::pin(async move {
-                    let found = read_epoch(connection).await?;
-                    tell.send_if_modified(|known| std::mem::replace(known, found.clone()) != found);
+                    keep(&tell, &read_epoch(connection).await?);
                     Ok(())
                 })
             })
@@ -74,7 +75,7 @@ impl Database {
             })
             .connect_with(options)
             .await?;
-        Ok(Self { pool, epoch, guards })
+        Ok(Self { pool, epoch, known, guards })
     }
 
     /// The pool, for single statements in store functions.
@@ -95,7 +96,9 @@ impl Database {
     /// Finds out the epoch anew; `madang restore-done` changes it under open connections.
     pub async fn current_epoch(&self) -> Result<String> {
         let mut connection = self.pool.acquire().await?;
-        Ok(read_epoch(&mut connection).await?)
+        let found = read_epoch(&mut connection).await?;
+        keep(&self.known, &found);
+        Ok(found)
     }
 
     /// Runs a transaction to its end, whatever becomes of the caller, and then what follows from its commit; repeated when
@@ -162,6 +165,16 @@ where
     let answer = work(&mut tx).await?;
     tx.commit().await.map_err(outcome_unknown)?;
     Ok(answer)
+}
+
+fn keep(epoch: &watch::Sender<String>, found: &str) {
+    epoch.send_if_modified(|known| {
+        let differs = known != found;
+        if differs {
+            found.clone_into(known);
+        }
+        differs
+    });
 }
 
 /// A commit whose answer was lost may have happened: the caller repeats by id.

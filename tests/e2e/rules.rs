@@ -615,3 +615,23 @@ async fn a_change_made_elsewhere_is_not_hidden_by_one_made_here() {
     world.settle().await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn another_epoch_reaches_open_streams() {
+    let settings = |config: &mut madang_server::config::Config| config.poll_interval = Duration::from_millis(50);
+    let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
+    let (ann, bob, room) = pair(&world).await;
+    let before = ann.client.snapshot().await.expect("the store answers").epoch;
+    madang_server::app::restore_done(world.database_url()).await.expect("said so");
+    for person in [&ann, &bob] {
+        eventually("the new epoch is known", async || {
+            let now = person.client.snapshot().await.ok()?.epoch;
+            (now != before && person.is_online()).then_some(())
+        })
+        .await;
+    }
+    ann.say(&room, "in another history").await;
+    world.settle().await;
+    assert_eq!(bob.texts(&room).await, ["first", "in another history"]);
+    world.end().await;
+}

@@ -1,4 +1,5 @@
 //! Refusals: what strangers, former members, bad tokens and bad input get to see, and that nobody else notices.
+#![expect(clippy::large_futures, clippy::format_push_string, reason = "tests may be wasteful where it reads better")]
 
 mod access;
 mod cancel;

@@ -322,6 +322,19 @@ impl Hub {
         self.close_all(ClosingReason::Draining);
     }
 
+    /// Ends all streams and forgets what they were told: the numbers of another history say nothing.
+    pub fn forget_all(&self, reason: ClosingReason) {
+        self.close_all(reason);
+        let mut index = locked(&self.index);
+        index.rooms.clear();
+        for entry in index.sessions.values_mut() {
+            entry.rooms.clear();
+        }
+        drop(index);
+        locked(&self.profiles_told).clear();
+        self.covered.store(0, Ordering::Relaxed);
+    }
+
     /// Ends all streams with one reason; each is told its own delay, so that they come back spread over two seconds.
     pub fn close_all(&self, reason: ClosingReason) {
         for session in self.sessions() {

@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use sqlx::postgres::PgConnection;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
@@ -29,6 +30,7 @@ const PEOPLE_AT_ONCE: usize = 1_000;
 #[derive(Debug)]
 pub struct Poller {
     node: Node,
+    epoch: watch::Receiver<String>,
     seen: Option<Seen>,
     kept: Option<(Instant, i64)>,
 }
@@ -52,7 +54,9 @@ struct Found {
 impl Poller {
     /// A poller that has seen nothing.
     pub fn new(node: Node) -> Self {
-        Self { node, seen: None, kept: None }
+        let mut epoch = node.database.epoch();
+        epoch.mark_unchanged();
+        Self { node, epoch, seen: None, kept: None }
     }
 
     /// Compares until the node ends.
@@ -72,6 +76,12 @@ impl Poller {
 
     /// Compares once.
     pub async fn compare(&mut self) -> Result<()> {
+        self.node.database.current_epoch().await?;
+        if self.epoch.has_changed().unwrap_or(false) {
+            self.epoch.mark_unchanged();
+            self.seen = None;
+            self.node.hub.forget_all(ClosingReason::EpochChanged);
+        }
         let before = self.seen.take().filter(|seen| seen.at.elapsed() < LONG_PAUSE);
         let rooms = self.node.hub.rooms();
         let (seen, found) =
