@@ -120,6 +120,9 @@ async fn xmin() {
     world.gates.close("publish");
     let sending = send_beside(&ann.calls, &room, "still running");
     world.gates.arrived("commit").await;
+    // A later transaction ends before it: "the next one" is no horizon.
+    let later = sqlx::query("select pg_current_xact_id()::text");
+    later.execute(&world.sql().await).await.expect("a later transaction");
     bob.client.resume();
     bob.live().await;
     world.gates.open("commit");
@@ -380,7 +383,9 @@ async fn client_spans() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_user_spans() {
-    let world = World::alone().await;
+    // Against a node that forwards as it comes: what is missing is for the client to notice.
+    let config = WorldConfig { without: Some(Guard::IndexRepair), no_poll: true, ..WorldConfig::default() };
+    let world = World::with(config).await;
     let (ann, bob, _) = pair(&world).await;
     world.gates.break_off("publish_change");
     let lost = ann.room("lost on its way", &[&bob]).await;

@@ -227,7 +227,7 @@ impl Session {
                 }
             });
             self.offer(frame);
-        } else if from <= told {
+        } else if from <= told || !self.guards.index_repair() {
             self.user_rev.fetch_max(to, Ordering::Relaxed);
             self.offer(frame);
         } else {

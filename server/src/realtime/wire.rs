@@ -146,12 +146,6 @@ pub fn typing(room_id: RoomId, user_id: UserId, until: DateTime<Utc>) -> Bytes {
     frame(Frame::Ephemeral(v1::Ephemeral { news: Some(News::Typing(news)) }))
 }
 
-/// The number of members of a large room.
-pub fn member_count(room_id: RoomId, member_count: i32) -> Bytes {
-    let news = v1::MemberCountNews { room_id: room_id.to_string(), member_count };
-    frame(Frame::Ephemeral(v1::Ephemeral { news: Some(News::MemberCount(news)) }))
-}
-
 /// Profiles that changed; `None`: any may have.
 pub fn people_changed(profiles: Option<Vec<(UserId, i64)>>) -> Bytes {
     let all = profiles.is_none();

@@ -7,7 +7,7 @@ use sqlx::postgres::PgConnection;
 
 use super::{Member, store, wire};
 use crate::{
-    access::{JOINED, RoomAccess},
+    access::RoomAccess,
     config::Config,
     error::{Error, Reason, Refusal, Result},
     ids::UserId,
@@ -130,16 +130,9 @@ async fn next_number(connection: &mut PgConnection, user_id: UserId) -> Result<i
     numbers.first().map(|(_, rev)| *rev).ok_or_else(|| Error::Internal("a member without a number".into()))
 }
 
-/// Tells a member's change. In a large room nobody holds the members, so the others are told the span alone; the person
-/// concerned learns it as a person, and a removed one unregisters by it.
+/// Tells a member's change. In a large room too: nobody holds its members, but everybody its number of them.
 fn tell_member(access: &RoomAccess, member: &Member, count: i32, told: &mut Told) {
-    let event = wire::member_event(access, member, count);
-    let mut published = realtime::wire::room_event(access.room_id(), event.clone());
-    if access.room().large && member.state == JOINED {
-        published.frame = published.span.clone();
-    }
-    told.changes.rooms.push(published);
-    told.events.push(event);
+    told.room(access, wire::member_event(access, member, count));
 }
 
 /// A room becomes large above 200 members and small again below 150; either way its clients list members anew.

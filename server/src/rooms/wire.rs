@@ -149,7 +149,7 @@ fn event(access: &RoomAccess, rev: i64, change: Change) -> v1::RoomEvent {
     }
 }
 
-/// A changed member; in a large room only the span, because nobody holds its members.
+/// A changed member, and the number of members after it.
 pub fn member_event(access: &RoomAccess, row: &Member, member_count: i32) -> v1::RoomEvent {
     let receipt = (row.state == JOINED).then(|| receipt(row));
     let change = v1::MemberChange { member: Some(member(row)), member_count, receipt };

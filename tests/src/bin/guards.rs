@@ -48,7 +48,7 @@ const STORIES: &[(&str, &str, &str)] = &[
 ];
 
 /// Stories that run at once: most of a red one is waiting for what never comes.
-const AT_ONCE: usize = 4;
+const AT_ONCE: usize = 3;
 
 /// How often a story may hold without its guard before that counts.
 const RED_TRIES: u32 = 3;

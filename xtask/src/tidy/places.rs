@@ -74,9 +74,9 @@ mod tests {
         let line = "use madang_proto::v1::Room;";
         let at = |path| proto(&[Source::new(path, line)]).len();
         assert_eq!(
-            (at("server/src/rooms/wire.rs"), at("server/src/sync/frames.rs"), at("server/src/error.rs")),
+            (at("server/src/rooms/wire.rs"), at("server/src/sync/frames.rs"), at("server/src/access/room.rs")),
             (0, 0, 0)
         );
-        assert_eq!((at("server/src/rooms/room.rs"), at("server/src/access/room.rs")), (1, 1));
+        assert_eq!((at("server/src/rooms/room.rs"), at("server/src/realtime/hub.rs")), (1, 1));
     }
 }
