@@ -39,8 +39,7 @@ impl Sync {
         Self { node, ears: Ears { receipts, renew } }
     }
 
-    fn open(&self, call: Call, hello: &v1::Hello, incoming: Option<Streaming<v1::ClientFrame>>) -> Result<Frames> {
-        let stand = Stand::of(hello)?;
+    fn open(&self, call: Call, stand: Stand, incoming: Option<Streaming<v1::ClientFrame>>) -> Result<Frames> {
         let caller = call.caller()?;
         let opener = Opener {
             user_id: caller.user_id,
@@ -72,11 +71,13 @@ fn closing(reason: ClosingReason, retry_after: Duration) -> Frames {
 }
 
 /// The first frame, which must be Hello and must come soon; otherwise the last frame of the stream.
-async fn hello(incoming: &mut Streaming<v1::ClientFrame>, within: Duration) -> Result<v1::Hello, Bytes> {
+async fn hello(incoming: &mut Streaming<v1::ClientFrame>, within: Duration) -> Result<Stand, Bytes> {
     let first = tokio::time::timeout(within, incoming.next()).await;
     let first = first.map_err(|_| realtime::wire::closing(ClosingReason::HelloTimeout, Duration::ZERO))?;
     match first {
-        Some(Ok(v1::ClientFrame { frame: Some(v1::client_frame::Frame::Hello(hello)) })) => Ok(hello),
+        Some(Ok(v1::ClientFrame { frame: Some(v1::client_frame::Frame::Hello(hello)) })) => {
+            Stand::of(&hello).map_err(|error| realtime::wire::closing_invalid(Some(&error.into_refusal())))
+        }
         Some(Err(status)) => Err(realtime::wire::closing_invalid(frames::broken(&status).as_ref())),
         Some(Ok(_)) | None => Err(realtime::wire::closing_invalid(None)),
     }
@@ -95,7 +96,7 @@ impl SyncService for Sync {
         let call = Call::of(&request)?;
         let mut incoming = request.into_inner();
         let frames = match hello(&mut incoming, self.node.config.hello_timeout).await {
-            Ok(hello) => self.open(call, &hello, Some(incoming))?,
+            Ok(stand) => self.open(call, stand, Some(incoming))?,
             Err(last) => stream::iter([Ok(EncodedFrame(last))]).boxed(),
         };
         Ok(Response::new(frames))
@@ -104,7 +105,7 @@ impl SyncService for Sync {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Frames>, Status> {
         let call = Call::of(&request)?;
         let hello = request.into_inner().hello.ok_or_else(|| missing("hello"))?;
-        Ok(Response::new(self.open(call, &hello, None)?))
+        Ok(Response::new(self.open(call, Stand::of(&hello)?, None)?))
     }
 
     async fn ack(&self, request: Request<v1::AckRequest>) -> Result<Response<v1::AckResponse>, Status> {
