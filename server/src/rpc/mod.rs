@@ -10,6 +10,7 @@ mod authenticate;
 mod authorize;
 mod conform;
 mod count;
+mod heard;
 mod limit;
 pub mod pages;
 mod services;
