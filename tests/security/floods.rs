@@ -159,9 +159,9 @@ async fn is_cut_by(what: &str, part: impl Fn(u32) -> Vec<u8>) {
     let (mut connection, _) = Connection::open(&world.server(0)).await;
     // A call that waits for its message, so that there is a stream to speak of.
     connection.say(&frame(HEADERS, END_HEADERS, stream(0), &call(OPEN))).await;
-    let outcome = flood(&mut connection, FLOOD, part).await;
-    assert!(outcome.said < FLOOD, "{} frames: {what}", outcome.said);
-    eventually("the connection is cut", async || connection.is_over().then_some(())).await;
+    // All of it may lie in buffers: nobody may have to wait for whoever floods.
+    flood(&mut connection, FLOOD, part).await;
+    eventually(&format!("{what} cut their connection"), async || connection.is_over().then_some(())).await;
     ann.me().await.expect("another connection");
     world.end().await;
 }
