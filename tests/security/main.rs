@@ -2,6 +2,7 @@
 
 mod access;
 mod accounts;
+mod blocks;
 mod cancel;
 mod conformance;
 mod expiry;

@@ -116,6 +116,8 @@ impl World {
             rate_search: fast,
             rate_invite: fast,
             rate_stream: fast,
+            rate_bad_token: fast,
+            rate_refusal: fast,
             ..Config::default()
         };
         if self.config.no_poll {
