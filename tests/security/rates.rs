@@ -152,3 +152,29 @@ async fn a_stream_that_says_too_much_is_refused_and_goes_on() {
     assert!(event.is_ok(), "{:?}", event.err().unwrap_or(ClosingReason::Unspecified));
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_takes_so_many_messages_from_all_of_its_people_together() {
+    let settings = |config: &mut madang_server::config::Config| config.rate_room_send = Rate::per_minute(1, 4);
+    let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
+    let (ann, bob) = (Guest::of(&world, "ann").await, Guest::of(&world, "bob").await);
+    let (busy, quiet) = (ann.room(&[&bob]).await, ann.room(&[&bob]).await);
+    for n in 0..2 {
+        ann.calls.send(&busy, &format!("ann {n}")).await.expect("within the burst");
+        bob.calls.send(&busy, &format!("bob {n}")).await.expect("within the burst");
+    }
+    for guest in [&ann, &bob] {
+        let refusal = Refusal::of(&guest.calls.send(&busy, "one more").await.expect_err("too many")).expect("a reason");
+        assert_eq!((refusal.reason, refusal.metadata["class"].as_str()), (ErrorReason::RateLimited, "ROOM_SEND"));
+        assert_eq!(refusal.metadata["limit"], "1/m burst 4");
+        let wait = refusal.retry_after.expect("a time to come back");
+        assert!(wait > Duration::from_secs(30) && wait <= Duration::from_mins(1), "{wait:?}");
+        guest.calls.send(&quiet, "elsewhere").await.expect("another room");
+    }
+    let request = v1::ListMessagesRequest { room_id: busy, ..Default::default() };
+    let page = ann.calls.messages().list_messages(ann.calls.request(request)).await.expect("a page").into_inner();
+    let texts =
+        page.messages.iter().filter_map(|message| message.body.as_ref()).filter(|body| body.text.contains("one more"));
+    assert_eq!(texts.count(), 0, "what is refused is not written");
+    world.end().await;
+}

@@ -116,6 +116,7 @@ impl World {
             rate_search: fast,
             rate_invite: fast,
             rate_stream: fast,
+            rate_room_send: fast,
             rate_bad_token: fast,
             rate_refusal: fast,
             ..Config::default()

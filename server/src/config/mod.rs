@@ -147,6 +147,8 @@ settings! {
     rate_invite: Rate = Rate::per_minute(200, 200);
     /// Streams opened by a person.
     rate_stream: Rate = Rate::per_second(1, 20);
+    /// Messages to one room, whoever sends them.
+    rate_room_send: Rate = Rate::per_second(200, 400);
     /// Calls from one address (IPv6: one /64) without a token, with a bad one or without the role. Above it the address is
     /// blocked for `block_time`, for such calls only: a good token passes, because a company may have one address. A token that
     /// has merely expired does not count.

@@ -60,6 +60,8 @@ pub enum Class {
     Invite,
     /// Streams opened.
     Stream,
+    /// Messages to one room, whoever sends them.
+    RoomSend,
     /// Calls that the door refuses: without a token, with a bad one, or without the role.
     BadToken,
     /// Ids that are not there, or not for who asks, and rights that are missing.
@@ -80,6 +82,7 @@ impl Class {
             Self::Search => "SEARCH",
             Self::Invite => "INVITE",
             Self::Stream => "STREAM",
+            Self::RoomSend => "ROOM_SEND",
             Self::BadToken => "BAD_TOKEN",
             Self::Refusal => "REFUSAL",
         }
@@ -97,6 +100,7 @@ impl Class {
             Self::Search => config.rate_search,
             Self::Invite => config.rate_invite,
             Self::Stream => config.rate_stream,
+            Self::RoomSend => config.rate_room_send,
             Self::BadToken => config.rate_bad_token,
             Self::Refusal => config.rate_refusal,
         }
@@ -110,6 +114,8 @@ pub enum Who {
     Person(UserId),
     /// A person in one room.
     PersonIn(UserId, RoomId),
+    /// Everybody in one room.
+    Room(RoomId),
     /// A caller without a token.
     Address(IpAddr),
 }
@@ -140,6 +146,7 @@ impl Limits {
             Class::Search,
             Class::Invite,
             Class::Stream,
+            Class::RoomSend,
             Class::BadToken,
             Class::Refusal,
         ];
