@@ -1,6 +1,10 @@
 //! The server's guards, and how a test takes one out to see that something breaks. Without the feature `sabotage` every
 //! guard is a constant `true` and nothing of this is in the binary.
 
+/// What a server that has the feature says at its start. `cargo xtask tidy` looks for it in a release.
+#[cfg(feature = "sabotage")]
+pub const MARK: &str = "this server was built with sabotage: its guards can be taken out";
+
 /// Which guards hold.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Guards {

@@ -40,7 +40,8 @@ fn calls() -> Vec<(&'static MethodPolicy, Call)> {
     POLICIES.iter().map(call).collect()
 }
 
-fn hello() -> Vec<u8> {
+/// A stream's first message.
+pub fn hello() -> Vec<u8> {
     use madang_proto::v1::{ClientFrame, Hello, client_frame::Frame};
     ClientFrame { frame: Some(Frame::Hello(Hello::default())) }.encode_to_vec()
 }

@@ -326,3 +326,32 @@ async fn bytes_that_are_no_message_are_a_malformed_request_on_every_method() {
     bench.still_answers("all that").await;
     bench.world.end().await;
 }
+
+/// Requests that were right until something happened to their bytes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_request_with_flipped_bits_is_answered_like_any_other() {
+    let bench = Bench::new().await;
+    let (mut report, mut chance) = (Report::default(), 1_u64);
+    let mut below = |most: usize| {
+        chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(chance >> 33).unwrap_or_default() % most
+    };
+    let with_fields = |policy: &&MethodPolicy| bench.contract.method(policy).input().fields().len() > 0;
+    for policy in unary().filter(with_fields) {
+        for n in 0..60 {
+            let mut request = encoded(&bench.good(policy));
+            // Where nothing must be there, there is something all the same.
+            request.extend([0x08, 0x01, 0x12, 0x01, b'a']);
+            for _ in 0..=below(3) {
+                let (at, bit) = (below(request.len()), below(8));
+                request[at] ^= 1 << bit;
+            }
+            request.truncate(1 + below(request.len()) + below(3) * request.len());
+            let what = format!("{} the {n}th time: {request:02x?}", policy.path);
+            report.note(&what, is_honest(&bench.call(policy, &request).await));
+        }
+        bench.still_answers(policy.path).await;
+    }
+    report.expect_clean(1_500);
+    bench.world.end().await;
+}

@@ -138,6 +138,24 @@ async fn a_refused_frame_ends_the_stream_with_its_field_and_limit() {
     world.end().await;
 }
 
+/// Two hundred cursors of one room would be two hundred pages of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hello_that_names_a_room_twice_is_refused() {
+    let world = world().await;
+    let ann = Guest::of(&world, "ann").await;
+    let room_id = ann.room(&[]).await;
+    let rooms = (0..200).map(|n| v1::RoomCursor { room_id: room_id.clone(), rev: n % 3, seq: n % 3 }).collect();
+    let twice = v1::Hello { rooms, ..Default::default() };
+    let answer = ann.wire.ask(&ann.caller, WATCH, &v1::WatchRequest { hello: Some(twice.clone()) }).await;
+    let refusal = answer.refusal();
+    assert_eq!((refusal.reason, refusal.violations[0].field.as_str()), (ErrorReason::InvalidField, "hello.rooms"));
+    let call = Call { body: framed(&hello(twice)), ..Call::to(CONNECT, &[]).by(&ann.caller) };
+    let closing = closing(&ann.wire.call_to_end(call).await);
+    assert_eq!((closing.reason(), closing.error()), (ClosingReason::InvalidFrame, ErrorReason::InvalidField));
+    assert!(closing.message.contains("hello.rooms"), "{closing:?}");
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn bytes_that_are_no_frame_end_the_stream() {
     let world = world().await;

@@ -1,17 +1,22 @@
 //! Refusals: what strangers, former members, bad tokens and bad input get to see, and that nobody else notices.
-#![expect(clippy::large_futures, clippy::format_push_string, reason = "tests may be wasteful where it reads better")]
 
 mod access;
+mod accounts;
+mod blocks;
 mod cancel;
 mod conformance;
 mod expiry;
 mod fields;
+mod floods;
 mod frames;
+mod h2;
 mod hostile;
 mod issuer;
+mod logs;
 mod names;
 mod pages;
 mod people;
+mod rates;
 mod raw;
 mod requests;
 mod revoking;

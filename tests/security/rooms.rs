@@ -33,6 +33,10 @@ struct Outside {
 
 impl Outside {
     async fn new() -> Self {
+        Box::pin(Self::gather()).await
+    }
+
+    async fn gather() -> Self {
         let world = World::new().await;
         let (ann, stranger) = (Guest::of(&world, "ann").await, Guest::of(&world, "bob").await);
         let (left, removed) = (Guest::of(&world, "cat").await, Guest::of(&world, "dan").await);
@@ -186,6 +190,9 @@ async fn frames_about_a_room_that_is_not_theirs_tell_nothing() {
     use v1::client_frame::Frame;
     let outside = Outside::new().await;
     let nowhere = Uuid::now_v7().to_string();
+    // So that the node knows the room.
+    let mut inside = Stream::open(&outside.ann, v1::Hello::default()).await;
+    inside.until_drained().await;
     for person in [&outside.stranger, &outside.left, &outside.removed] {
         let mut stream = Stream::open(person, v1::Hello::default()).await;
         stream.until_drained().await;

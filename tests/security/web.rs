@@ -1,5 +1,7 @@
 //! Browsers: gRPC-web over HTTP/1.1, and which origins may call.
 
+use std::fmt::Write as _;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use madang_proto::v1;
 use madang_tests::{World, WorldConfig};
@@ -74,7 +76,7 @@ async fn call(world: &World, path: &str, headers: &[(&str, &str)], body: &[u8]) 
     let mut request =
         format!("POST {path} HTTP/1.1\r\nhost: madang.test\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
+        let _ = write!(request, "{name}: {value}\r\n");
     }
     exchange(world, &[request.as_bytes(), b"\r\n", body].concat()).await
 }

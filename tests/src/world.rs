@@ -122,6 +122,9 @@ impl World {
             rate_search: fast,
             rate_invite: fast,
             rate_stream: fast,
+            rate_room_send: fast,
+            rate_bad_token: fast,
+            rate_refusal: fast,
             ..Config::default()
         };
         if self.config.no_poll {

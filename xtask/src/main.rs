@@ -54,13 +54,23 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "bench" => bench::bench(rest),
         // A program of the test crate; the name is its own.
         "check-toy" => Cargo::new(["run", "-p", "madang-tests", "--bin", "check-toy", "--"]).args(rest).run(),
-        "docs" => Cargo::new(["run", "-p", "madang-server", "--bin", "madang", "--", "docs"]).args(rest).run(),
+        "docs" => docs(),
         "help" | "--help" | "-h" | "" => {
             println!("{HELP}");
             Ok(())
         }
         other => bail!("no such command: {other}\n\n{HELP}"),
     }
+}
+
+/// Writes the pages that the server knows.
+fn docs() -> Result<()> {
+    for page in ["access", "configuration", "errors"] {
+        let print = ["run", "--quiet", "-p", "madang-server", "--bin", "madang", "--", "docs", page];
+        let text = Cargo::new(print).output()?;
+        std::fs::write(run::root().join("docs").join(page).with_extension("md"), text)?;
+    }
+    Ok(())
 }
 
 /// Format and clippy, with warnings as errors.

@@ -64,6 +64,8 @@ impl App {
     pub async fn start(config: Config, clock: Arc<dyn Clock>) -> Result<Running> {
         config.check().map_err(|mistakes| Error::Internal(mistakes.to_string()))?;
         let _ = telemetry::metrics();
+        #[cfg(feature = "sabotage")]
+        tracing::warn!("{}", crate::sabotage::MARK);
         let tls = rpc::acceptor(&config)?;
         store::check(&config.database_url).await?;
         let database = Database::connect(&config).await?;

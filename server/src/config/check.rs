@@ -80,6 +80,7 @@ impl Config {
             ("slow_consumer", self.slow_consumer),
             ("hello_timeout", self.hello_timeout),
             ("receipt_gather", self.receipt_gather),
+            ("block_time", self.block_time),
         ];
         let counts = counts.into_iter().filter(|(_, count)| *count < 1).map(|(name, _)| name);
         let times = times.into_iter().filter(|(_, time)| time.is_zero()).map(|(name, _)| name);

@@ -152,6 +152,17 @@ settings! {
     rate_invite: Rate = Rate::per_minute(200, 200);
     /// Streams opened by a person.
     rate_stream: Rate = Rate::per_second(1, 20);
+    /// Messages to one room, whoever sends them.
+    rate_room_send: Rate = Rate::per_second(200, 400);
+    /// Calls from one address (IPv6: one /64) without a token, with a bad one or without the role. Above it the address is
+    /// blocked for `block_time`, for such calls only: a good token passes, because a company may have one address. A token that
+    /// has merely expired does not count.
+    rate_bad_token: Rate = Rate::per_minute(50, 50);
+    /// Ids that are not there, or not for who asks, and rights that are missing, of a person. Above it all calls of the person
+    /// are refused for `block_time`; open streams go on.
+    rate_refusal: Rate = Rate::per_minute(100, 200);
+    /// How long an address or a person is blocked on a node.
+    block_time: Duration = Duration::from_mins(5);
     /// Time between heartbeats of a stream.
     heartbeat: Duration = Duration::from_secs(20);
     /// How long a stream outlives its token.

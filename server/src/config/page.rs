@@ -33,9 +33,6 @@ mod tests {
     #[test]
     fn the_committed_page_is_what_the_table_says() {
         let committed = include_str!("../../../docs/configuration.md");
-        assert!(
-            committed == super::page(),
-            "run: cargo run -p madang-server -- docs configuration > docs/configuration.md"
-        );
+        assert!(committed == super::page(), "run: cargo xtask docs");
     }
 }

@@ -9,6 +9,7 @@ use crate::{
     access::{self, Call, RoomAccess},
     error::{Error, Reason, Refusal, Result},
     ids::RoomId,
+    limits::{Class, Who},
     page,
     realtime::{Changes, Node},
     rooms,
@@ -186,6 +187,7 @@ impl MessageService for Messages {
     ) -> Result<Response<v1::SendMessageResponse>, Status> {
         let call = Call::of(&request)?;
         let draft = wire::draft(call.user_id()?, request.into_inner(), &*self.node.clock)?;
+        self.node.limits.take(Class::RoomSend, Who::Room(draft.room_id))?;
         let sent = self.writer.send(draft, call.deadline).await?;
         let message = timeline::wire::message(&sent.item);
         Ok(Response::new(v1::SendMessageResponse { message: Some(message), prev_rev: sent.prev_rev, rev: sent.rev }))

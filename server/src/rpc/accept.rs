@@ -1,19 +1,17 @@
 //! The accept loop, and what holds for each connection.
 //!
-//! Always true: connections are bounded in all and by address; one that says nothing is closed; one that has reached its age,
-//! or whose node stops, is asked to go and cut some time later. tonic's own server takes hyper's limits away (50,000 half-open
+//! Always true: connections are bounded in all and by address; one that says nothing is closed, and so is one that says too much
+//! that is no call (`heard`); one that has reached its age, or whose node stops, is asked to go and cut some time later. tonic's own server takes hyper's limits away (50,000 half-open
 //! streams took 427 MB), so they are set here.
 
 use std::{
     convert::Infallible,
-    io,
     net::{IpAddr, SocketAddr},
-    pin::{Pin, pin},
+    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    task::{Context, Poll},
     time::Duration,
 };
 
@@ -23,7 +21,7 @@ use hyper_util::{
     server::conn::auto::Builder,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
     task::JoinSet,
     time::{Instant, sleep, sleep_until, timeout},
@@ -33,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::body::Body;
 use tower::{Service, ServiceExt as _};
 
-use super::{Request, Response, count::Counts};
+use super::{Request, Response, count::Counts, heard::Heard};
 use crate::{config::Config, limits::ConnectionAge};
 
 /// How long a new connection may take to speak TLS, and then to say its first words.
@@ -157,7 +155,7 @@ async fn serve_one(shared: &Shared<impl Front>, stream: impl AsyncRead + AsyncWr
         front.clone().oneshot(request)
     });
     let heard = Arc::new(AtomicUsize::new(0));
-    let stream = Heard { stream, bytes: Arc::clone(&heard) };
+    let stream = Heard::new(stream, Arc::clone(&heard));
     let mut connection = pin!(shared.builder.serve_connection(TokioIo::new(stream), service));
     let born = Instant::now();
     let leaves = age(&shared.config).map(|age| born + age);
@@ -216,47 +214,6 @@ fn builder(config: &Config) -> Builder<TokioExecutor> {
         .initial_connection_window_size(WINDOWS.1)
         .max_send_buf_size(SEND_BYTES);
     builder
-}
-
-/// Counts what the peer has said.
-struct Heard<S> {
-    stream: S,
-    bytes: Arc<AtomicUsize>,
-}
-
-impl<S: AsyncRead + Unpin> AsyncRead for Heard<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        let polled = Pin::new(&mut self.stream).poll_read(cx, buf);
-        self.bytes.fetch_add(buf.filled().len() - before, Ordering::Relaxed);
-        polled
-    }
-}
-
-impl<S: AsyncWrite + Unpin> AsyncWrite for Heard<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, slices)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
-    }
 }
 
 #[cfg(test)]

@@ -2,15 +2,16 @@
 
 use std::{
     future::Future,
-    net::{IpAddr, Ipv4Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use madang_proto::{MethodPolicy, v1::RateClass};
 use tokio::sync::OwnedSemaphorePermit;
+use tonic::Code;
 
-use super::{Head, Parts, authenticate};
+use super::{Head, Parts, Response, authenticate};
 use crate::{
     access::Caller,
     error::{Error, Reason, Result},
@@ -105,8 +106,43 @@ pub(super) fn take(parts: &Parts, policy: &MethodPolicy, user_id: UserId) -> Res
 
 /// Counts a call without a token by its address.
 pub(super) fn take_anonymous(parts: &Parts, policy: &MethodPolicy, head: &Head) -> Result<()> {
+    class(policy.rate_class).map_or(Ok(()), |class| parts.node.limits.take(class, whence(parts, head)))
+}
+
+/// Counts whom the door refuses by where they call from; of a place that is blocked all of them are told the same. Whoever comes
+/// from there with a good token never gets here. An expired token is an honest client's: it was good.
+pub(super) fn refuse(parts: &Parts, head: &Head, error: Error) -> Error {
+    let is_bad = [Reason::TokenMissing, Reason::TokenInvalid, Reason::RoleMissing].iter().any(|bad| error.is(*bad));
+    let (limits, now) = (&parts.node.limits, parts.node.clock.now());
+    let counted = if is_bad { limits.refused(Class::BadToken, whence(parts, head), now) } else { Ok(()) };
+    counted.err().unwrap_or(error)
+}
+
+/// Refuses a person who was refused too often.
+pub(super) fn check_block(parts: &Parts, user_id: UserId) -> Result<()> {
+    parts.node.limits.check_block(Class::Refusal, Who::Person(user_id), parts.node.clock.now())
+}
+
+/// Counts what a person was refused by a service: what is not there, and what is not for them.
+pub(super) fn count_refusal(parts: &Parts, user_id: UserId, response: &Response) {
+    let code = response.headers().get("grpc-status").map(|status| Code::from_bytes(status.as_bytes()));
+    if matches!(code, Some(Code::NotFound | Code::PermissionDenied)) {
+        // The answer stays what it is; those that follow are refused.
+        let _ = parts.node.limits.refused(Class::Refusal, Who::Person(user_id), parts.node.clock.now());
+    }
+}
+
+/// Where a call comes from. Of IPv6 the network, of which every home has one to itself.
+fn whence(parts: &Parts, head: &Head) -> Who {
     let address = authenticate::address(head, &parts.node.config).unwrap_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED));
-    class(policy.rate_class).map_or(Ok(()), |class| parts.node.limits.take(class, Who::Address(address)))
+    Who::Address(network(address))
+}
+
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << 64)).into(),
+    }
 }
 
 fn class(class: RateClass) -> Option<Class> {
@@ -128,6 +164,13 @@ fn class(class: RateClass) -> Option<Class> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn whoever_has_a_network_has_all_its_addresses() {
+        let of = |address: &str| network(address.parse().expect("an address")).to_string();
+        assert_eq!(of("203.0.113.7"), "203.0.113.7");
+        assert_eq!(of("2001:db8:1:2:3:4:5:6"), "2001:db8:1:2::");
+    }
 
     #[test]
     fn timeouts_are_read_as_grpc_writes_them() {

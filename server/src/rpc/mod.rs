@@ -1,5 +1,5 @@
 //! What every call passes through, in one place and one order: trace, policy, deadline, token, role, calls in flight, person and
-//! device, rate, epoch; then the service; and on the way back conformance. In front of it lie CORS and gRPC-web (`web`), and the
+//! device, block, rate, epoch; then the service; and on the way back conformance. In front of it lie CORS and gRPC-web (`web`), and the
 //! accept loop (`accept`).
 //!
 //! Always true: a path without a policy is refused; a service sees only calls that have a [`Call`] in their extensions; every
@@ -10,6 +10,7 @@ mod authenticate;
 mod authorize;
 mod conform;
 mod count;
+mod heard;
 mod limit;
 pub mod pages;
 mod services;
@@ -35,6 +36,7 @@ use self::{authorize::Row, trace::Line};
 use crate::{
     access::Call,
     error::{Error, Result},
+    identity::Claims,
     limits,
 };
 
@@ -60,7 +62,11 @@ impl Door {
     async fn pass(self, request: Request) -> Response {
         let row = authorize::row(request.uri().path(), self.parts.node.config.reflection);
         let mut line = Line::begin(request.headers(), row.map_or("unknown", Row::path));
+        let parts = self.parts.clone();
         let answer = AssertUnwindSafe(self.answer(request, row, &mut line)).catch_unwind().await;
+        if let (Ok(Ok(response)), Some(caller)) = (&answer, line.caller()) {
+            limit::count_refusal(&parts, caller, response);
+        }
         match answer {
             Ok(Ok(response)) if row.is_some_and(|row| !row.is_ours()) => conform::foreign(response, line),
             Ok(Ok(response)) => conform::response(response, line),
@@ -99,17 +105,24 @@ impl Door {
     /// From a token to a caller who may make this call now.
     async fn admit(&self, policy: &'static MethodPolicy, head: &Head, line: &mut Line) -> Result<limit::Admitted> {
         let parts = &self.parts;
-        let claims = parts.sign_in.claims(authenticate::token(head)?).await?;
-        authorize::check_role(policy, &claims.roles)?;
+        let claims = self.claims(policy, head).await.map_err(|error| limit::refuse(parts, head, error))?;
         let origin = authenticate::origin(head, &parts.node.config)?;
         let mut admitted = limit::admit(parts, policy, &claims.subject).await?;
         let caller = limits::holding(admitted.held(), parts.sign_in.caller(&claims, origin)).await?;
         line.is_called_by(caller.user_id);
+        limit::check_block(parts, caller.user_id)?;
         limit::take(parts, policy, caller.user_id)?;
         authenticate::check_epoch(head, policy, &parts.node.database)?;
         admitted.caller = Some(Arc::new(caller));
         admitted.release_database_unless_needed(policy);
         Ok(admitted)
+    }
+
+    /// What a good token says that opens this method.
+    async fn claims(&self, policy: &MethodPolicy, head: &Head) -> Result<Arc<Claims>> {
+        let claims = self.parts.sign_in.claims(authenticate::token(head)?).await?;
+        authorize::check_role(policy, &claims.roles)?;
+        Ok(claims)
     }
 }
 

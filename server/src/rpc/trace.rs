@@ -35,6 +35,11 @@ impl Line {
         self.caller = Some(caller);
     }
 
+    /// Who calls, once it is known.
+    pub(super) fn caller(&self) -> Option<UserId> {
+        self.caller
+    }
+
     /// Says how it ended; the first word counts.
     pub(super) fn end(&mut self, code: Code, reason: &'static str) {
         self.outcome.get_or_insert((code, reason));

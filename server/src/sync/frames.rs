@@ -53,15 +53,19 @@ impl Ears {
         let answer = match frame.frame {
             None | Some(Frame::Hello(_)) => return Heard::Invalid,
             Some(Frame::Pong(_)) => Ok(()),
-            Some(Frame::Ack(ack)) => limited(node, session)
-                .and_then(|()| self::ack(node, &self.receipts, session, &ack))
-                .map_err(|e| ("ack", e)),
+            Some(Frame::Ack(ack)) => counted(node, session, || {
+                limited(node, session)?;
+                self::ack(node, &self.receipts, session, &ack)
+            })
+            .map_err(|e| ("ack", e)),
             Some(Frame::Focus(focus)) => {
                 changes(node, session).map(|()| set_focus(node, session, &focus)).map_err(|e| ("focus", e))
             }
-            Some(Frame::Typing(typing)) => type_in(node, session, &typing).map_err(|e| ("typing", e)),
+            Some(Frame::Typing(typing)) => {
+                counted(node, session, || type_in(node, session, &typing)).map_err(|e| ("typing", e))
+            }
             Some(Frame::Reauthenticate(fresh)) => changes(node, session)
-                .map(|()| self.reauthenticate(Arc::clone(session), fresh.token))
+                .map(|()| self.reauthenticate(node.clone(), Arc::clone(session), fresh.token))
                 .map_err(|e| ("reauthenticate", e)),
         };
         match answer {
@@ -70,14 +74,19 @@ impl Ears {
         }
     }
 
-    /// Checks the token beside the stream; one that is refused leaves the old one to run out.
-    fn reauthenticate(&self, session: Arc<Session>, token: String) {
+    /// Checks the token beside the stream; one that is refused leaves the old one to run out, and counts when it is bad.
+    fn reauthenticate(&self, node: Node, session: Arc<Session>, token: String) {
         let renewed: Pin<Box<_>> = (self.renew)(token, session.opener().clone());
         tokio::spawn(async move {
             match renewed.await {
                 Ok(expires_at) => session.renew_token(expires_at),
                 Err(error) if error.is(Reason::SessionRevoked) => session.close(ClosingReason::Revoked, Duration::ZERO),
-                Err(error) => session.offer_ephemeral(wire::refused("reauthenticate", &error.into_refusal())),
+                Err(error) => {
+                    if error.is(Reason::TokenInvalid) {
+                        let _ = node.limits.refused(Class::Refusal, Who::Person(session.user_id()), node.clock.now());
+                    }
+                    session.offer_ephemeral(wire::refused("reauthenticate", &error.into_refusal()));
+                }
             }
         });
     }
@@ -119,6 +128,18 @@ pub async fn hear_twins(node: Node, receipts: Receipts, mut twins: mpsc::Receive
             tracing::debug!(%error, "a frame from another node was not taken");
         }
     }
+}
+
+/// Refused, and counted when it names a room that is not there, like the calls that stand for these frames.
+fn counted(node: &Node, session: &Session, hear: impl FnOnce() -> Result<()>) -> Result<()> {
+    let (person, now) = (Who::Person(session.user_id()), node.clock.now());
+    node.limits.check_block(Class::Refusal, person, now)?;
+    hear().or_else(|error| {
+        if error.is(Reason::RoomNotFound) {
+            node.limits.refused(Class::Refusal, person, now)?;
+        }
+        Err(error)
+    })
 }
 
 /// Counted as the calls that stand for these frames.

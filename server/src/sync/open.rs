@@ -1,6 +1,6 @@
 //! The first read of a stream, and the reads that its dirt asks for.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use madang_proto::v1;
@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     access::{self, Call},
-    error::{Error, Reason, Result},
+    error::{Error, Reason, Refusal, Result},
     ids::{RoomId, UserId},
     realtime::{self, Membership, Node, Session, Work},
     rooms::{self, store::Gone},
@@ -55,9 +55,13 @@ pub struct Stand {
 }
 
 impl Stand {
-    /// Reads a Hello.
+    /// Reads a Hello. A room that is named twice is refused: each mention would be answered with a page.
     pub fn of(hello: &v1::Hello) -> Result<Self> {
         let cursors = hello.rooms.iter().map(Cursor::of).collect::<Result<Vec<_>>>()?;
+        let rooms: HashSet<RoomId> = cursors.iter().map(|cursor| cursor.room_id).collect();
+        if rooms.len() < cursors.len() {
+            return Err(Refusal::field("hello.rooms", "each room once").into());
+        }
         Ok(Self { epoch: hello.epoch.clone(), user_rev: hello.user_rev, watermark: hello.watermark, cursors })
     }
 

@@ -44,8 +44,7 @@ impl Sync {
         Self { node, ears: Ears { receipts, renew } }
     }
 
-    fn open(&self, call: Call, hello: &v1::Hello, incoming: Option<Streaming<v1::ClientFrame>>) -> Result<Frames> {
-        let stand = Stand::of(hello)?;
+    fn open(&self, call: Call, stand: Stand, incoming: Option<Streaming<v1::ClientFrame>>) -> Result<Frames> {
         let caller = call.caller()?;
         let opener = Opener {
             user_id: caller.user_id,
@@ -98,11 +97,12 @@ fn closing(reason: ClosingReason, retry_after: Duration) -> Frames {
 }
 
 /// The first frame, which must be Hello and must come soon; otherwise the last frame of the stream.
-async fn hello(incoming: &mut Streaming<v1::ClientFrame>, within: Duration) -> Result<v1::Hello, Bytes> {
+async fn hello(incoming: &mut Streaming<v1::ClientFrame>, within: Duration) -> Result<Stand, Bytes> {
     let first = tokio::time::timeout(within, incoming.next()).await;
     let first = first.map_err(|_| realtime::wire::closing(ClosingReason::HelloTimeout, Duration::ZERO))?;
     match first {
-        Some(Ok(v1::ClientFrame { frame: Some(Frame::Hello(hello)) })) => Ok(hello),
+        Some(Ok(v1::ClientFrame { frame: Some(Frame::Hello(hello)) })) => Stand::of(&hello)
+            .map_err(|error| realtime::wire::closing_refused(ClosingReason::InvalidFrame, Some(&error.into_refusal()))),
         Some(Err(status)) => {
             Err(realtime::wire::closing_refused(ClosingReason::InvalidFrame, frames::broken(&status).as_ref()))
         }
@@ -123,7 +123,7 @@ impl SyncService for Sync {
         let call = Call::of(&request)?;
         let mut incoming = request.into_inner();
         let frames = match hello(&mut incoming, self.node.config.hello_timeout).await {
-            Ok(hello) => self.open(call, &hello, Some(incoming))?,
+            Ok(stand) => self.open(call, stand, Some(incoming))?,
             Err(last) => stream::iter([Ok(EncodedFrame(last))]).boxed(),
         };
         Ok(Response::new(frames))
@@ -132,7 +132,7 @@ impl SyncService for Sync {
     async fn watch(&self, request: Request<v1::WatchRequest>) -> Result<Response<Frames>, Status> {
         let call = Call::of(&request)?;
         let hello = request.into_inner().hello.ok_or_else(|| missing("hello"))?;
-        Ok(Response::new(self.open(call, &hello, None)?))
+        Ok(Response::new(self.open(call, Stand::of(&hello)?, None)?))
     }
 
     async fn ack(&self, request: Request<v1::AckRequest>) -> Result<Response<v1::AckResponse>, Status> {
@@ -177,7 +177,7 @@ impl SyncService for Sync {
         let request = request.into_inner();
         let session = frames::own_session(&self.node, caller.user_id, session_id_of(&request.session_id)?);
         let same = |opener: &Opener| opener.device_id == caller.device_id && opener.sid == caller.sid;
-        let session = session.filter(|session| same(session.opener()));
+        let session = session.filter(|session| request.node == *self.node.name && same(session.opener()));
         let session = session.ok_or_else(|| Error::refused(Reason::SessionElsewhere, "no such stream on this node"))?;
         session.renew_token(caller.expires_at);
         Ok(Response::new(v1::ReauthenticateResponse {}))

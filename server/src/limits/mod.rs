@@ -1,6 +1,8 @@
-//! How often and how much at once: rates of calls by person, and calls in flight by person.
+//! How often and how much at once: rates of calls by person, calls in flight by person, and who is blocked for a time.
 //!
 //! Always true: what is counted is bounded; a person who is limited costs nobody else anything. Counted on each node.
+
+mod blocks;
 
 use std::{
     any::Any,
@@ -13,6 +15,7 @@ use std::{
     time::Duration,
 };
 
+use chrono::{DateTime, Utc};
 use governor::{
     Quota, RateLimiter,
     clock::{Clock as _, DefaultClock},
@@ -21,6 +24,7 @@ use governor::{
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+pub use self::blocks::Blocks;
 use crate::{
     config::{Config, Rate},
     error::{Error, Reason, Refusal, Result},
@@ -33,7 +37,7 @@ pub const SWEEP: Duration = Duration::from_mins(1);
 /// Keys of one class above which new ones are refused until the next sweep: some 50 MB.
 const MOST_KEYS: usize = 500_000;
 
-/// Buckets of calls; the same as in the contract.
+/// Buckets of calls; those that a method can have are the same as in the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Class {
     /// Reading.
@@ -56,6 +60,12 @@ pub enum Class {
     Invite,
     /// Streams opened.
     Stream,
+    /// Messages to one room, whoever sends them.
+    RoomSend,
+    /// Calls that the door refuses: without a token, with a bad one, or without the role.
+    BadToken,
+    /// Ids that are not there, or not for who asks, and rights that are missing.
+    Refusal,
 }
 
 impl Class {
@@ -72,6 +82,9 @@ impl Class {
             Self::Search => "SEARCH",
             Self::Invite => "INVITE",
             Self::Stream => "STREAM",
+            Self::RoomSend => "ROOM_SEND",
+            Self::BadToken => "BAD_TOKEN",
+            Self::Refusal => "REFUSAL",
         }
     }
 
@@ -87,6 +100,9 @@ impl Class {
             Self::Search => config.rate_search,
             Self::Invite => config.rate_invite,
             Self::Stream => config.rate_stream,
+            Self::RoomSend => config.rate_room_send,
+            Self::BadToken => config.rate_bad_token,
+            Self::Refusal => config.rate_refusal,
         }
     }
 }
@@ -98,6 +114,8 @@ pub enum Who {
     Person(UserId),
     /// A person in one room.
     PersonIn(UserId, RoomId),
+    /// Everybody in one room.
+    Room(RoomId),
     /// A caller without a token.
     Address(IpAddr),
 }
@@ -110,6 +128,8 @@ pub struct Limits {
     rates: HashMap<Class, (Rate, Limiter)>,
     /// Calls in flight.
     pub calls: InFlight,
+    /// Who is blocked.
+    pub blocks: Blocks,
 }
 
 impl Limits {
@@ -126,6 +146,9 @@ impl Limits {
             Class::Search,
             Class::Invite,
             Class::Stream,
+            Class::RoomSend,
+            Class::BadToken,
+            Class::Refusal,
         ];
         Self {
             rates: classes
@@ -133,6 +156,7 @@ impl Limits {
                 .map(|class| (class, (class.rate(config), limiter(class.rate(config)))))
                 .collect(),
             calls: InFlight::new(config.calls_in_flight_per_person, config.database_waiters_per_person),
+            blocks: Blocks::new(config.block_time),
         }
     }
 
@@ -153,6 +177,25 @@ impl Limits {
             Ok(Err(until)) => Err(limited(class, *rate, until.wait_time_from(DefaultClock::default().now()))),
             // More at once than the burst would ever allow.
             Err(_) => Err(limited(class, *rate, rate.per)),
+        }
+    }
+
+    /// Counts somebody who was refused for what strangers and probers are refused for; refused with `RATE_LIMITED` when there
+    /// were too many, and then until the block ends.
+    pub fn refused(&self, class: Class, who: Who, now: DateTime<Utc>) -> Result<()> {
+        self.check_block(class, who, now)?;
+        if self.take(class, who).is_ok() {
+            return Ok(());
+        }
+        self.blocks.begin(class, who, now);
+        self.check_block(class, who, now)
+    }
+
+    /// Refuses who is blocked, with `RATE_LIMITED` and the time that is left.
+    pub fn check_block(&self, class: Class, who: Who, now: DateTime<Utc>) -> Result<()> {
+        match (self.blocks.left(class, who, now), self.rates.get(&class)) {
+            (Some(left), Some((rate, _))) => Err(limited(class, *rate, left)),
+            _ => Ok(()),
         }
     }
 
