@@ -11,6 +11,7 @@ use serde_json::Value;
 const SERVER: &str = r#"#!/bin/sh
 if [ "$1" = migrate ]; then exit 0; fi
 trap 'echo drained; exit 0' TERM
+echo "hears the others at $MADANG_NATS_URL"
 echo "{\"message\":\"ready\",\"grpc\":\"$MADANG_LISTEN\",\"admin\":\"$MADANG_ADMIN_LISTEN\"}"
 while [ ! -e "$0.fail" ]; do sleep 0.05; done
 echo '{"message":"the disk is on fire"}'
@@ -146,5 +147,21 @@ fn a_port_that_was_asked_for_and_is_taken_is_an_error() {
     let (code, said) = finish(place.command(&["--grpc-port", &port]).spawn().unwrap());
     assert_eq!(code, Some(1));
     assert!(said.contains("--grpc-port") && said.contains(&port), "{said}");
+    assert!(!has_processes(&place.folder));
+}
+
+#[test]
+fn several_servers_share_the_database_and_hear_each_other() {
+    let place = Place::new("nodes");
+    let (child, ready) = place.start(&["--nodes", "3"]);
+    let nodes = ready["nodes"].as_array().unwrap();
+    assert_eq!((nodes.len(), &nodes[0]), (3, &ready["grpc"]));
+    signal(child.id(), "-INT");
+    let (code, said) = finish(child);
+    assert_eq!(code, Some(0), "{said}");
+    for log in ["server.log", "server2.log", "server3.log"] {
+        let text = fs::read_to_string(place.at("target/devstack").join(log)).unwrap();
+        assert!(text.contains("at nats://127.0.0.1:") && text.contains("drained"), "{log}: {text}");
+    }
     assert!(!has_processes(&place.folder));
 }

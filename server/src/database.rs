@@ -111,7 +111,7 @@ impl Database {
         F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, (T, C)> + Send + Sync + 'static,
     {
         let pool = self.pool.clone();
-        self.detached(async move {
+        self.detached(Box::pin(async move {
             let mut tries = 1;
             let (answer, changes) = loop {
                 match attempt(&pool, "begin", &work).await {
@@ -125,7 +125,7 @@ impl Database {
             };
             committed(changes).await;
             Ok(answer)
-        })
+        }))
         .await
     }
 
@@ -136,8 +136,8 @@ impl Database {
         F: for<'t> Fn(&'t mut PgConnection) -> Work<'t, T> + Send + Sync + 'static,
     {
         let pool = self.pool.clone();
-        self.detached(async move { attempt(&pool, "begin isolation level repeatable read read only", &work).await })
-            .await
+        let read = async move { attempt(&pool, "begin isolation level repeatable read read only", &work).await };
+        self.detached(Box::pin(read)).await
     }
 
     async fn detached<T: Send + 'static>(&self, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {

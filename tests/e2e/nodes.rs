@@ -104,6 +104,21 @@ async fn streams_are_limited_and_replaced_across_nodes() {
     world.end().await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_ends_streams_on_every_node() {
+    let world = two().await;
+    let mut there = Stream::of(&world, "ann", 1).await;
+    let here = there.calls_at(&world, 0);
+    let revoke = v1::RevokeDeviceSessionRequest { device_id: here.device_id.clone() };
+    here.identity().revoke_device_session(here.request(revoke)).await.expect("revoked");
+    let closing = |frame| match frame {
+        Frame::Closing(closing) => Some(closing.reason()),
+        _ => None,
+    };
+    assert_eq!(there.until(closing).await, ClosingReason::Revoked);
+    world.end().await;
+}
+
 /// A stream that a browser opened on one node, and the calls that go with it on another.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn calls_that_stand_for_frames_find_their_stream_on_another_node() {

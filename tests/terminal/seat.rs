@@ -63,7 +63,7 @@ impl House {
         let people = ["ann", "bob", "cat"]
             .map(|login| serde_json::json!({"login": login, "password": login, "roles": ["USER"]}));
         let dev = serde_json::json!({
-            "grpc": format!("http://{}", server.grpc()), "web": format!("http://{}", server.grpc()),
+            "grpc": format!("http://{}", server.grpc()), "nodes": [format!("http://{}", server.grpc())], "web": format!("http://{}", server.grpc()),
             "issuer": stack.issuer.url(), "client_id": "madang-app", "database_url": database.url,
             "server_pid": server.pid(), "people": people,
         });

@@ -4,9 +4,15 @@ use std::os::unix::process::CommandExt;
 
 use anyhow::{Context, Result};
 
-use crate::run::{Cargo, target};
+use crate::{
+    packages,
+    run::{Cargo, target},
+};
 
 pub(crate) fn dev(arguments: &[String]) -> Result<()> {
+    if arguments.iter().any(|argument| argument.starts_with("--nodes")) {
+        packages::need("nats-server", &["nats-server"])?;
+    }
     println!("building the server and what it needs");
     Cargo::new(["build", "--quiet", "-p", "madang-server", "-p", "madang-devstack"]).run()?;
     let built = target().join("debug");

@@ -20,6 +20,9 @@ pub(crate) struct Options {
     /// What the development stack wrote when it was ready.
     #[arg(long, value_name = "FILE", default_value = DEV_FILE)]
     pub(crate) dev_file: PathBuf,
+    /// With --as: which of the stack's servers, from 1.
+    #[arg(long, value_name = "NUMBER", requires = "login", default_value_t = 1)]
+    pub(crate) node: usize,
     /// Signs in at this server, `http://host:port` or `https://host`.
     #[arg(long, value_name = "URL")]
     pub(crate) server: Option<String>,

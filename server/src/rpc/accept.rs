@@ -136,7 +136,8 @@ fn accept(shared: &Arc<Shared<impl Front>>, connections: &mut JoinSet<()>, strea
             None => serve_one(&shared, stream, peer).await,
             Some(tls) => {
                 if let Ok(Ok(stream)) = timeout(FIRST_WORDS, tls.accept(stream)).await {
-                    serve_one(&shared, stream, peer).await;
+                    // Apart, so that a plaintext connection is not as large as one with TLS.
+                    Box::pin(serve_one(&shared, stream, peer)).await;
                 }
             }
         }

@@ -170,11 +170,16 @@ impl Outgoing {
                 return Poll::Ready(Some(Ok(frame)));
             }
             if let Some(watermark) = self.watermark {
-                if !self.read_owed() {
-                    self.session.go_live(watermark);
-                    self.watermark = None;
+                if self.read_owed() {
+                    continue;
                 }
-                continue;
+                self.session.go_live(watermark);
+                self.watermark = None;
+                // The beginning may be large, and the rest is mostly nothing: its memory is given back. tonic would write
+                // into the same buffer for ever; a frame that follows a chunk which has not left yet gets a new one.
+                (self.ready, self.owed) = (VecDeque::new(), VecDeque::new());
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
             }
             match self.session.poll_step(cx) {
                 Poll::Pending => return Poll::Pending,

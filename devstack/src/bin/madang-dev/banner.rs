@@ -10,6 +10,9 @@ pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &std::path:
     let address = grpc.trim_start_matches("http://");
     println!("\nMadang is up. Ctrl-C stops all of it; the data stays (--fresh starts anew).\n");
     println!("  server    {grpc}    gRPC and gRPC-web");
+    for other in ready.nodes.iter().skip(1) {
+        println!("  server    {other}    on the same database");
+    }
     println!("  sign-in   {issuer}");
     println!("  metrics   http://{admin}/metrics");
     println!("  database  {}", ready.database_url);
@@ -21,6 +24,9 @@ pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &std::path:
     println!("\nChat, in two more terminals:\n");
     println!("  cargo run -q -p madang-terminal -- --as ann");
     println!("  cargo run -q -p madang-terminal -- --as bob");
+    if ready.nodes.len() > 1 {
+        println!("  cargo run -q -p madang-terminal -- --as cat --node 2");
+    }
     println!("\nOr by hand:\n");
     println!("  TOKEN=$(curl -s {issuer}/protocol/openid-connect/token -d grant_type=password \\");
     println!(

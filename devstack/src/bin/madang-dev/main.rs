@@ -41,6 +41,9 @@ struct Arguments {
     /// Port of the database; 7083 or the next free one when not given.
     #[arg(long, value_name = "PORT")]
     postgres_port: Option<u16>,
+    /// Servers on the one database; more than one hear each other over NATS.
+    #[arg(long, value_name = "NUMBER", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=9))]
+    nodes: u16,
     /// Where data, logs and keys are kept.
     #[arg(long, value_name = "FOLDER", default_value = "target/devstack")]
     dir: PathBuf,

@@ -21,6 +21,8 @@ pub(crate) struct Ready {
     pub(crate) grpc: String,
     /// The same address, for gRPC-web.
     pub(crate) web: String,
+    /// Addresses of all servers; `grpc` is the first.
+    pub(crate) nodes: Vec<String>,
     pub(crate) issuer: String,
     pub(crate) client_id: String,
     pub(crate) database_url: String,
@@ -29,13 +31,15 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
-    pub(crate) fn new(grpc: std::net::SocketAddr, issuer: &str, database_url: &str, server_pid: u32) -> Self {
-        let address = format!("http://{grpc}");
+    pub(crate) fn new(nodes: &[std::net::SocketAddr], issuer: &str, database_url: &str, server_pid: u32) -> Self {
+        let nodes: Vec<String> = nodes.iter().map(|address| format!("http://{address}")).collect();
+        let address = nodes.first().cloned().unwrap_or_default();
         let somebody =
             |person: Person| Somebody { login: person.login, password: person.password, roles: person.roles };
         Self {
             web: address.clone(),
             grpc: address,
+            nodes,
             issuer: issuer.to_owned(),
             client_id: CLIENT_ID.to_owned(),
             database_url: database_url.to_owned(),

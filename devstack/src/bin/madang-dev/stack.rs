@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use madang_devstack::issuer::{Issuer, IssuerConfig};
+use madang_devstack::nats::Nats;
 use madang_devstack::postgres::{self, Cluster, ClusterOptions, Stop};
 use madang_devstack::server_process::{Launch, ServerProcess};
 
@@ -33,7 +34,10 @@ pub(crate) struct Stack {
     current: PathBuf,
     cluster: Option<Cluster>,
     issuer: Option<Issuer>,
+    nats: Option<Nats>,
     server: Option<ServerProcess>,
+    /// Servers beside the first.
+    others: Vec<ServerProcess>,
     ready: Option<Ready>,
 }
 
@@ -44,7 +48,17 @@ impl Stack {
         ensure!(binary.is_file(), "{} is not there: build it, or call `cargo xtask dev`", binary.display());
         let folder = Folder::take(&arguments.dir)?;
         let current = std::env::current_dir().context("find the current folder")?.join(CURRENT);
-        Ok(Self { arguments, folder, current, cluster: None, issuer: None, server: None, ready: None })
+        Ok(Self {
+            arguments,
+            folder,
+            current,
+            cluster: None,
+            issuer: None,
+            nats: None,
+            server: None,
+            others: Vec::new(),
+            ready: None,
+        })
     }
 
     /// Starts everything; false when a signal came meanwhile.
@@ -87,6 +101,10 @@ impl Stack {
         };
         let issuer = self.issuer.insert(Issuer::start(config).await?);
         let url = issuer.url().to_owned();
+        if self.arguments.nodes > 1 {
+            step("NATS");
+            self.nats = Some(Nats::start().await?);
+        }
         step("server");
         tokio::select! {
             started = self.serve(&ports, &database, &url) => started?,
@@ -100,14 +118,23 @@ impl Stack {
     async fn serve(&mut self, ports: &Ports, database: &str, issuer: &str) -> Result<()> {
         let log = self.folder.at("server.log");
         let origins = "http://127.0.0.1:*,http://localhost:*";
-        let launch = Launch::new(&self.arguments.server_binary, database, issuer, &log)
-            .with("MADANG_LISTEN", format!("127.0.0.1:{}", ports.grpc))
-            .with("MADANG_ADMIN_LISTEN", format!("127.0.0.1:{}", ports.admin))
-            .with("MADANG_PUBLIC_ORIGINS", origins);
+        let mut launch = Launch::new(&self.arguments.server_binary, database, issuer, &log);
+        if let Some(nats) = &self.nats {
+            launch = launch.with("MADANG_NATS_URL", nats.url());
+        }
+        launch = launch.with("MADANG_PUBLIC_ORIGINS", origins);
         launch.migrate().await?;
-        let server = self.server.insert(launch.serve().await?);
+        for number in 2..=self.arguments.nodes {
+            let launch = Launch { log: self.folder.at(&format!("server{number}.log")), ..launch.clone() };
+            self.others.push(launch.serve().await?);
+        }
+        let first = launch
+            .with("MADANG_LISTEN", format!("127.0.0.1:{}", ports.grpc))
+            .with("MADANG_ADMIN_LISTEN", format!("127.0.0.1:{}", ports.admin));
+        let server = self.server.insert(first.serve().await?);
         std::fs::write(self.folder.at("server.pid"), server.pid().to_string())?;
-        let ready = Ready::new(server.grpc(), issuer, database, server.pid());
+        let nodes: Vec<_> = [server.grpc()].into_iter().chain(self.others.iter().map(ServerProcess::grpc)).collect();
+        let ready = Ready::new(&nodes, issuer, database, server.pid());
         if let Some(parent) = self.current.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -150,6 +177,7 @@ impl Stack {
             ready.remove(&self.current);
             ready.remove(&self.folder.at("current.json"));
         }
+        let others = std::mem::take(&mut self.others);
         if let Some(mut server) = self.server.take() {
             println!("\nStopping. Ctrl-C once more does not wait for calls under way.");
             let stopped = tokio::select! {
@@ -162,6 +190,10 @@ impl Stack {
             }?;
             std::fs::remove_file(self.folder.at("server.pid")).ok();
         }
+        for mut server in others {
+            server.stop(DRAIN).await?;
+        }
+        self.nats = None;
         if let Some(issuer) = self.issuer.take() {
             issuer.stop().await?;
         }

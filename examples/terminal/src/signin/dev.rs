@@ -16,7 +16,7 @@ use super::{
 /// What the development stack wrote when it was ready.
 #[derive(Debug, Deserialize)]
 struct Stack {
-    grpc: String,
+    nodes: Vec<String>,
     issuer: String,
     client_id: String,
     people: Vec<DevPerson>,
@@ -40,7 +40,7 @@ struct PasswordTokens {
 }
 
 /// Reads what the stack runs and prepares to sign in; the first call does.
-pub(super) fn sign_in(file: &Path, login: &str) -> Result<SignedIn> {
+pub(super) fn sign_in(file: &Path, node: usize, login: &str) -> Result<SignedIn> {
     let text = std::fs::read_to_string(file)
         .with_context(|| format!("cannot read {}; is the development stack running?", file.display()))?;
     let stack: Stack =
@@ -49,8 +49,9 @@ pub(super) fn sign_in(file: &Path, login: &str) -> Result<SignedIn> {
     let known = logins.join(", ");
     let person = stack.people.into_iter().find(|person| person.login == login);
     let person = person.ok_or_else(|| anyhow!("nobody is called {login} there; people: {known}"))?;
-    let grpc = stack.grpc;
-    let server = if grpc.contains("://") { grpc } else { format!("http://{grpc}") };
+    let count = stack.nodes.len();
+    let server = stack.nodes.into_iter().nth(node.wrapping_sub(1));
+    let server = server.with_context(|| format!("there is no server {node}; the stack has {count}"))?;
     let tokens = PasswordTokens {
         http: http::client()?,
         endpoint: format!("{}/protocol/openid-connect/token", stack.issuer.trim_end_matches('/')),

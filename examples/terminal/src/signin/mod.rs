@@ -27,7 +27,7 @@ pub(crate) struct SignedIn {
 /// Signs in as the command line says.
 pub(crate) async fn sign_in(options: &Options, language: Language) -> Result<SignedIn> {
     if let Some(login) = &options.login {
-        return dev::sign_in(&options.dev_file, login);
+        return dev::sign_in(&options.dev_file, options.node, login);
     }
     let server = options.server.clone().context("say --as LOGIN or --server URL")?;
     let folder = options.store_folder()?;
