@@ -64,26 +64,35 @@ pub async fn write(tx: &mut PgConnection, node: &Node, jobs: &[Job], wait: bool)
 
 async fn read(tx: &mut PgConnection, node: &Node, jobs: &[Job], wait: bool) -> Result<Batch> {
     let (mut send_rooms, mut mark_rooms, mut people) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-    let (mut places, mut ids, mut mentioned, mut counted) = (BTreeSet::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut ids, mut mentioned, mut counted) = (Vec::new(), Vec::new(), Vec::new());
+    // Members whose marks may move are locked; whether somebody may post changes only under the room's lock.
+    let (mut marked, mut others) = (BTreeSet::new(), BTreeSet::new());
     for job in jobs {
         match &job.task {
             Task::Send(draft, _) => {
                 send_rooms.insert(draft.room_id);
-                places.insert((draft.room_id, draft.sender_id));
+                let place = (draft.room_id, draft.sender_id);
+                if draft.seen_seq > 0 {
+                    marked.insert(place)
+                } else {
+                    others.insert(place)
+                };
                 ids.push((draft.room_id, draft.sender_id, draft.client_message_id));
                 mentioned.extend(draft.mentioned.iter().map(|user| (draft.room_id, *user)));
             }
             Task::Mark(mark, _) => {
                 mark_rooms.insert(mark.room_id);
                 people.insert(mark.user_id);
-                places.insert((mark.room_id, mark.user_id));
+                marked.insert((mark.room_id, mark.user_id));
                 counted.push((mark.room_id, mark.target()));
             }
         }
     }
-    let places: Vec<PlaceKey> = places.into_iter().collect();
+    let others: Vec<PlaceKey> = others.difference(&marked).copied().collect();
+    let marked: Vec<PlaceKey> = marked.into_iter().collect();
     let guards = node.database.guards();
-    let early = if guards.lock_then_read() { None } else { Some(rows::find_members(tx, &places).await?) };
+    let all = || [marked.clone(), others.clone()].concat();
+    let early = if guards.lock_then_read() { None } else { Some(rows::find_members(tx, &all()).await?) };
     let mut rooms = Vec::new();
     if !send_rooms.is_empty() {
         rooms = rows::lock_rooms(tx, &send_rooms.iter().copied().collect::<Vec<_>>(), wait).await?;
@@ -91,12 +100,12 @@ async fn read(tx: &mut PgConnection, node: &Node, jobs: &[Job], wait: bool) -> R
     let mut numbers = Vec::new();
     if !people.is_empty() {
         numbers = rows::lock_people(tx, &people.into_iter().collect::<Vec<_>>(), wait).await?;
-        let others: Vec<RoomId> = mark_rooms.difference(&send_rooms).copied().collect();
-        rooms.extend(rows::find_rooms(tx, &others).await?);
+        let not_locked: Vec<RoomId> = mark_rooms.difference(&send_rooms).copied().collect();
+        rooms.extend(rows::find_rooms(tx, &not_locked).await?);
     }
     let members = match early {
         Some(members) => members,
-        None => rows::lock_members(tx, &places).await?,
+        None => members_of(tx, &marked, &others).await?,
     };
     let sent = if guards.idempotency() && !ids.is_empty() { rows::find_sent(tx, &ids).await? } else { Vec::new() };
     let joined = if mentioned.is_empty() { Vec::new() } else { rows::find_joined(tx, &mentioned).await? };
@@ -118,6 +127,15 @@ async fn read(tx: &mut PgConnection, node: &Node, jobs: &[Job], wait: bool) -> R
         at: node.clock.now(),
         waited: wait,
     })
+}
+
+/// Members whose marks may move, locked, and others.
+async fn members_of(tx: &mut PgConnection, marked: &[PlaceKey], others: &[PlaceKey]) -> Result<Vec<Member>> {
+    let mut members = if marked.is_empty() { Vec::new() } else { rows::lock_members(tx, marked).await? };
+    if !others.is_empty() {
+        members.extend(rows::find_members(tx, others).await?);
+    }
+    Ok(members)
 }
 
 impl Batch {

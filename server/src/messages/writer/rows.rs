@@ -66,7 +66,7 @@ pub async fn lock_people(connection: &mut PgConnection, people: &[UserId], wait:
     Ok(rows.into_iter().map(|(id, rev)| (id.into(), rev)).collect())
 }
 
-/// Locks the member rows of senders and markers.
+/// Locks member rows in the order of rooms and people.
 pub async fn lock_members(connection: &mut PgConnection, places: &[(RoomId, UserId)]) -> Result<Vec<Member>> {
     let (rooms, people): (Vec<Uuid>, Vec<Uuid>) = places.iter().map(|(room, user)| (room.0, user.0)).unzip();
     let rows = sqlx::query_as!(
@@ -80,7 +80,7 @@ pub async fn lock_members(connection: &mut PgConnection, places: &[(RoomId, User
     Ok(rows.fetch_all(connection).await?)
 }
 
-/// The same without a lock: what a server without the guard would do before it has the room.
+/// The same without a lock.
 pub async fn find_members(connection: &mut PgConnection, places: &[(RoomId, UserId)]) -> Result<Vec<Member>> {
     let (rooms, people): (Vec<Uuid>, Vec<Uuid>) = places.iter().map(|(room, user)| (room.0, user.0)).unzip();
     let rows = sqlx::query_as!(
