@@ -5,7 +5,10 @@ use madang_proto::v1::{ErrorReason, SendMessageRequest};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::sabotage::{Guard, Guards};
+use crate::{
+    sabotage::{Guard, Guards},
+    timeline::SendState,
+};
 
 /// Acknowledged entries that are kept, to be offered again when the server was restored from a backup.
 const KEPT: i64 = 10_000;
@@ -36,6 +39,23 @@ pub(crate) struct Entry {
     /// Position in the room, once acknowledged.
     pub(crate) seq: i64,
     pub(crate) created_ms: i64,
+}
+
+impl Entry {
+    /// How far it is, as a screen shows it.
+    pub(crate) fn send_state(&self) -> SendState {
+        match self.state {
+            EntryState::Queued => SendState::Queued,
+            EntryState::Sending => SendState::Sending,
+            EntryState::Acknowledged => SendState::Sent,
+            EntryState::Failed => SendState::Failed { reason: self.reason, message: self.message.clone() },
+        }
+    }
+
+    /// Position in the room; absent until the server has it.
+    pub(crate) fn acknowledged_seq(&self) -> Option<i64> {
+        (self.state == EntryState::Acknowledged).then_some(self.seq)
+    }
 }
 
 const COLUMNS: &str = "id, request, state, reason, message, seq, created_ms";
@@ -137,6 +157,11 @@ pub(crate) fn shown(conn: &Connection, room_id: &str, held_seq: i64) -> rusqlite
         "select {COLUMNS} from outbox where room_id = ?1 and (state < 3 or state = 3 and seq > ?2) order by id"
     );
     conn.prepare_cached(&sql)?.query_map((room_id, held_seq), entry)?.collect()
+}
+
+/// All entries, oldest first.
+pub(crate) fn all(conn: &Connection) -> rusqlite::Result<Vec<Entry>> {
+    conn.prepare_cached(&format!("select {COLUMNS} from outbox order by id"))?.query_map([], entry)?.collect()
 }
 
 /// How many entries wait or are on their way.

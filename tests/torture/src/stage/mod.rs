@@ -1,0 +1,79 @@
+//! The real parts under the clients: a PostgreSQL of the run's own, an issuer, and processes of the real `madang`.
+//!
+//! Always true: the database's commits are durable, so that a crash may lose nothing; what is started is stopped at the end.
+
+mod nodes;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use madang_devstack::{
+    issuer::{Issuer, IssuerConfig, Person},
+    postgres::{Cluster, ClusterOptions, Stop, TestDatabase, scratch_folder},
+    server_process::Launch,
+};
+use std::time::Duration;
+
+pub use self::nodes::{Addresses, Nodes};
+
+/// People that the issuer knows; a plan has fewer.
+const PEOPLE: usize = 64;
+
+/// Longer than any run, so that tokens end only where a plan says so.
+const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
+
+/// What all seeds of a run share.
+pub struct Ground {
+    /// The database server.
+    pub cluster: Cluster,
+    /// Signs everybody in.
+    pub issuer: Issuer,
+    template: String,
+    folder: PathBuf,
+    binary: PathBuf,
+}
+
+impl Ground {
+    /// Starts what the seeds of a run share.
+    pub async fn start(binary: &Path, logs: &Path) -> Result<Self> {
+        let people = (0..PEOPLE).map(|n| Person::new(&login(n), "Torture")).collect();
+        let config = IssuerConfig { people, access_token_lifetime: TOKEN_LIFETIME, ..IssuerConfig::default() };
+        let issuer = Issuer::start(config).await?;
+        let folder = scratch_folder(&format!("madang-torture-{}", std::process::id()))?;
+        // A crash must be noticed by those who wait for it, not by a minute of TCP.
+        let cluster = Cluster::at(&folder, ClusterOptions::default()).await?;
+        let log = logs.join("migrate.log");
+        let url = issuer.url().to_owned();
+        let migrate = async |database: String| Launch::new(binary, &database, &url, &log).migrate().await;
+        let template = cluster.template("torture", migrate).await;
+        match template {
+            Ok(template) => Ok(Self { cluster, issuer, template, folder, binary: binary.to_owned() }),
+            Err(error) => {
+                cluster.stop(Stop::Immediate).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// A database of a seed's own.
+    pub async fn database(&self) -> Result<TestDatabase> {
+        self.cluster.database_from(&self.template, "seed").await
+    }
+
+    /// How to run a server on a database.
+    pub fn launch(&self, database_url: &str, log: &Path) -> Launch {
+        Launch::new(&self.binary, database_url, self.issuer.url(), log)
+    }
+
+    /// Stops everything and removes the data.
+    pub async fn stop(self) -> Result<()> {
+        self.cluster.stop(Stop::Immediate).await?;
+        drop(self.cluster);
+        std::fs::remove_dir_all(&self.folder).with_context(|| format!("remove {}", self.folder.display()))
+    }
+}
+
+/// Name at sign-in of a person.
+pub fn login(person: usize) -> String {
+    format!("person{person}")
+}
