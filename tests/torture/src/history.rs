@@ -47,6 +47,7 @@ pub struct RoomFacts {
 
 /// An item in the database.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct MessageFacts {
     /// Position.
     pub seq: i64,

@@ -14,7 +14,7 @@ mod run;
 mod stage;
 mod world;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
@@ -22,7 +22,7 @@ use clap::{Parser, Subcommand};
 use self::{
     plan::{Fault, Plan, Settings, Shrink, generate},
     report::{Report, describe},
-    run::{Outcome, run},
+    run::{Conditions, Outcome, run},
     stage::Ground,
 };
 
@@ -80,6 +80,9 @@ struct Options {
     /// Takes a rule of the client out, where the feature `sabotage` is compiled in.
     #[arg(long)]
     without: Option<String>,
+    /// Seconds that a world may take to settle: silence alone needs 45 to be noticed.
+    #[arg(long, default_value_t = 100)]
+    patience: u64,
     /// The server's binary; else the one beside this program.
     #[arg(long)]
     server_binary: Option<PathBuf>,
@@ -164,7 +167,7 @@ fn settings(options: &Options, seed: u64) -> Result<Settings> {
 /// Runs a plan, tells how it went, and keeps what is needed to see why it failed.
 async fn one(options: &Options, ground: &Arc<Ground>, plan: &Plan) -> Result<Outcome> {
     let folder = folder(options, plan)?;
-    let outcome = run(ground, plan, &folder, options.without.as_deref()).await;
+    let outcome = run(ground, plan, &folder, &conditions(options)).await;
     if !options.json {
         say(describe(plan.seed, &outcome));
     }
@@ -177,6 +180,10 @@ async fn one(options: &Options, ground: &Arc<Ground>, plan: &Plan) -> Result<Out
         std::fs::remove_dir_all(&folder)?;
     }
     Ok(outcome)
+}
+
+fn conditions(options: &Options) -> Conditions {
+    Conditions { patience: Duration::from_secs(options.patience), without: options.without.clone() }
 }
 
 /// Where a run's logs and stores go: a plan that is replayed may lie where the seed's were kept.
@@ -196,7 +203,7 @@ async fn shrink(options: &Options, ground: &Arc<Ground>, plan: Plan) -> Result<P
     let mut search = Shrink::new(plan);
     while let Some(candidate) = search.candidate() {
         let folder = folder(options, &candidate)?;
-        let failed = run(ground, &candidate, &folder, options.without.as_deref()).await.failed();
+        let failed = run(ground, &candidate, &folder, &conditions(options)).await.failed();
         say(format!("{} steps: {}", candidate.steps.len(), if failed { "fails" } else { "good" }));
         search.tried(candidate, failed);
     }

@@ -37,8 +37,8 @@ impl Report {
                 Wrong::Lost => &mut self.lost,
                 Wrong::Repeated => &mut self.repeated,
                 Wrong::Reordered => &mut self.reordered,
-                Wrong::StoreDiffers => &mut self.stores_different,
-                Wrong::BadgeWrong => &mut self.badges_wrong,
+                Wrong::Store => &mut self.stores_different,
+                Wrong::Badge => &mut self.badges_wrong,
                 Wrong::Leak => &mut self.leaks,
             } += count;
         }
@@ -83,7 +83,7 @@ impl Report {
 /// What one seed did, for people.
 pub fn describe(seed: u64, outcome: &Outcome) -> String {
     let tally = &outcome.tally;
-    let mut text = format!(
+    let mut lines = vec![format!(
         "seed {seed}: {} in {:.1} s; {} acknowledged, {} steps done, {} skipped, {} given up, refused {:?}, faults {}",
         if outcome.failed() { "FAILED" } else { "good" },
         outcome.took.as_secs_f64(),
@@ -93,18 +93,12 @@ pub fn describe(seed: u64, outcome: &Outcome) -> String {
         tally.given_up,
         tally.refused,
         tally.faults.values().sum::<usize>(),
-    );
-    if !tally.failed.is_empty() {
-        text += &format!("\n  failures of clients: {:?}", tally.failed);
-    }
-    if let Some(broken) = &outcome.broken {
-        text += &format!("\n  {broken}");
-    }
-    for finding in outcome.findings.iter().take(TOLD) {
-        text += &format!("\n  {finding}");
-    }
+    )];
+    lines.extend(tally.failed.iter().map(|(failure, count)| format!("{count} times a client failed: {failure}")));
+    lines.extend(outcome.broken.clone());
+    lines.extend(outcome.findings.iter().take(TOLD).map(ToString::to_string));
     if outcome.findings.len() > TOLD {
-        text += &format!("\n  and {} more", outcome.findings.len() - TOLD);
+        lines.push(format!("and {} more", outcome.findings.len() - TOLD));
     }
-    text
+    lines.join("\n  ")
 }

@@ -42,7 +42,7 @@ const SNAPSHOT: Duration = Duration::from_secs(20);
 #[derive(Debug)]
 enum Link {
     Here(Seat),
-    Child(ChildSeat),
+    Child(Box<ChildSeat>),
 }
 
 /// A device.
@@ -108,7 +108,7 @@ impl Device {
         self.sights.life.fetch_add(1, Ordering::Relaxed);
         let seen = Arc::clone(&self.sights) as Arc<dyn Seen>;
         *link = Some(if self.plan.process {
-            Link::Child(ChildSeat::open(&self.opening, seen).await?)
+            Link::Child(Box::new(ChildSeat::open(&self.opening, seen).await?))
         } else {
             Link::Here(Seat::open(&self.opening, seen).await?)
         });

@@ -17,9 +17,7 @@ pub(super) fn check(history: &History, found: &mut Findings) {
     for (person, fresh) in &history.fresh {
         let mine = history.rooms.iter().filter(|(_, room)| is_in(room, person)).map(|(id, _)| id);
         let (mine, told): (Vec<_>, Vec<_>) = (mine.collect(), fresh.rooms.keys().collect());
-        found.check(mine == told, Wrong::StoreDiffers, || {
-            format!("{person} is in {mine:?}, and the server tells {told:?}")
-        });
+        found.check(mine == told, Wrong::Store, || format!("{person} is in {mine:?}, and the server tells {told:?}"));
         for (id, there) in &fresh.rooms {
             if let Some(room) = history.rooms.get(id) {
                 fresh_room(&format!("what the server tells {person} of room {id}"), person, room, there, found);
@@ -54,15 +52,13 @@ fn numbers(id: &str, room: &RoomFacts, found: &mut Findings) {
     let mut count = room.first_count;
     for message in &room.messages {
         count += i64::from(!message.notice);
-        found.check(message.count == count, Wrong::BadgeWrong, || {
+        found.check(message.count == count, Wrong::Badge, || {
             format!("room {id}: item {} has count {}, and is number {count}", message.seq, message.count)
         });
     }
-    found.check(room.count == count, Wrong::BadgeWrong, || {
-        format!("room {id}: count {}, and {count} items", room.count)
-    });
+    found.check(room.count == count, Wrong::Badge, || format!("room {id}: count {}, and {count} items", room.count));
     let joined = room.members.values().filter(|member| member.joined).count();
-    found.check(usize::try_from(room.member_count) == Ok(joined), Wrong::StoreDiffers, || {
+    found.check(usize::try_from(room.member_count) == Ok(joined), Wrong::Store, || {
         format!("room {id}: member_count {}, and {joined} members", room.member_count)
     });
     for (person, member) in &room.members {
@@ -74,7 +70,7 @@ fn numbers(id: &str, room: &RoomFacts, found: &mut Findings) {
 fn mark(whose: &str, room: &RoomFacts, seq: i64, count: i64, found: &mut Findings) {
     let below = room.messages.iter().take_while(|message| message.seq <= seq).last();
     let expected = below.map_or(room.first_count, |message| message.count);
-    found.check(count == expected, Wrong::BadgeWrong, || {
+    found.check(count == expected, Wrong::Badge, || {
         format!("{whose} has read up to {seq} with count {count}, and there are {expected}")
     });
 }
@@ -84,8 +80,8 @@ fn told_apart(id: &str, room: &RoomFacts, found: &mut Findings) {
     let (mut revs, mut ids, mut texts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
     let changes = room.messages.iter().map(|message| message.rev).chain(room.members.values().map(|member| member.rev));
     for rev in changes {
-        found.check(revs.insert(rev), Wrong::StoreDiffers, || format!("room {id}: two changes have number {rev}"));
-        found.check(rev <= room.rev, Wrong::StoreDiffers, || format!("room {id}: a change {rev} above {}", room.rev));
+        found.check(revs.insert(rev), Wrong::Store, || format!("room {id}: two changes have number {rev}"));
+        found.check(rev <= room.rev, Wrong::Store, || format!("room {id}: a change {rev} above {}", room.rev));
     }
     for message in room.messages.iter().filter(|message| !message.notice) {
         found.check(ids.insert((&message.sender, &message.client_message_id)), Wrong::Repeated, || {
@@ -103,20 +99,20 @@ fn fresh_room(whose: &str, person: &str, room: &RoomFacts, there: &FreshRoom, fo
     let visible: Vec<&MessageFacts> = room.messages.iter().filter(|message| message.seq >= from).collect();
     let told: Vec<MessageFacts> = there.messages.values().map(facts).collect();
     let same = visible.iter().copied().eq(told.iter());
-    found.check(same, Wrong::StoreDiffers, || {
+    found.check(same, Wrong::Store, || {
         let first = visible.iter().zip(&told).find(|(one, other)| **one != *other);
         format!("{whose}: {} items for {}; the first that differs: {first:?}", told.len(), visible.len())
     });
     let told = there.present.room.clone().unwrap_or_default();
     let (numbers, numbers_told) = ((room.seq, room.count, room.rev), (told.seq, told.count, told.rev));
-    found.check(numbers == numbers_told && room.name == told.name, Wrong::StoreDiffers, || {
+    found.check(numbers == numbers_told && room.name == told.name, Wrong::Store, || {
         format!("{whose}: seq, count, rev {numbers_told:?} {:?} for {numbers:?} {:?}", told.name, room.name)
     });
     if !told.large {
         let joined: Vec<_> =
             room.members.iter().filter(|(_, m)| m.joined).map(|(id, m)| (id.as_str(), m.rev)).collect();
         let told: Vec<_> = there.members.iter().map(|(id, member)| (id.as_str(), member.rev)).collect();
-        found.check(joined == told, Wrong::StoreDiffers, || format!("{whose}: members {told:?} for {joined:?}"));
+        found.check(joined == told, Wrong::Store, || format!("{whose}: members {told:?} for {joined:?}"));
     }
 }
 

@@ -24,9 +24,9 @@ pub enum Wrong {
     /// Messages are in another order, or were shown so.
     Reordered,
     /// A store differs from the database.
-    StoreDiffers,
+    Store,
     /// A number on a screen is wrong.
-    BadgeWrong,
+    Badge,
     /// Somebody holds what they may not see.
     Leak,
 }

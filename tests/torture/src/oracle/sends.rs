@@ -45,11 +45,11 @@ fn acknowledged(history: &History, places: &Places<'_>, found: &mut Findings) {
         found.check(message.seq == acknowledged.seq, Wrong::Reordered, || {
             format!("{} was acknowledged at {} and is at {}", whose(), acknowledged.seq, message.seq)
         });
-        found.check(message.sender == acknowledged.sender, Wrong::StoreDiffers, || {
+        found.check(message.sender == acknowledged.sender, Wrong::Store, || {
             format!("{} was sent by {} and is by {}", whose(), acknowledged.sender, message.sender)
         });
         let same = message.deleted || message.edited || message.text == acknowledged.text;
-        found.check(same, Wrong::StoreDiffers, || format!("{} says {:?}", whose(), message.text));
+        found.check(same, Wrong::Store, || format!("{} says {:?}", whose(), message.text));
     }
 }
 

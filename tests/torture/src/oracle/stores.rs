@@ -18,11 +18,11 @@ pub(super) fn check(history: &History, found: &mut Findings) {
         match history.fresh.get(&device.store.user_id) {
             Some(there) => {
                 for difference in fresh::differences(&device.store, there) {
-                    let wrong = if difference.about == About::Badge { Wrong::BadgeWrong } else { Wrong::StoreDiffers };
+                    let wrong = if difference.about == About::Badge { Wrong::Badge } else { Wrong::Store };
                     found.add(wrong, format!("{whose}: {difference}"));
                 }
             }
-            None => found.add(Wrong::StoreDiffers, format!("{whose} belongs to nobody: {:?}", device.store.user_id)),
+            None => found.add(Wrong::Store, format!("{whose} belongs to nobody: {:?}", device.store.user_id)),
         }
         badges(&whose, history, device, found);
         for (id, held) in &device.store.rooms {
@@ -48,15 +48,15 @@ fn badges(whose: &str, history: &History, device: &DeviceFacts, found: &mut Find
         let unread = (room.count - member.read_count.max(room.first_count)).max(0);
         total += unread;
         let Some(held) = device.store.rooms.get(id) else { continue };
-        found.check(held.unread == unread, Wrong::BadgeWrong, || {
+        found.check(held.unread == unread, Wrong::Badge, || {
             format!("{whose}, room {id}: {} unread, by the formula {unread}", held.unread)
         });
         let mentions = mentions(room, member, person);
-        found.check(held.mentions == mentions, Wrong::BadgeWrong, || {
+        found.check(held.mentions == mentions, Wrong::Badge, || {
             format!("{whose}, room {id}: mentions {:?}, in the database {mentions:?}", held.mentions)
         });
     }
-    found.check(device.store.unread_total == total, Wrong::BadgeWrong, || {
+    found.check(device.store.unread_total == total, Wrong::Badge, || {
         format!("{whose}: {} unread in all, by the formula {total}", device.store.unread_total)
     });
 }
@@ -74,7 +74,7 @@ fn rows(whose: &str, held: &RoomSnapshot, room: &RoomFacts, found: &mut Findings
     }
     for (seq, message) in &held.messages {
         let there = room.messages.iter().find(|message| message.seq == *seq);
-        found.check(there == Some(&facts(message)), Wrong::StoreDiffers, || {
+        found.check(there == Some(&facts(message)), Wrong::Store, || {
             format!("{whose}: item {seq} is {:?}, in the database {there:?}", facts(message))
         });
     }

@@ -170,7 +170,11 @@ impl World<'_> {
     }
 
     fn fault(&mut self) -> Action {
-        let fault = *self.settings.faults.choose(&mut self.rng).unwrap_or(&Fault::Cut);
+        let chosen = self.settings.faults.choose_weighted(&mut self.rng, |fault| fault.weight());
+        let Ok(&fault) = chosen else {
+            let (device, room) = (self.device(), self.room());
+            return self.send(device, room);
+        };
         let target = match fault {
             Fault::NodeKill | Fault::NodeDrain | Fault::NodeRoll => self.rng.random_range(0..self.settings.nodes),
             _ => self.device(),

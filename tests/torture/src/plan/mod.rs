@@ -171,6 +171,17 @@ impl Fault {
         serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
     }
 
+    /// How often it happens beside the others. Those that cost a run much time are rarer.
+    fn weight(self) -> u32 {
+        match self {
+            Self::Silent => 1,
+            Self::NodeRoll | Self::DatabaseGone | Self::BackendKill => 2,
+            Self::NodeKill | Self::ClientKill | Self::Cut => 6,
+            Self::Cancel => 0,
+            _ => 4,
+        }
+    }
+
     /// Those that a list names: `all`, `none`, or names with commas.
     pub fn read_list(text: &str) -> Result<Vec<Self>> {
         match text {

@@ -24,9 +24,6 @@ use crate::{
     world::{Tally, World},
 };
 
-/// How long a world may take to settle: longer than silence needs to be noticed (45 s), and a wait after it.
-const PATIENCE: Duration = Duration::from_secs(100);
-
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(150);
 
@@ -55,11 +52,20 @@ impl Outcome {
     }
 }
 
+/// How a plan is run.
+#[derive(Debug, Clone)]
+pub struct Conditions {
+    /// How long a world may take to settle.
+    pub patience: Duration,
+    /// The client's rule that is taken out.
+    pub without: Option<String>,
+}
+
 /// Runs a plan; logs and stores go into a folder.
-pub async fn run(ground: &Arc<Ground>, plan: &Plan, folder: &Path, without: Option<&str>) -> Outcome {
+pub async fn run(ground: &Arc<Ground>, plan: &Plan, folder: &Path, conditions: &Conditions) -> Outcome {
     let began = Instant::now();
     let mut outcome = Outcome::default();
-    match Run::begin(ground, plan, folder, without).await {
+    match Run::begin(ground, plan, folder, conditions).await {
         Ok(mut run) => {
             if let Err(error) = run.steps(&mut outcome).await {
                 outcome.broken = Some(format!("{error:#}"));
@@ -79,7 +85,7 @@ struct Run<'a> {
     ground: Arc<Ground>,
     plan: &'a Plan,
     folder: PathBuf,
-    without: Option<String>,
+    conditions: &'a Conditions,
     database: TestDatabase,
     nodes: Arc<Nodes>,
     world: Arc<World>,
@@ -88,7 +94,7 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    async fn begin(ground: &Arc<Ground>, plan: &'a Plan, folder: &Path, without: Option<&str>) -> Result<Self> {
+    async fn begin(ground: &Arc<Ground>, plan: &'a Plan, folder: &Path, conditions: &'a Conditions) -> Result<Self> {
         let database = ground.database().await?;
         let nodes = Arc::new(Nodes::start(ground, plan, &database.url, folder).await?);
         let server = nodes.addresses.any().context("a server is up")?;
@@ -98,7 +104,7 @@ impl<'a> Run<'a> {
             ground: Arc::clone(ground),
             plan,
             folder: folder.to_owned(),
-            without: without.map(str::to_owned),
+            conditions,
             database,
             nodes,
             world,
@@ -114,7 +120,7 @@ impl<'a> Run<'a> {
     async fn open(&mut self, plan: crate::plan::DevicePlan) -> Result<()> {
         let token = self.ground.issuer.token(&self.world.people[plan.person].login)?;
         let addresses = self.nodes.addresses.clone();
-        let without = self.without.clone();
+        let without = self.conditions.without.clone();
         let device = Device::open(self.lanes.len(), plan, &self.folder, &token, addresses, without);
         self.lanes.push(Lane::start(Arc::new(device.await?), Arc::clone(&self.world)));
         Ok(())
@@ -163,7 +169,7 @@ impl<'a> Run<'a> {
             lane.device.proxy.set(Mode::Open);
             lane.device.wake().await;
         }
-        let until = Instant::now() + PATIENCE;
+        let until = Instant::now() + self.conditions.patience;
         let mut caught_up = false;
         loop {
             let findings = match self.look().await {
