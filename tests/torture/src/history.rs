@@ -159,8 +159,8 @@ pub struct Typed {
 /// A send that a device has shown as acknowledged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Acknowledged {
-    /// The device.
-    pub device: usize,
+    /// The device; none when it was a plain call.
+    pub device: Option<usize>,
     /// The person.
     pub sender: String,
     /// The room.
@@ -177,7 +177,7 @@ impl Journal {
         for item in &store.outbox {
             if let Some(seq) = item.seq {
                 let acknowledged = Acknowledged {
-                    device,
+                    device: Some(device),
                     sender: store.user_id.clone(),
                     room: item.room_id.clone(),
                     text: item.text.clone(),

@@ -67,6 +67,8 @@ pub enum Command {
     OpenDirect { person: String },
     /// Shows these rooms and no others.
     Look { rooms: Vec<String> },
+    /// Scrolls up in a room that is shown.
+    Scroll { room: String, count: u16 },
     /// Lets go of the connection.
     Suspend,
     /// Connects.

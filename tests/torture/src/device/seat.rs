@@ -24,7 +24,7 @@ use tokio::{
 
 use super::{
     command::{Answer, Call, Command, Opening},
-    watch::{Seen, watch},
+    watch::{Scroll, Seen, scrolling, watch},
 };
 
 /// Longest wait for the outbox at an end in order.
@@ -43,7 +43,7 @@ pub struct Seat {
 #[derive(Debug, Default)]
 struct Watched {
     tasks: JoinSet<()>,
-    rooms: BTreeMap<String, AbortHandle>,
+    rooms: BTreeMap<String, (AbortHandle, Scroll)>,
 }
 
 /// Tokens from a file.
@@ -113,6 +113,11 @@ impl Seat {
             }
             Command::OpenDirect { person } => return Ok(Answer::Room { id: self.client.open_direct(&person).await? }),
             Command::Look { rooms } => self.look(rooms).await?,
+            Command::Scroll { room, count } => {
+                let watched = self.watched.lock().await;
+                let told = watched.rooms.get(&room).is_some_and(|(_, scroll)| scroll.try_send(count).is_ok());
+                return Ok(if told { Answer::Done } else { Answer::Skipped });
+            }
             Command::Suspend => self.client.suspend(),
             Command::Resume => self.client.resume(),
             Command::CatchUp => self.catch_up().await?,
@@ -143,7 +148,7 @@ impl Seat {
     /// Opens timelines of these rooms and closes the others.
     async fn look(&self, rooms: Vec<String>) -> Result<(), ClientError> {
         let mut watched = self.watched.lock().await;
-        watched.rooms.retain(|id, task| {
+        watched.rooms.retain(|id, (task, _)| {
             let stays = rooms.contains(id) && !task.is_finished();
             if !stays {
                 task.abort();
@@ -154,8 +159,9 @@ impl Seat {
             if !watched.rooms.contains_key(&room) {
                 let opening = self.openings.fetch_add(1, Ordering::Relaxed);
                 let timeline = self.client.timeline(&room).await?;
-                let task = watched.tasks.spawn(watch(timeline, opening, Arc::clone(&self.seen)));
-                watched.rooms.insert(room, task);
+                let (scroll, scrolls) = scrolling();
+                let task = watched.tasks.spawn(watch(timeline, opening, scrolls, Arc::clone(&self.seen)));
+                watched.rooms.insert(room, (task, scroll));
             }
         }
         while watched.tasks.try_join_next().is_some() {}

@@ -4,6 +4,7 @@ use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use futures_util::FutureExt as _;
 use madang_sdk_core::{ListChange, Timeline, TimelineItem};
+use tokio::sync::mpsc;
 
 use crate::history::Sight;
 
@@ -13,13 +14,34 @@ pub trait Seen: Send + Sync + Debug {
     fn saw(&self, room: &str, opening: u64, sight: Sight);
 }
 
+/// Wishes to scroll that wait.
+const SCROLLS: usize = 4;
+
+/// How a screen is told to scroll up by so many items.
+pub type Scroll = mpsc::Sender<u16>;
+
+/// The two ends of that.
+pub fn scrolling() -> (Scroll, mpsc::Receiver<u16>) {
+    mpsc::channel(SCROLLS)
+}
+
 /// Follows a timeline until its client ends.
-pub async fn watch(mut timeline: Timeline, opening: u64, seen: Arc<dyn Seen>) {
+pub async fn watch(mut timeline: Timeline, opening: u64, mut scrolls: mpsc::Receiver<u16>, seen: Arc<dyn Seen>) {
     let room = timeline.room_id().to_owned();
     let mut newest = 0;
     arrivals(&timeline, &mut newest, |sight| seen.saw(&room, opening, sight));
-    while let Some(change) = timeline.next().await {
-        let mut told = Some(change);
+    loop {
+        let mut told = tokio::select! {
+            change = timeline.next() => match change {
+                Some(change) => Some(change),
+                None => return,
+            },
+            Some(count) = scrolls.recv() => {
+                // Without a connection there is nothing older.
+                timeline.load_older(count).await.ok();
+                timeline.next().now_or_never().flatten()
+            }
+        };
         while let Some(change) = told {
             match change {
                 ListChange::Resync => arrivals(&timeline, &mut newest, |sight| seen.saw(&room, opening, sight)),

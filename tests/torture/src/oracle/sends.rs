@@ -34,7 +34,7 @@ fn places(rooms: &BTreeMap<String, RoomFacts>) -> Places<'_> {
 fn acknowledged(history: &History, places: &Places<'_>, found: &mut Findings) {
     for (id, acknowledged) in &history.journal.acknowledged {
         let whose = || {
-            format!("room {}: {id} ({:.20}) of device {}", acknowledged.room, acknowledged.text, acknowledged.device)
+            format!("room {}: {id} ({:.20}) of device {:?}", acknowledged.room, acknowledged.text, acknowledged.device)
         };
         let there = places.get(&(acknowledged.room.as_str(), id.as_str())).map_or(&[][..], Vec::as_slice);
         let [message] = there else {

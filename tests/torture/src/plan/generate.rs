@@ -14,6 +14,10 @@ const PATIENT_MS: u64 = 20_000;
 const NEW_DEVICES: usize = 4;
 /// Rooms that may be made during a run.
 const NEW_ROOMS: usize = 6;
+/// Messages of a flood; a client that is more than 500 rows behind begins anew.
+const FLOOD: std::ops::Range<usize> = 20..700;
+/// Floods in a plan.
+const FLOODS: usize = 2;
 /// Of a hundred steps, those that break something.
 const BREAKS: u32 = 8;
 
@@ -30,7 +34,7 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
         })
         .collect();
     let large_room_members = if rng.random_ratio(1, 4) { 3 } else { 200 };
-    let mut world = World { rng, settings, people, devices, rooms: 0, texts: 0, new_devices: 0 };
+    let mut world = World { rng, settings, people, devices, rooms: 0, texts: 0, new_devices: 0, floods: 0 };
     let mut steps = world.beginning();
     while steps.len() < settings.steps + settings.rooms {
         let quiet = steps.len() % QUIET_EVERY == QUIET_EVERY - 1;
@@ -51,6 +55,7 @@ struct World<'a> {
     rooms: usize,
     texts: usize,
     new_devices: usize,
+    floods: usize,
 }
 
 impl World<'_> {
@@ -117,9 +122,11 @@ impl World<'_> {
             83..86 => Action::Remove { device, room, person: self.person(), within_ms: self.within() },
             86..88 => self.new_room(device, room),
             88..91 => self.look(device),
-            91..94 => Action::Sleep { device },
-            94..97 => Action::Wake { device },
-            97..99 => Action::Switch { device, node: self.rng.random_range(0..self.settings.nodes) },
+            91..93 => Action::Sleep { device },
+            93..95 => Action::Wake { device },
+            95..97 => Action::Scroll { device, room, count: self.rng.random_range(1..120) },
+            97 => self.flood(device, room),
+            98 => Action::Switch { device, node: self.rng.random_range(0..self.settings.nodes) },
             _ => self.new_device(device, room),
         }
     }
@@ -127,6 +134,14 @@ impl World<'_> {
     fn send(&mut self, device: usize, room: usize) -> Action {
         let mention = self.rng.random_ratio(1, 5).then(|| self.person());
         Action::Send { device, room, text: self.text(), mention, mention_all: self.rng.random_ratio(1, 15) }
+    }
+
+    fn flood(&mut self, device: usize, room: usize) -> Action {
+        if self.floods == FLOODS {
+            return self.send(device, room);
+        }
+        self.floods += 1;
+        Action::Flood { person: self.person(), room, count: self.rng.random_range(FLOOD), text: self.text() }
     }
 
     fn look(&mut self, device: usize) -> Action {

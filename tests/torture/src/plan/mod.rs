@@ -93,6 +93,10 @@ pub enum Action {
     OpenDirect { device: usize, room: usize, person: usize },
     /// A device shows these rooms; others are behind.
     Look { device: usize, rooms: Vec<usize> },
+    /// A device scrolls up in a room that it shows.
+    Scroll { device: usize, room: usize, count: u16 },
+    /// A person sends much by plain calls, so that others are far behind.
+    Flood { person: usize, room: usize, count: usize, text: String },
     /// A person has one more device, which gets this index.
     NewDevice { device: usize, plan: DevicePlan },
     /// A device is put to rest for a while.

@@ -11,7 +11,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::{sync::mpsc, task::JoinSet};
 use uuid::Uuid;
 
-use super::Turn;
+use super::{Flood, Turn};
 use crate::{
     device::Device,
     plan::Fault,
@@ -58,6 +58,15 @@ impl Faults {
             if happened.with_context(|| format!("the fault {}", fault.name()))? {
                 parts.world.broke(fault);
             }
+            Ok(())
+        });
+    }
+
+    /// Lets somebody send much.
+    pub(super) fn flood(&mut self, flood: Flood) {
+        let parts = Arc::clone(&self.parts);
+        self.tasks.spawn(async move {
+            flood.happen(&parts.nodes, &parts.world).await;
             Ok(())
         });
     }

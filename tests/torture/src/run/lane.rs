@@ -131,7 +131,9 @@ fn command(world: &World, action: &Action) -> Option<(Command, Duration)> {
         Action::Look { rooms, .. } => {
             (Command::Look { rooms: rooms.iter().filter_map(|room| world.room(*room)).collect() }, PATIENT)
         }
+        Action::Scroll { room, count, .. } => (Command::Scroll { room: world.room(*room)?, count: *count }, PATIENT),
         Action::NewDevice { .. }
+        | Action::Flood { .. }
         | Action::Sleep { .. }
         | Action::Wake { .. }
         | Action::Switch { .. }

@@ -1,6 +1,7 @@
 //! A seed from its plan to its outcome: starts the parts, takes the steps, and looks at the quiet points.
 
 mod faults;
+mod flood;
 mod lane;
 
 use std::{
@@ -13,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use madang_devstack::postgres::TestDatabase;
 use tokio::sync::Mutex as AsyncMutex;
 
-use self::{faults::Faults, lane::Lane};
+use self::{faults::Faults, flood::Flood, lane::Lane};
 use crate::{
     device::{Command, Device},
     look::look,
@@ -145,6 +146,9 @@ impl<'a> Run<'a> {
                     let devices = self.lanes.iter().map(|lane| Arc::clone(&lane.device)).collect();
                     self.faults.happen(*fault, *target, Duration::from_millis(*for_ms), devices);
                 }
+                Action::Flood { person, room, count, text } => {
+                    self.faults.flood(Flood { person: *person, room: *room, count: *count, text: text.clone() });
+                }
                 action => self.lane(device_of(action)?)?.push(action.clone()).await?,
             }
         }
@@ -229,6 +233,7 @@ fn device_of(action: &Action) -> Result<usize> {
     | Action::CreateRoom { device, .. }
     | Action::OpenDirect { device, .. }
     | Action::Look { device, .. }
+    | Action::Scroll { device, .. }
     | Action::Sleep { device }
     | Action::Wake { device }) = action
     else {
