@@ -137,6 +137,10 @@ pub struct Journal {
     pub typed: Vec<Typed>,
     /// Sends that a device has ever shown as acknowledged, by the client's id.
     pub acknowledged: BTreeMap<String, Acknowledged>,
+    /// Ids of all that was ever acknowledged, also before the database was restored.
+    pub ever_acknowledged: BTreeSet<String>,
+    /// The database was restored from a copy: sends are offered again, to rooms that their sender is still in.
+    pub restored: bool,
 }
 
 /// A send that a device has taken.
@@ -172,6 +176,12 @@ pub struct Acknowledged {
 }
 
 impl Journal {
+    /// The database was restored: what plain calls have sent nobody offers again.
+    pub fn restored(&mut self) {
+        self.restored = true;
+        self.acknowledged.clear();
+    }
+
     /// Notes what a device's outbox shows as acknowledged.
     pub fn note(&mut self, device: usize, store: &StoreSnapshot) {
         for item in &store.outbox {
@@ -183,7 +193,14 @@ impl Journal {
                     text: item.text.clone(),
                     seq,
                 };
-                self.acknowledged.entry(item.client_message_id.clone()).or_insert(acknowledged);
+                let id = item.client_message_id.clone();
+                self.ever_acknowledged.insert(id.clone());
+                if self.restored {
+                    // Offered again, it has another position.
+                    self.acknowledged.insert(id, acknowledged);
+                } else {
+                    self.acknowledged.entry(id).or_insert(acknowledged);
+                }
             }
         }
     }

@@ -75,6 +75,8 @@ pub enum Command {
     Resume,
     /// Catches all rooms up, shown or not.
     CatchUp,
+    /// Its clock goes so many seconds ahead of the true time, or behind it.
+    Clock { ahead_s: i64 },
     /// Tells the whole store.
     Snapshot,
     /// Ends in order.

@@ -5,17 +5,17 @@ use std::{
     path::PathBuf,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use anyhow::Result;
 use async_trait::async_trait;
 use madang_proto::v1::RoomSettings;
 use madang_sdk_core::{
-    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, Draft, NewRoom, RoomSnapshot, StoreLocation,
-    TokenProvider,
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, Clock, Draft, NewRoom, RoomSnapshot, Sleep,
+    StoreLocation, SystemClock, TokenProvider,
 };
 use tokio::{
     sync::Mutex,
@@ -34,6 +34,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Seat {
     client: Client,
+    clock: Arc<WrongClock>,
     seen: Arc<dyn Seen>,
     openings: AtomicU64,
     watched: Mutex<Watched>,
@@ -44,6 +45,22 @@ pub struct Seat {
 struct Watched {
     tasks: JoinSet<()>,
     rooms: BTreeMap<String, (AbortHandle, Scroll)>,
+}
+
+/// A clock that is so many seconds ahead. Sleeping takes as long as ever.
+#[derive(Debug, Default)]
+struct WrongClock(AtomicI64);
+
+impl Clock for WrongClock {
+    fn now(&self) -> SystemTime {
+        let (now, ahead) = (SystemClock.now(), self.0.load(Ordering::Relaxed));
+        let by = Duration::from_secs(ahead.unsigned_abs());
+        if ahead < 0 { now - by } else { now + by }
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        SystemClock.sleep(duration)
+    }
 }
 
 /// Tokens from a file.
@@ -61,14 +78,16 @@ impl TokenProvider for FileTokens {
 impl Seat {
     /// Opens a device; `seen` hears what its timelines show.
     pub async fn open(opening: &Opening, seen: Arc<dyn Seen>) -> Result<Self> {
+        let clock = Arc::<WrongClock>::default();
         let config = ClientConfig {
+            clock: Arc::clone(&clock) as _,
             backoff: Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(1) },
             #[cfg(feature = "sabotage")]
             without: guard(opening.without.as_deref())?,
             ..ClientConfig::new(&opening.server, StoreLocation::File(opening.store.clone()))
         };
         let client = Client::open(config, Arc::new(FileTokens(opening.token.clone()))).await?;
-        Ok(Self { client, seen, openings: AtomicU64::default(), watched: Mutex::default() })
+        Ok(Self { client, clock, seen, openings: AtomicU64::default(), watched: Mutex::default() })
     }
 
     /// Does what it is told, or gives it up when it takes too long.
@@ -121,6 +140,7 @@ impl Seat {
             Command::Suspend => self.client.suspend(),
             Command::Resume => self.client.resume(),
             Command::CatchUp => self.catch_up().await?,
+            Command::Clock { ahead_s } => self.clock.0.store(ahead_s, Ordering::Relaxed),
             Command::Snapshot => return Ok(Answer::Snapshot(Box::new((&self.client.snapshot().await?).into()))),
             Command::End => self.client.shutdown(DRAIN).await,
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use madang_sdk_core::{OutboxItem, SendState};
 
-use super::{Findings, Wrong};
+use super::{Findings, Wrong, database::is_in};
 use crate::history::{DeviceFacts, History, MessageFacts, RoomFacts};
 
 pub(super) fn check(history: &History, found: &mut Findings) {
@@ -33,6 +33,10 @@ fn places(rooms: &BTreeMap<String, RoomFacts>) -> Places<'_> {
 
 fn acknowledged(history: &History, places: &Places<'_>, found: &mut Findings) {
     for (id, acknowledged) in &history.journal.acknowledged {
+        let room = history.rooms.get(&acknowledged.room);
+        if history.journal.restored && !room.is_some_and(|room| is_in(room, &acknowledged.sender)) {
+            continue;
+        }
         let whose = || {
             format!("room {}: {id} ({:.20}) of device {:?}", acknowledged.room, acknowledged.text, acknowledged.device)
         };
@@ -89,9 +93,10 @@ fn order(device: &DeviceFacts, found: &mut Findings) {
     }
 }
 
-/// What a device has taken is in its outbox, or in the room.
+/// What a device has taken is in its outbox, or in the room; what was acknowledged need not stay in the outbox.
 fn typed(history: &History, places: &Places<'_>, found: &mut Findings) {
-    for typed in &history.journal.typed {
+    let ever = &history.journal.ever_acknowledged;
+    for typed in history.journal.typed.iter().filter(|typed| !ever.contains(&typed.id)) {
         let outbox =
             history.devices.iter().find(|device| device.device == typed.device).map(|device| &device.store.outbox);
         let held = outbox.is_some_and(|outbox| outbox.iter().any(|item| item.client_message_id == typed.id));

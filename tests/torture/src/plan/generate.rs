@@ -2,7 +2,7 @@
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
-use super::{Action, DevicePlan, Fault, Plan, Settings, Step};
+use super::{Action, DevicePlan, Fault, Plan, Servers, Settings, Step};
 
 /// Steps between two quiet points.
 const QUIET_EVERY: usize = 70;
@@ -24,6 +24,13 @@ const BREAKS: u32 = 8;
 /// The plan of a seed.
 pub fn generate(seed: u64, settings: &Settings) -> Plan {
     let mut rng = StdRng::seed_from_u64(seed);
+    let mut settings = settings.clone();
+    let servers = Servers {
+        large_room_members: if rng.random_ratio(1, 4) { 3 } else { 200 },
+        database_connections: if rng.random_ratio(1, 4) { 2 } else { 8 },
+        alone: settings.nodes == 1 && rng.random_ratio(1, 2),
+    };
+    settings.faults.retain(|fault| !(servers.alone && fault.hides_commits()));
     // Most people have one device, some two or three.
     let people = (settings.clients * 2).div_ceil(3).max(2);
     let devices = (0..settings.clients)
@@ -33,17 +40,17 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
             node: rng.random_range(0..settings.nodes),
         })
         .collect();
-    let large_room_members = if rng.random_ratio(1, 4) { 3 } else { 200 };
-    let mut world = World { rng, settings, people, devices, rooms: 0, texts: 0, new_devices: 0, floods: 0 };
+    let mut world = World { rng, settings: &settings, people, devices, rooms: 0, texts: 0, new_devices: 0, floods: 0 };
     let mut steps = world.beginning();
     while steps.len() < settings.steps + settings.rooms {
         let quiet = steps.len() % QUIET_EVERY == QUIET_EVERY - 1;
         let action = if quiet { Action::Quiet } else { world.action() };
         steps.push(Step { pause_ms: world.pause(), action });
     }
+    world.restore(&mut steps);
     steps.push(Step { pause_ms: 0, action: Action::Quiet });
     let devices = world.devices[..settings.clients].to_vec();
-    Plan { seed, settings: settings.clone(), people, large_room_members, devices, steps }
+    Plan { seed, settings, people, servers, devices, steps }
 }
 
 /// What the generator knows of the world: how many of what there are.
@@ -59,6 +66,19 @@ struct World<'a> {
 }
 
 impl World<'_> {
+    /// In some worlds the database is copied after one quiet point and restored after a later one.
+    fn restore(&mut self, steps: &mut Vec<Step>) {
+        let quiet = |(n, step): (usize, &Step)| (step.action == Action::Quiet).then_some(n + 1);
+        let places: Vec<usize> = steps.iter().enumerate().filter_map(quiet).collect();
+        let wanted = self.settings.faults.contains(&Fault::Restored) && self.rng.random_ratio(1, 3);
+        if let [first, .., last] = places[..]
+            && wanted
+        {
+            steps.insert(last, Step { pause_ms: 0, action: Action::Restore });
+            steps.insert(first, Step { pause_ms: 0, action: Action::Backup });
+        }
+    }
+
     fn beginning(&mut self) -> Vec<Step> {
         let mut steps: Vec<Step> =
             (0..self.settings.rooms).map(|_| Step { pause_ms: 0, action: self.create_room() }).collect();
@@ -239,8 +259,8 @@ mod tests {
             }
             assert_eq!(plan.steps.last().map(|step| &step.action), Some(&Action::Quiet));
         }
-        // Calls are given up within other steps.
-        faults.insert(Fault::Cancel);
+        // Calls are given up within other steps, and restoring is a step.
+        faults.extend([Fault::Cancel, Fault::Restored]);
         assert_eq!(faults.len(), Fault::ALL.len());
     }
 

@@ -37,12 +37,23 @@ pub struct Plan {
     pub settings: Settings,
     /// Number of people.
     pub people: usize,
-    /// Members above which a room is large on these servers.
-    pub large_room_members: i64,
+    /// How the servers are set.
+    pub servers: Servers,
     /// Devices at the beginning.
     pub devices: Vec<DevicePlan>,
     /// What happens, in order.
     pub steps: Vec<Step>,
+}
+
+/// How the servers of a plan are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Servers {
+    /// Members above which a room is large.
+    pub large_room_members: i64,
+    /// Connections to the database that a server keeps.
+    pub database_connections: u32,
+    /// Nobody polls, and heartbeats are rare: nothing but the streams' own rules keeps clients right.
+    pub alone: bool,
 }
 
 /// A device to be.
@@ -107,6 +118,10 @@ pub enum Action {
     Switch { device: usize, node: usize },
     /// Something breaks, and is whole again after a while.
     Break { fault: Fault, target: usize, for_ms: u64 },
+    /// The database is copied.
+    Backup,
+    /// The database becomes the copy again; what came after it is gone, but for what clients offer again.
+    Restore,
     /// Everything is given time to settle, and the oracle looks.
     Quiet,
 }
@@ -147,11 +162,15 @@ pub enum Fault {
     OldHello,
     /// An acknowledged message is sent again by a plain call to another server.
     SendAgain,
+    /// A device's clock jumps, by days in either direction.
+    Clock,
+    /// The database is restored from a copy.
+    Restored,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 18] = [
         Self::NodeKill,
         Self::NodeDrain,
         Self::NodeRoll,
@@ -168,11 +187,18 @@ impl Fault {
         Self::Cancel,
         Self::OldHello,
         Self::SendAgain,
+        Self::Clock,
+        Self::Restored,
     ];
 
     /// Its name, as in a plan.
     pub fn name(self) -> String {
         serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// Whether it may make a commit whose outcome nobody learns: then only the poll finds what was committed.
+    fn hides_commits(self) -> bool {
+        matches!(self, Self::DatabaseCrash | Self::DatabaseGone | Self::BackendEnd | Self::BackendKill)
     }
 
     /// How often it happens beside the others. Those that cost a run much time are rarer.
@@ -181,7 +207,8 @@ impl Fault {
             Self::Silent => 1,
             Self::NodeRoll | Self::DatabaseGone | Self::BackendKill => 2,
             Self::NodeKill | Self::ClientKill | Self::Cut => 6,
-            Self::Cancel => 0,
+            // These happen in ways of their own.
+            Self::Cancel | Self::Restored => 0,
             _ => 4,
         }
     }

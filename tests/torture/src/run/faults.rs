@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use super::{Flood, Turn};
 use crate::{
-    device::Device,
+    device::{Command, Device},
     plan::Fault,
     proxy::Mode,
     stage::{Ground, Nodes},
@@ -118,7 +118,11 @@ impl Parts {
             Fault::DatabaseGone => self.database_down(Stop::Fast, lasting).await?,
             Fault::BackendEnd => self.backend(false).await?,
             Fault::BackendKill => self.backend(true).await?,
-            Fault::Cancel => return Ok(false),
+            Fault::Clock => {
+                let days = rand::rng().random_range(-3..12);
+                device.tell(Command::Clock { ahead_s: days * 86_400 }, VERDICTS).await;
+            }
+            Fault::Cancel | Fault::Restored => return Ok(false),
             Fault::OldHello => self.old_hello(device).await,
             Fault::SendAgain => return self.send_again(node).await,
         }

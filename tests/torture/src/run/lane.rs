@@ -138,6 +138,8 @@ fn command(world: &World, action: &Action) -> Option<(Command, Duration)> {
         | Action::Wake { .. }
         | Action::Switch { .. }
         | Action::Break { .. }
+        | Action::Backup
+        | Action::Restore
         | Action::Quiet => return None,
     })
 }

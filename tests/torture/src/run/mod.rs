@@ -11,7 +11,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use madang_devstack::postgres::TestDatabase;
+use madang_devstack::{postgres::TestDatabase, server_process::Launch};
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::{faults::Faults, flood::Flood, lane::Lane};
@@ -19,7 +19,7 @@ use crate::{
     device::{Command, Device},
     look::look,
     oracle::{self, Finding},
-    plan::{Action, Plan},
+    plan::{Action, Fault, Plan},
     proxy::Mode,
     stage::{Ground, Nodes},
     world::{Tally, World},
@@ -137,6 +137,8 @@ impl<'a> Run<'a> {
                         return Ok(());
                     }
                 }
+                Action::Backup => self.ground.copy_data(false).await?,
+                Action::Restore => self.restore().await?,
                 Action::NewDevice { plan, .. } => self.open(*plan).await?,
                 Action::Switch { device, node } => {
                     let lane = self.lane(*device)?;
@@ -152,6 +154,19 @@ impl<'a> Run<'a> {
                 action => self.lane(device_of(action)?)?.push(action.clone()).await?,
             }
         }
+        Ok(())
+    }
+
+    /// As an administrator does it: no server runs meanwhile, and the new history is declared.
+    async fn restore(&mut self) -> Result<()> {
+        let ground = Arc::clone(&self.ground);
+        let restore = async |launch: &Launch| {
+            ground.copy_data(true).await?;
+            launch.restore_done().await
+        };
+        self.nodes.down_while(restore).await?;
+        self.world.journal().restored();
+        self.world.broke(Fault::Restored);
         Ok(())
     }
 

@@ -4,15 +4,18 @@
 
 mod nodes;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use madang_devstack::{
     issuer::{Issuer, IssuerConfig, Person},
-    postgres::{Cluster, ClusterOptions, Stop, TestDatabase, scratch_folder},
+    postgres::{Cluster, ClusterOptions, Stop, TestDatabase, VERSION, scratch_folder},
     server_process::Launch,
 };
-use std::time::Duration;
+use tokio::process::Command;
 
 pub use self::nodes::{Addresses, Nodes};
 
@@ -40,7 +43,6 @@ impl Ground {
         let config = IssuerConfig { people, access_token_lifetime: TOKEN_LIFETIME, ..IssuerConfig::default() };
         let issuer = Issuer::start(config).await?;
         let folder = scratch_folder(&format!("madang-torture-{}", std::process::id()))?;
-        // A crash must be noticed by those who wait for it, not by a minute of TCP.
         let cluster = Cluster::at(&folder, ClusterOptions::default()).await?;
         let log = logs.join("migrate.log");
         let url = issuer.url().to_owned();
@@ -63,6 +65,20 @@ impl Ground {
     /// How to run a server on a database.
     pub fn launch(&self, database_url: &str, log: &Path) -> Launch {
         Launch::new(&self.binary, database_url, self.issuer.url(), log)
+    }
+
+    /// Copies the database server's data, aside or back. It is stopped meanwhile.
+    pub async fn copy_data(&self, back: bool) -> Result<()> {
+        let (data, copy) = (self.folder.join(format!("data-{VERSION}")), self.folder.join("copy"));
+        let (from, to) = if back { (copy, data) } else { (data, copy) };
+        self.cluster.stop(if back { Stop::Immediate } else { Stop::Fast }).await?;
+        if to.exists() {
+            std::fs::remove_dir_all(&to).with_context(|| format!("remove {}", to.display()))?;
+        }
+        // Owner and times stay as they are.
+        let copied = Command::new("cp").arg("-a").arg(&from).arg(&to).status().await?;
+        ensure!(copied.success(), "cp -a {} {}: {copied}", from.display(), to.display());
+        self.cluster.restart().await
     }
 
     /// Stops everything and removes the data.

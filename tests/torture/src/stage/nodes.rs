@@ -12,7 +12,7 @@ use madang_devstack::server_process::{Launch, ServerProcess};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::Ground;
-use crate::plan::Plan;
+use crate::plan::{Plan, Servers};
 
 /// How long a server is given to stop when asked; its own drain takes at most ten seconds.
 const STOP: Duration = Duration::from_secs(15);
@@ -60,7 +60,7 @@ impl Nodes {
         let count = plan.settings.nodes;
         let launches = (0..count).map(|n| {
             let log = logs.join(format!("node{n}.log"));
-            settings(ground.launch(database_url, &log), plan).with("MADANG_NODE_NAME", format!("node{n}"))
+            settings(ground.launch(database_url, &log), plan.servers).with("MADANG_NODE_NAME", format!("node{n}"))
         });
         let nodes = Self {
             launches: launches.collect(),
@@ -120,6 +120,16 @@ impl Nodes {
         Ok(())
     }
 
+    /// Stops all servers, does something, and starts them again.
+    pub async fn down_while(&self, something: impl AsyncFnOnce(&Launch) -> Result<()>) -> Result<()> {
+        self.stop().await;
+        something(&self.launches[0]).await?;
+        for node in 0..self.count() {
+            self.restart(node, async |_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
     /// Fails if a server has ended by itself.
     pub async fn all_up(&self) -> Result<()> {
         for (node, server) in self.running.iter().enumerate() {
@@ -135,23 +145,25 @@ impl Nodes {
 
     /// Stops them all.
     pub async fn stop(&self) {
-        for server in &self.running {
+        for (node, server) in self.running.iter().enumerate() {
             if let Some(mut server) = server.lock().await.take() {
                 server.kill().await.ok();
+                self.addresses.set(node, None);
             }
         }
     }
 }
 
 /// Settings of a plan's servers: a short life of what ordinarily takes long.
-fn settings(launch: Launch, plan: &Plan) -> Launch {
+fn settings(launch: Launch, servers: Servers) -> Launch {
     let fast = "100000/s burst 100000";
     let launch = RATES.iter().fold(launch, |launch, rate| launch.with(&format!("MADANG_RATE_{rate}"), fast));
     launch
-        .with("MADANG_DATABASE_CONNECTIONS", "8")
+        .with("MADANG_DATABASE_CONNECTIONS", servers.database_connections.to_string())
+        .with("MADANG_POLL_INTERVAL", if servers.alone { "24h" } else { "1s" })
+        .with("MADANG_HEARTBEAT", if servers.alone { "20s" } else { "2s" })
         .with("MADANG_RECEIPT_GATHER", "100ms")
-        .with("MADANG_HEARTBEAT", "2s")
         .with("MADANG_DRAIN_TIMEOUT", "2s")
-        .with("MADANG_LARGE_ROOM_MEMBERS", plan.large_room_members.to_string())
-        .with("MADANG_SMALL_AGAIN_MEMBERS", (plan.large_room_members - 1).to_string())
+        .with("MADANG_LARGE_ROOM_MEMBERS", servers.large_room_members.to_string())
+        .with("MADANG_SMALL_AGAIN_MEMBERS", (servers.large_room_members - 1).to_string())
 }

@@ -137,6 +137,7 @@ fn other_text(history: &mut History) {
 fn nowhere(history: &mut History) {
     let item = history.devices[0].store.outbox.remove(0);
     history.journal.acknowledged.remove(&item.client_message_id);
+    history.journal.ever_acknowledged.remove(&item.client_message_id);
     for room in history.rooms.values_mut() {
         room.messages.retain(|message| message.client_message_id != item.client_message_id);
     }
