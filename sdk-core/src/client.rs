@@ -21,6 +21,7 @@ use crate::{
     store::{self, Durability, Store, StoreSnapshot, meta, outbox, rooms},
     timeline::Timeline,
     typing::Typers,
+    watched::{Presence, Readers},
 };
 
 /// A signed-in installation: its store, its connection, and everything that a screen needs.
@@ -94,6 +95,16 @@ impl Client {
     /// Who is writing in a room.
     pub fn typers(&self, room_id: &str) -> Typers {
         Typers::new(Arc::clone(&self.inner), room_id)
+    }
+
+    /// Who is here, of the people on the screen.
+    pub fn presence(&self, user_ids: impl IntoIterator<Item = String>) -> Presence {
+        Presence::new(Arc::clone(&self.inner), user_ids.into_iter().collect())
+    }
+
+    /// How many have read a message on the screen.
+    pub fn readers(&self, room_id: &str, seq: i64) -> Readers {
+        Readers::new(Arc::clone(&self.inner), room_id, seq)
     }
 
     /// Unread items of all rooms.

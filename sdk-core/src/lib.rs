@@ -19,6 +19,7 @@ mod store;
 mod sync;
 mod timeline;
 mod typing;
+mod watched;
 
 pub use madang_proto::v1;
 
@@ -35,4 +36,5 @@ pub use self::{
     store::{OutboxItem, RoomSnapshot, StoreSnapshot},
     timeline::{ItemKey, MessageItem, NoticeItem, SendState, Timeline, TimelineItem},
     typing::Typers,
+    watched::{Presence, ReadCount, Readers},
 };

@@ -1,6 +1,13 @@
 //! Two people chat.
 
-use madang_tests::{World, WorldConfig};
+use std::{collections::BTreeMap, time::Duration};
+
+use madang_sdk_core::{Presence, ReadCount, Readers, v1::MemberState};
+use madang_server::config::Config;
+use madang_tests::{Person, World, WorldConfig, world::eventually};
+
+/// Longer than presence lingers, and readers are counted.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_people_chat_live() {
@@ -22,7 +29,7 @@ async fn two_people_chat_live() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_room_is_the_same_for_everybody() {
-    let settings = |config: &mut madang_server::config::Config| {
+    let settings = |config: &mut Config| {
         (config.large_room_members, config.small_again_members) = (2, 1);
     };
     let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
@@ -40,4 +47,115 @@ async fn a_large_room_is_the_same_for_everybody() {
     cat.client.leave(&room).await.expect("left");
     world.settle().await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_is_small_again_tells_its_members_and_receipts() {
+    let settings = |config: &mut Config| {
+        (config.large_room_members, config.small_again_members) = (3, 3);
+    };
+    let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let (cat, dan) = (world.person("cat").await, world.person("dan").await);
+    let room = ann.room("hall", &[&bob, &cat, &dan]).await;
+    for person in [&bob, &cat, &dan] {
+        person.sees(&room).await;
+        person.look_at(&[&room]);
+    }
+    ann.look_at(&[&room]);
+    cat.say(&room, "nobody holds that I am here").await;
+    world.settle().await;
+    let is_large = async || ann.rooms().await[&room].room.as_ref().is_some_and(|room| room.large);
+    assert!(is_large().await);
+    bob.client.mark_read(&room, 2).await.expect("marked");
+    offline(&dan).await;
+    for leaves in [&cat, &bob] {
+        leaves.client.leave(&room).await.expect("left");
+    }
+    world.settle().await;
+    dan.client.resume();
+    dan.live().await;
+    world.settle().await;
+    for person in [&ann, &dan] {
+        let held = person.rooms().await.remove(&room).expect("held");
+        let joined = held.members.values().filter(|member| member.state() == MemberState::Joined).count();
+        assert_eq!((joined, person.texts(&room).await.len()), (2, 1));
+    }
+    ann.client.invite(&room, [bob.id.clone()]).await.expect("invited");
+    bob.sees(&room).await;
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_here_is_told_of_those_who_are_shown() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let nobody = uuid::Uuid::now_v7().to_string();
+    let mut presence = ann.client.presence([bob.id.clone(), nobody.clone()]);
+    let is = |here| BTreeMap::from([(bob.id.clone(), here), (nobody.clone(), false)]);
+    becomes(&mut presence, &is(true)).await;
+    offline(&bob).await;
+    becomes(&mut presence, &is(false)).await;
+    bob.client.resume();
+    becomes(&mut presence, &is(true)).await;
+    offline(&ann).await;
+    becomes(&mut presence, &BTreeMap::new()).await;
+    ann.client.resume();
+    becomes(&mut presence, &is(true)).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn readers_of_a_watched_message_are_counted_in_rooms_of_any_size() {
+    for large in [2, 200] {
+        let settings = match large {
+            2 => |config: &mut Config| (config.large_room_members, config.small_again_members) = (2, 1),
+            _ => |_: &mut Config| {},
+        };
+        let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
+        let (ann, bob, cat) = (world.person("ann").await, world.person("bob").await, world.person("cat").await);
+        let room = ann.room("hall", &[&bob, &cat]).await;
+        bob.sees(&room).await;
+        cat.sees(&room).await;
+        let seq = ann.say(&room, "who reads this?").await;
+        let mut readers = ann.client.readers(&room, seq);
+        counts(&mut readers, 0, 2).await;
+        bob.client.mark_read(&room, seq).await.expect("marked");
+        counts(&mut readers, 1, 2).await;
+        // Whoever is out is told nothing more.
+        let mut seen_by_cat = cat.client.readers(&room, seq);
+        counts(&mut seen_by_cat, 1, 2).await;
+        ann.client.remove(&room, &cat.id).await.expect("removed");
+        counts(&mut readers, 1, 1).await;
+        bob.client.mark_unread(&room, seq).await.expect("marked");
+        counts(&mut readers, 0, 1).await;
+        assert_eq!(seen_by_cat.now(), Some(ReadCount { read: 1, members: 2 }));
+        world.settle().await;
+        world.end().await;
+    }
+}
+
+async fn offline(person: &Person) {
+    person.client.suspend();
+    eventually("offline", async || (!person.is_online()).then_some(())).await;
+}
+
+async fn becomes(presence: &mut Presence, wanted: &BTreeMap<String, bool>) {
+    let waits = async {
+        while presence.now() != *wanted {
+            presence.next().await.expect("the client lives");
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waits).await.is_ok(), "not {wanted:?}: {:?}", presence.now());
+}
+
+async fn counts(readers: &mut Readers, read: i32, members: i32) {
+    let wanted = Some(ReadCount { read, members });
+    let waits = async {
+        while readers.now() != wanted {
+            readers.next().await.expect("the client lives");
+        }
+    };
+    assert!(tokio::time::timeout(PATIENCE, waits).await.is_ok(), "not {wanted:?}: {:?}", readers.now());
 }

@@ -16,25 +16,68 @@ const WINDOW: u32 = 65_535;
 
 /// A stream.
 pub struct Stream {
+    /// Whose it is, and on which device.
+    calls: Calls,
     /// Kept, because a stream ends when its sender goes.
-    _said: mpsc::Sender<v1::ClientFrame>,
+    said: mpsc::Sender<v1::ClientFrame>,
     heard: Streaming<v1::ServerFrame>,
 }
 
 impl Stream {
     /// Opens a stream on a device of its own, so that the person's other streams stay.
     pub async fn open(calls: &Calls, hello: v1::Hello) -> Self {
-        let calls = Calls { device_id: uuid::Uuid::now_v7().to_string(), ..calls.clone() };
+        Self::on(Calls { device_id: uuid::Uuid::now_v7().to_string(), ..calls.clone() }, hello).await
+    }
+
+    /// Somebody opens a stream on a server, on a new device, and takes what it begins with.
+    pub async fn of(world: &World, login: &str, node: usize) -> Self {
+        let token = world.stack.issuer.token(login).expect("a token");
+        let calls = Calls::new(&world.server(node), token, uuid::Uuid::now_v7().to_string()).expect("an address");
+        let mut stream = Self::on(calls, v1::Hello::default()).await;
+        stream.until_drained().await;
+        stream
+    }
+
+    /// The same device opens another stream, on a server.
+    pub async fn again_at(&self, world: &World, node: usize) -> Self {
+        let mut stream = Self::on(self.calls_at(world, node), v1::Hello::default()).await;
+        stream.until_drained().await;
+        stream
+    }
+
+    /// Calls of the same device to a server.
+    pub fn calls_at(&self, world: &World, node: usize) -> Calls {
+        let Calls { token, device_id, .. } = self.calls.clone();
+        Calls::new(&world.server(node), token, device_id).expect("an address")
+    }
+
+    async fn on(calls: Calls, hello: v1::Hello) -> Self {
         let (said, says) = mpsc::channel(16);
-        let frame = |frame| v1::ClientFrame { frame: Some(frame) };
-        said.send(frame(client_frame::Frame::Hello(hello))).await.expect("room for Hello");
         // Small windows, so that what is not taken waits at the server.
         let endpoint = Endpoint::from_shared(calls.server.clone()).expect("an address");
         let endpoint = endpoint.initial_stream_window_size(WINDOW).initial_connection_window_size(WINDOW);
         let calls = Calls { channel: endpoint.connect_lazy(), ..calls };
+        said.send(v1::ClientFrame { frame: Some(client_frame::Frame::Hello(hello)) }).await.expect("room for Hello");
         let heard =
             calls.sync().connect(calls.request(ReceiverStream::new(says))).await.expect("a stream").into_inner();
-        Self { _said: said, heard }
+        Self { calls, said, heard }
+    }
+
+    /// Says a frame.
+    pub async fn say(&self, frame: client_frame::Frame) {
+        self.said.send(v1::ClientFrame { frame: Some(frame) }).await.expect("the stream is open");
+    }
+
+    /// Takes frames until one is what is looked for.
+    pub async fn until<T>(&mut self, look: impl Fn(Frame) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                if let Some(found) = look(self.next().await.expect("the stream goes on")) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(5), found).await.expect("the frame comes")
     }
 
     /// The next frame; `None` when the stream is over.

@@ -240,3 +240,31 @@ async fn a_revocation_elsewhere_is_not_lost_behind_a_change_of_the_person_here()
     assert!(begun.elapsed() < SOON, "{:?}", begun.elapsed());
     world.end().await;
 }
+
+/// An account that is shut, or comes to its time, ends its streams with the reason, although nobody called anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_streams_of_an_account_that_is_shut_end_with_the_reason() {
+    let world = World::new().await;
+    let ann = Guest::of(&world, "ann").await;
+    let sql = world.sql().await;
+    for (set, reason) in [
+        ("state = 2", ErrorReason::AccountDisabled),
+        ("state = 3", ErrorReason::AccountLocked),
+        ("expires_at = now()", ErrorReason::AccountExpired),
+    ] {
+        let mut stream = Stream::open(&ann, v1::Hello::default()).await;
+        stream.until_drained().await;
+        let shut = format!("update users set {set} where id = $1::uuid");
+        sqlx::query(sqlx::AssertSqlSafe(shut)).bind(&ann.id).execute(&sql).await.expect("shut");
+        let closing = stream.until(|frame| match frame {
+            v1::server_frame::Frame::Closing(closing) => Some(closing),
+            _ => None,
+        });
+        let closing = closing.await;
+        assert_eq!((closing.reason(), closing.error()), (ClosingReason::Revoked, reason));
+        let open = "update users set state = 1, expires_at = null where id = $1::uuid";
+        sqlx::query(open).bind(&ann.id).execute(&sql).await.expect("opened");
+        eventually("the account is open", async || ann.me().await.ok()).await;
+    }
+    world.end().await;
+}

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Result, bail};
-use madang_devstack::postgres::TestDatabase;
+use madang_devstack::{nats::Nats, postgres::TestDatabase};
 use madang_server::{
     app::{App, Running},
     clock::ShiftedClock,
@@ -37,6 +37,8 @@ pub struct WorldConfig {
     pub no_poll: bool,
     /// Servers on the database.
     pub nodes: usize,
+    /// The servers hear each other over a NATS of their own.
+    pub nats: bool,
     /// Rates and other settings of the servers, changed at the end.
     pub settings: Option<fn(&mut Config)>,
 }
@@ -51,6 +53,8 @@ pub struct World {
     /// Where a test holds the servers.
     #[cfg(feature = "sabotage")]
     pub gates: &'static Gates,
+    /// What the servers hear each other by.
+    pub nats: Option<Nats>,
     config: WorldConfig,
     database: TestDatabase,
     servers: Vec<Running>,
@@ -82,6 +86,7 @@ impl World {
             clock: Arc::default(),
             #[cfg(feature = "sabotage")]
             gates: Gates::new(),
+            nats: if config.nats { Some(Nats::start().await?) } else { None },
             database: stack.database().await?,
             servers: Vec::new(),
             people: Mutex::default(),
@@ -106,6 +111,7 @@ impl World {
             database_connections: 8,
             listen: ([127, 0, 0, 1], 0).into(),
             issuer: self.stack.issuer.url().to_owned(),
+            nats_url: self.nats.as_ref().map(Nats::url),
             reflection: true,
             receipt_gather: Duration::from_millis(50),
             rate_read: fast,
@@ -119,7 +125,8 @@ impl World {
             ..Config::default()
         };
         if self.config.no_poll {
-            config.poll_interval = Duration::from_hours(24);
+            (config.poll_interval, config.poll_interval_with_nats) =
+                (Duration::from_hours(24), Duration::from_hours(24));
             // Receipts are changes of the room, and the next change would show what the story is about to hide.
             config.receipts_members = 0;
             config.deliveries_members = 0;

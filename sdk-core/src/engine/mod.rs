@@ -35,6 +35,7 @@ use crate::{
     sabotage::Guards,
     store::{Durability, Store, Write},
     typing::TypingBoard,
+    watched::WatchedThings,
 };
 
 /// How the client stands to its server.
@@ -77,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) me: watch::Sender<Option<String>>,
     pub(crate) wake: Wakes,
     pub(crate) typing: TypingBoard,
+    pub(crate) watched: WatchedThings,
     people: Mutex<people::Wanted>,
     focus: Mutex<Focus>,
     asks: Mutex<Vec<Ask>>,
@@ -129,6 +131,7 @@ impl Inner {
             me: watch::Sender::new(None),
             wake: Wakes::default(),
             typing: TypingBoard::default(),
+            watched: WatchedThings::default(),
             people: Mutex::default(),
             focus: Mutex::default(),
             asks: Mutex::default(),

@@ -72,6 +72,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         inner.state.send_replace(ConnectionState::Connecting);
         let end = stream(&inner, &mut failures).await.unwrap_or_else(|end| end);
         inner.online.send_replace(false);
+        inner.watched.forget();
         *lock(&inner.outgoing) = None;
         rest(&inner, end, &mut failures, &mut suspended).await;
     }
@@ -200,7 +201,10 @@ impl Session<'_> {
                     self.inner.online.send_replace(true);
                     self.inner.wake.session.notify_one();
                 }
-                Some(Frame::Ephemeral(news)) => self.inner.typing.hear(&news, self.inner.config.clock.now()),
+                Some(Frame::Ephemeral(news)) => {
+                    self.inner.typing.hear(&news, self.inner.config.clock.now());
+                    self.inner.watched.hear(&news);
+                }
                 Some(Frame::TokenExpiring(_)) => self.reauthenticate(),
                 Some(Frame::Refused(refused)) => tracing::warn!(frame = refused.frame, "refused: {}", refused.message),
                 Some(Frame::Closing(closing)) => end = Some(self.closing(&closing).await?),
@@ -275,7 +279,8 @@ impl Session<'_> {
     async fn attend(&mut self) -> Result<(), ClientError> {
         let focus = self.inner.focused();
         let room_ids = focus.iter().take(FOCUS_ROOMS).cloned().collect();
-        say(&self.outgoing, client_frame::Frame::Focus(Focus { room_ids, watched: Vec::new() }));
+        let (watched, user_ids) = (self.inner.watched.messages(), self.inner.watched.user_ids());
+        say(&self.outgoing, client_frame::Frame::Focus(Focus { room_ids, watched, user_ids }));
         let asks = std::mem::take(&mut *lock(&self.inner.asks));
         self.ask(asks);
         if self.live {

@@ -97,11 +97,22 @@ impl RoomState {
         if newest {
             self.head_rev = room.rev;
             self.last = present.last_message.map(preview);
-            self.room = Some(room);
+            self.be(room);
         }
         if let Some(membership) = present.membership {
             self.member(membership, if newest { Place::Newest } else { Place::Older }, to, out);
         }
+    }
+
+    /// Takes the room's new state. Members and receipts of a large room are not told: when it is small again, what is held is
+    /// no ground to build on.
+    fn be(&mut self, room: Room) {
+        let was_large = self.room.as_ref().is_some_and(|held| held.large);
+        if was_large && !room.large {
+            // A cursor without a revision is answered by a reset.
+            self.rev = 0;
+        }
+        self.room = Some(room);
     }
 
     /// The person is out of the room, if that is not older than what is held of their membership.
@@ -294,7 +305,7 @@ impl RoomState {
             Change::Room(room) if room.state() == RoomUse::Deleted => self.end(out),
             Change::Room(room) => {
                 if follows {
-                    self.room = Some(room);
+                    self.be(room);
                 }
             }
             Change::Receipts(batch) => out.receipts.extend(batch.receipts),

@@ -7,6 +7,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpSocket},
+    sync::mpsc,
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -21,11 +22,11 @@ use crate::{
     identity::Identity,
     limits::{self, Limits},
     messages::Writer,
-    reads::Receipts,
-    realtime::{Hub, Node, Poller, pulse},
+    reads::{self, Receipts},
+    realtime::{Bus, Hub, Node, Poller, TwinFrame, pulse},
     rpc,
     sessions::Sessions,
-    telemetry,
+    sync, telemetry,
     users::{People, SignIn},
 };
 
@@ -67,7 +68,7 @@ impl App {
         store::check(&config.database_url).await?;
         let database = Database::connect(&config).await?;
         let (grpc, admin) = (listen(config.listen)?, config.admin_listen.map(listen).transpose()?);
-        let parts = parts(config, clock, database)?;
+        let (parts, twins) = parts(config, clock, database).await?;
         if tokio::time::timeout(WARM, parts.sign_in.warm()).await.is_err() {
             tracing::warn!("the issuer does not answer; going on without its keys");
         }
@@ -75,6 +76,7 @@ impl App {
         let (stop, node, health) = (CancellationToken::new(), parts.node.clone(), parts.health.clone());
         let addresses = (grpc.local_addr(), admin.as_ref().map(TcpListener::local_addr).transpose());
         let mut background = background(&parts);
+        background.spawn(sync::hear_twins(node.clone(), parts.receipts.clone(), twins));
         if let Some(admin) = admin {
             background.spawn(telemetry::serve_admin(
                 admin,
@@ -104,16 +106,22 @@ impl Running {
     }
 }
 
-fn parts(config: Config, clock: Arc<dyn Clock>, database: Database) -> Result<rpc::Parts> {
+async fn parts(
+    config: Config,
+    clock: Arc<dyn Clock>,
+    database: Database,
+) -> Result<(rpc::Parts, mpsc::Receiver<TwinFrame>)> {
     let identity = Identity::new(&config, Arc::clone(&clock))?;
     let sessions = Arc::new(Sessions::start(&config, database.clone(), Arc::clone(&clock)));
     let limits = Arc::new(Limits::new(&config));
     let name = config.node_name.clone().unwrap_or_else(|| format!("node-{:08x}", rand::random::<u32>()));
-    let hub = Arc::new(Hub::new(config.guards()));
-    let node = Node { name: name.into(), config: Arc::new(config), clock: Arc::clone(&clock), database, limits, hub };
-    let (writer, receipts) = (Writer::start(node.clone()), Receipts::start(node.clone()));
+    let hub = Arc::new(Hub::new(config.streams_per_person, config.guards()));
+    let name: Arc<str> = name.into();
+    let (bus, twins) = Bus::start(&config, Arc::clone(&name), Arc::clone(&hub)).await?;
+    let node = Node { name, config: Arc::new(config), clock: Arc::clone(&clock), database, limits, hub, bus };
+    let (writer, receipts) = (Writer::start(node.clone()), Receipts::new(node.clone()));
     let sign_in = Arc::new(SignIn::new(identity, People::new(node.clone()), Arc::clone(&sessions), clock));
-    Ok(rpc::Parts { node, sign_in, sessions, writer, receipts, health: HealthReporter::new() })
+    Ok((rpc::Parts { node, sign_in, sessions, writer, receipts, health: HealthReporter::new() }, twins))
 }
 
 /// Tasks that end with the server.
@@ -121,6 +129,8 @@ fn background(parts: &rpc::Parts) -> JoinSet<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(Poller::new(parts.node.clone()).run());
     tasks.spawn(pulse(parts.node.clone()));
+    tasks.spawn(reads::watch(parts.node.clone()));
+    tasks.spawn(parts.receipts.clone().look());
     let limits = Arc::clone(&parts.node.limits);
     tasks.spawn(every(limits::SWEEP, move || limits.sweep()));
     let sessions = Arc::clone(&parts.sessions);

@@ -107,11 +107,16 @@ settings! {
     reflection: bool = false;
     /// Whether phone, e-mail and employee number of a person are shown to others.
     show_contact: bool = true;
+    /// Where NATS is, by which nodes tell each other what was committed, as in `nats://nats:4222` or `tls://user:secret@nats`.
+    /// Without it nodes find that in the database, within `poll_interval`; one node needs none.
+    nats_url: Option<String> = None;
+    /// First word of all subjects, where several installations share a NATS.
+    nats_prefix: String = "madang".to_owned();
     /// Name of the node, unique in the installation; a random one otherwise.
     node_name: Option<String> = None;
     /// What is logged: `error`, `warn`, `info`, `debug` or a filter, as in `info,madang_server=debug`.
     log: String = "info".to_owned();
-    /// Live streams a person may have on a node; the oldest is closed.
+    /// Live streams a person may have; the oldest is closed.
     streams_per_person: usize = 10;
     /// Calls a person may have in flight on a node.
     calls_in_flight_per_person: usize = 32;
@@ -155,6 +160,8 @@ settings! {
     peer_timeout: Duration = Duration::from_secs(45);
     /// Time between two looks for what other nodes have changed.
     poll_interval: Duration = Duration::from_secs(1);
+    /// The same while nodes hear each other over NATS.
+    poll_interval_with_nats: Duration = Duration::from_secs(5);
     /// How long a stopping node waits for calls and streams to end.
     drain_timeout: Duration = Duration::from_secs(10);
     /// Age at which a connection is asked to go, so that load spreads over new nodes; spread by a tenth either way. 0: never.

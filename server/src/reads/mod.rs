@@ -6,6 +6,7 @@
 mod receipts;
 mod service;
 pub mod store;
+mod watch;
 mod wire;
 
-pub use self::{receipts::Receipts, service::Reads};
+pub use self::{receipts::Receipts, service::Reads, watch::watch};

@@ -34,11 +34,9 @@ pub struct Receipts {
 type Gathered = HashMap<UserId, i64>;
 
 impl Receipts {
-    /// The gatherer of a node; also tells what dead nodes left.
-    pub fn start(node: Node) -> Self {
-        let receipts = Self { node, rooms: Arc::default() };
-        tokio::spawn(receipts.clone().look());
-        receipts
+    /// The gatherer of a node.
+    pub fn new(node: Node) -> Self {
+        Self { node, rooms: Arc::default() }
     }
 
     fn rooms(&self) -> MutexGuard<'_, HashMap<RoomId, Gathered>> {
@@ -91,7 +89,8 @@ impl Receipts {
         }
     }
 
-    async fn look(self) {
+    /// Tells what dead nodes left, until the node ends.
+    pub async fn look(self) {
         let mut ticks = tokio::time::interval(LOOK_EVERY);
         loop {
             ticks.tick().await;

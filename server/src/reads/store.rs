@@ -1,12 +1,13 @@
 //! Marks and receipts in the database, but for moving one's own mark: that is the writer's.
 
-use sqlx::postgres::PgConnection;
+use sqlx::{PgPool, postgres::PgConnection};
 use uuid::Uuid;
 
 use crate::{
     access::RoomAccess,
     error::Result,
     ids::{RoomId, UserId},
+    realtime::ReadCount,
     rooms::Member,
 };
 
@@ -121,4 +122,23 @@ pub async fn find_forgotten(connection: &mut PgConnection, limit: i64) -> Result
         limit
     );
     Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.room_id.into(), row.user_id.into())).collect())
+}
+
+/// How many have read these items, of those who are in the room and may see them; senders are not counted.
+pub(super) async fn count_reads(pool: &PgPool, items: &[(RoomId, i64)]) -> Result<Vec<((RoomId, i64), ReadCount)>> {
+    let (rooms, seqs): (Vec<Uuid>, Vec<i64>) = items.iter().map(|(room_id, seq)| (room_id.0, *seq)).unzip();
+    let rows = sqlx::query!(
+        r#"select i.room_id, i.seq, (count(m.user_id) filter (where m.last_read_seq >= i.seq))::int as "read!",
+               count(m.user_id)::int as "members!"
+           from unnest($1::uuid[], $2::bigint[]) w (room_id, seq)
+               join messages i on i.room_id = w.room_id and i.seq = w.seq
+               left join members m on m.room_id = i.room_id and m.state = 1 and m.user_id <> i.sender_id
+                   and m.history_from_seq <= i.seq
+           group by i.room_id, i.seq"#,
+        &rooms,
+        &seqs
+    );
+    let count = |read, members| ReadCount { read, members };
+    let rows = rows.fetch_all(pool).await?.into_iter();
+    Ok(rows.map(|row| ((row.room_id.into(), row.seq), count(row.read, row.members))).collect())
 }

@@ -17,8 +17,11 @@ use bytes::Bytes;
 use crate::{
     ids::{RoomId, SessionId, UserId},
     realtime::{
-        Changes, ClosingReason, Frame, Membership, PersonEvent, ProfileChange, RoomEvent, Session, SessionEnd,
-        WhichSessions,
+        Changes, ClosingReason, Focus, Frame, Known, Membership, PersonEvent, ProfileChange, RoomEvent, Session,
+        SessionEnd, WhichSessions,
+        bus::Streams,
+        elsewhere::Elsewhere,
+        focus::Presence,
         room::{Listener, Outcome, Room},
     },
     sabotage::Guards,
@@ -37,6 +40,10 @@ pub struct Hub {
     /// Numbers of the profiles told lately, because the poll finds again what was published here.
     profiles_told: Mutex<HashMap<UserId, i64>>,
     covered: AtomicI64,
+    presence: Presence,
+    elsewhere: Elsewhere,
+    /// Streams that a person may have on all nodes together.
+    streams_per_person: usize,
     guards: Guards,
 }
 
@@ -68,39 +75,53 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hub {
     /// A node without sessions.
-    pub fn new(guards: Guards) -> Self {
-        Self { index: Mutex::default(), profiles_told: Mutex::default(), covered: AtomicI64::new(0), guards }
+    pub fn new(streams_per_person: usize, guards: Guards) -> Self {
+        let (index, profiles_told, covered) = (Mutex::default(), Mutex::default(), AtomicI64::new(0));
+        let (presence, elsewhere) = (Presence::default(), Elsewhere::default());
+        Self { index, profiles_told, covered, presence, elsewhere, streams_per_person, guards }
     }
 
     /// Registers a stream under its person. An older stream of the same device is replaced, and the oldest ends when the
-    /// person has more than `most`. `false` while the node drains.
-    pub fn open(&self, session: &Arc<Session>, most: usize) -> bool {
+    /// person has too many. `false` while the node drains.
+    pub fn open(&self, session: &Arc<Session>) -> bool {
         let mut index = locked(&self.index);
         if index.draining {
             return false;
         }
         index.sessions.insert(session.id(), Entry { session: Arc::clone(session), rooms: HashSet::new() });
-        let person = index.people.entry(session.user_id()).or_default();
-        let device = session.opener().device_id;
-        for older in person.iter().filter(|older| older.opener().device_id == device) {
-            older.close(ClosingReason::Replaced, Duration::ZERO);
-        }
-        // What is being replaced takes no place of the others.
-        let others: Vec<_> = person.iter().filter(|older| older.opener().device_id != device).collect();
-        let surplus = (others.len() + 1).saturating_sub(most);
-        for oldest in others.into_iter().take(surplus) {
-            oldest.close(ClosingReason::TooManyStreams, Duration::ZERO);
-        }
-        person.push(Arc::clone(session));
+        index.people.entry(session.user_id()).or_default().push(Arc::clone(session));
         metrics::gauge!("madang_streams").set(count(index.sessions.len()));
+        drop(index);
+        self.presence.moved();
+        self.end_surplus(session.user_id());
         true
     }
 
-    /// Takes a stream out of all indexes.
-    pub fn close(&self, session: &Session) {
+    /// Ends the streams of a person that newer ones have replaced, or that are the oldest of too many.
+    fn end_surplus(&self, user_id: UserId) {
+        let surplus = self.elsewhere.surplus(user_id, &self.streams_of(user_id), self.streams_per_person);
+        for (ids, reason) in
+            [(surplus.replaced, ClosingReason::Replaced), (surplus.oldest, ClosingReason::TooManyStreams)]
+        {
+            for session in ids.into_iter().filter_map(|id| self.session(id)) {
+                session.close(reason, Duration::ZERO);
+            }
+        }
+    }
+
+    /// Takes what another node says of a person's streams there.
+    pub(super) fn take_elsewhere(&self, node: &str, user_id: UserId, streams: Streams) {
+        if self.elsewhere.take(node, user_id, streams) {
+            self.presence.moved();
+        }
+        self.end_surplus(user_id);
+    }
+
+    /// Takes a stream out of all indexes; `false` when it is not there any more.
+    pub fn close(&self, session: &Session) -> bool {
         session.end();
         let mut index = locked(&self.index);
-        let Some(entry) = index.sessions.remove(&session.id()) else { return };
+        let Some(entry) = index.sessions.remove(&session.id()) else { return false };
         for room_id in entry.rooms {
             index.leave(room_id, session.id(), i64::MAX);
         }
@@ -108,9 +129,11 @@ impl Hub {
             person.retain(|other| other.id() != session.id());
             if person.is_empty() {
                 index.people.remove(&session.user_id());
+                self.presence.left(session.user_id());
             }
         }
         metrics::gauge!("madang_streams").set(count(index.sessions.len()));
+        true
     }
 
     /// Lets a session listen to a room. The tail is taken from the database only where there is none: moving one that is
@@ -289,6 +312,51 @@ impl Hub {
     /// The people who are here.
     pub fn people(&self) -> Vec<UserId> {
         locked(&self.index).people.keys().copied().collect()
+    }
+
+    /// Says what is on the screen of a stream.
+    pub fn set_focus(&self, session: &Session, focus: Focus) {
+        session.set_focus(focus);
+        self.presence.moved();
+    }
+
+    /// Whether a session listens to a room and may see an item of it.
+    pub fn may_see(&self, session: SessionId, room_id: RoomId, seq: i64) -> bool {
+        let room = locked(&self.index).rooms.get(&room_id).cloned();
+        room.is_some_and(|room| locked(&room).listener(session).is_some_and(|one| one.history_from_seq <= seq))
+    }
+
+    /// Tells the streams who is here of those they show, where that has changed.
+    pub fn tell_presence(&self) {
+        if !(self.presence.take_moved() | self.elsewhere.sweep()) {
+            return;
+        }
+        for session in self.sessions() {
+            let people = session.focus().people().map(|user_id| (user_id, self.is_here(user_id))).collect();
+            if !session.tell(&Known { people, ..Known::default() }) {
+                self.presence.moved();
+            }
+        }
+    }
+
+    fn is_here(&self, user_id: UserId) -> bool {
+        let here = locked(&self.index).people.contains_key(&user_id);
+        here || self.elsewhere.has(user_id) || self.presence.lingers(user_id)
+    }
+
+    /// The streams of a person on this node, as other nodes are told of them.
+    pub(super) fn streams_of(&self, user_id: UserId) -> Streams {
+        let streams = self.sessions_of(user_id);
+        streams.iter().map(|session| (session.id(), session.opener().device_id)).collect()
+    }
+
+    /// The people who are here, or are looked at by somebody who is.
+    pub(super) fn people_of_interest(&self) -> Vec<UserId> {
+        let mut people = self.people();
+        for session in self.sessions() {
+            people.extend(session.focus().people());
+        }
+        people
     }
 
     /// The rooms that are listened to.

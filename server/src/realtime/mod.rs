@@ -4,7 +4,10 @@
 //! from the database with its rights checked; nobody is given an event that follows their own removal; a session's queue
 //! is bounded. Nothing here knows the contract but `wire.rs`: events travel encoded.
 
+mod bus;
 mod changes;
+mod elsewhere;
+mod focus;
 mod hub;
 mod node;
 mod poll;
@@ -15,7 +18,9 @@ mod session;
 pub mod wire;
 
 pub use self::{
+    bus::{Bus, TwinFrame},
     changes::{Changes, Membership, PersonEvent, ProfileChange, RoomEvent, SessionEnd, WhichSessions},
+    focus::{Focus, Known, ReadCount},
     hub::Hub,
     node::Node,
     poll::{Poller, memberships},

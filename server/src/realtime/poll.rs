@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::{
+    config::Config,
     error::Result,
     ids::{RoomId, UserId},
     realtime::{ClosingReason, Membership, Node, ProfileChange, Session, wire},
@@ -64,12 +65,16 @@ impl Poller {
         if !self.node.database.guards().poll() {
             return;
         }
-        let mut ticks = tokio::time::interval(self.node.config.poll_interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            ticks.tick().await;
             if let Err(error) = self.compare().await {
                 tracing::warn!(%error, "the poll failed");
+            }
+            let Config { poll_interval, poll_interval_with_nats, .. } = *self.node.config;
+            let pause = if self.node.bus.is_up() { poll_interval_with_nats } else { poll_interval };
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                // Not at once: what is lost is mostly lost together.
+                () = self.node.bus.look() => tokio::time::sleep(GRACE).await,
             }
         }
     }
@@ -101,6 +106,7 @@ impl Poller {
         for (user_id, user_rev) in people {
             self.repair_person(user_id, user_rev).await?;
         }
+        self.end_shut().await?;
         for (user_id, profile_rev) in found.profiles {
             self.tell_profile(user_id, profile_rev).await?;
         }
@@ -139,18 +145,30 @@ impl Poller {
         for session in late {
             let opener = session.opener();
             let visit = Visit::to_check(user_id, opener.device_id, &opener.sid, opener.issued_at);
-            if !sessions::is_good(&mut connection, &visit, self.node.clock.now()).await? {
+            if !sessions::is_good(&mut connection, &visit).await? {
                 session.close(ClosingReason::Revoked, Duration::ZERO);
                 continue;
             }
             if self.node.database.guards().index_repair() {
                 for membership in joined.iter().filter(|m| !self.node.hub.listens_since(session.id(), m.room_id, m.rev))
                 {
-                    self.node.hub.listen_later(&session, membership);
+                    self.node.listen_later(&session, membership);
                 }
             }
             session.reached(user_rev);
             session.soil_person();
+        }
+        Ok(())
+    }
+
+    /// Ends the streams of people whose accounts were shut, or have come to their time.
+    async fn end_shut(&self) -> Result<()> {
+        for chunk in self.node.hub.people().chunks(PEOPLE_AT_ONCE) {
+            for (user_id, refusal) in sessions::shut(self.node.database.pool(), chunk, self.node.clock.now()).await? {
+                for session in self.node.hub.sessions_of(user_id) {
+                    session.close_refused(ClosingReason::Revoked, Some(&refusal));
+                }
+            }
         }
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! One task that looks at every stream of the node twice a second: heartbeats, ends of tokens, silent peers, readers that
-//! take nothing. One task for all, because a timer and a task for each stream would cost memory that idle streams pay.
+//! take nothing, people who came and went. One task for all, because a timer and a task for each stream would cost memory that idle streams pay.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,13 +20,14 @@ pub async fn pulse(node: Node) {
         for session in node.hub.sessions() {
             look_at(&node, &session);
         }
+        node.hub.tell_presence();
     }
 }
 
 fn look_at(node: &Node, session: &Arc<Session>) {
     let config = &node.config;
     if session.is_ended() || session.silent_for() > config.peer_timeout {
-        return node.hub.close(session);
+        return node.close(session);
     }
     if session.opener().connection.is_over() {
         session.close(ClosingReason::MaxAge, Duration::from_millis(rand::random_range(0..2_000)));
@@ -34,14 +35,15 @@ fn look_at(node: &Node, session: &Arc<Session>) {
     let stuck = session.stuck_for();
     if stuck > config.slow_consumer + LAST_CHANCE {
         metrics::counter!("madang_slow_consumers_total").increment(1);
-        return node.hub.close(session);
+        return node.close(session);
     }
     if stuck > config.slow_consumer {
         session.close(ClosingReason::SlowConsumer, Duration::from_secs(1));
     }
     look_at_token(node, session);
     if session.beat_due(config.heartbeat) {
-        let revs = session.focus().into_iter().filter_map(|room_id| Some((room_id, node.hub.tail(room_id)?)));
+        let rooms = session.focus().rooms.into_iter().filter(|room_id| node.hub.is_listening(session.id(), *room_id));
+        let revs = rooms.filter_map(|room_id| Some((room_id, node.hub.tail(room_id)?)));
         session.beat(node.clock.now(), revs.collect(), node.hub.covered());
     }
 }

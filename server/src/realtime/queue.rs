@@ -133,6 +133,11 @@ impl Queue {
         self.ephemeral.push_back(frame);
     }
 
+    /// News that can be offered without dropping others.
+    pub fn free_ephemeral(&self) -> usize {
+        MOST_EPHEMERAL - self.ephemeral.len()
+    }
+
     /// The room must be read before anything more of it is told.
     pub fn soil_room(&mut self, room_id: RoomId) {
         self.dirty_rooms.insert(room_id);

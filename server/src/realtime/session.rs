@@ -19,7 +19,8 @@ use crate::{
     ids::{DeviceId, RoomId, SessionId, UserId},
     limits::ConnectionAge,
     realtime::{
-        ClosingReason, Frame, PersonEvent,
+        ClosingReason, Focus, Frame, PersonEvent,
+        focus::Known,
         queue::{Next, Queue},
         wire,
     },
@@ -68,7 +69,7 @@ pub struct Session {
 #[derive(Debug, Default)]
 struct State {
     queue: Queue,
-    focus: Vec<RoomId>,
+    focus: Focus,
     closing: Option<Bytes>,
     ended: bool,
     /// The initial read is over; until then only news leave.
@@ -253,10 +254,10 @@ impl Session {
         });
     }
 
-    /// Ends the stream, because its peer has broken the protocol.
-    pub fn close_invalid(&self, refusal: Option<&Refusal>) {
+    /// The same, with the refusal behind it.
+    pub fn close_refused(&self, reason: ClosingReason, refusal: Option<&Refusal>) {
         self.change(|state| {
-            state.closing.get_or_insert_with(|| wire::closing_invalid(refusal));
+            state.closing.get_or_insert_with(|| wire::closing_refused(reason, refusal));
         });
     }
 
@@ -348,13 +349,29 @@ impl Session {
     }
 
     /// Says what is on the screen.
-    pub fn set_focus(&self, rooms: Vec<RoomId>) {
-        self.state().focus = rooms;
+    pub fn set_focus(&self, focus: Focus) {
+        self.state().focus.replace(focus);
     }
 
     /// What is on the screen.
-    pub fn focus(&self) -> Vec<RoomId> {
+    pub fn focus(&self) -> Focus {
         self.state().focus.clone()
+    }
+
+    /// Tells what is known now of what is on the screen, where it is not what was told. `false`: not all of it had room.
+    pub fn tell(&self, known: &Known) -> bool {
+        let mut state = self.state();
+        let free = state.queue.free_ephemeral();
+        let (news, all) = state.focus.news(known, free);
+        if news.is_empty() || state.ended {
+            return all;
+        }
+        for frame in news {
+            state.queue.offer_ephemeral(frame);
+        }
+        drop(state);
+        self.waker.wake();
+        all
     }
 
     /// When the token ends, in Unix seconds.

@@ -10,7 +10,7 @@ use prost::Message as _;
 use crate::{
     error::Refusal,
     ids::{RoomId, UserId},
-    realtime::{ClosingReason, Membership, PersonEvent, RoomEvent},
+    realtime::{ClosingReason, Membership, PersonEvent, ReadCount, RoomEvent},
 };
 
 /// An event above this goes out as `fetch` (contract: 128 KiB).
@@ -99,17 +99,21 @@ pub(super) fn drained(watermark: i64) -> Bytes {
     frame(Frame::Drained(v1::Drained { watermark }))
 }
 
-/// The last frame of a stream whose peer has broken the protocol; names what was wrong where that is known.
-pub fn closing_invalid(refusal: Option<&Refusal>) -> Bytes {
-    let reason = v1::ClosingReason::InvalidFrame.into();
-    let (error, message) =
-        refusal.map_or((0, String::new()), |refusal| (refusal.reason.into(), refusal.message.clone()));
-    frame(Frame::Closing(v1::Closing { reason, error, message, ..Default::default() }))
-}
-
 /// The last frame of a stream.
 pub fn closing(reason: ClosingReason, retry_after: Duration) -> Bytes {
-    let number = match reason {
+    let (reason, retry_after) = (number(reason).into(), Some(duration(retry_after)));
+    frame(Frame::Closing(v1::Closing { reason, retry_after, ..Default::default() }))
+}
+
+/// The last frame of a stream, with the refusal behind it where that is known.
+pub fn closing_refused(reason: ClosingReason, refusal: Option<&Refusal>) -> Bytes {
+    let (error, message) =
+        refusal.map_or((0, String::new()), |refusal| (refusal.reason.into(), refusal.message.clone()));
+    frame(Frame::Closing(v1::Closing { reason: number(reason).into(), error, message, ..Default::default() }))
+}
+
+pub(super) fn number(reason: ClosingReason) -> v1::ClosingReason {
+    match reason {
         ClosingReason::SlowConsumer => v1::ClosingReason::SlowConsumer,
         ClosingReason::Revoked => v1::ClosingReason::Revoked,
         ClosingReason::TokenExpired => v1::ClosingReason::TokenExpired,
@@ -120,12 +124,24 @@ pub fn closing(reason: ClosingReason, retry_after: Duration) -> Bytes {
         ClosingReason::InvalidFrame => v1::ClosingReason::InvalidFrame,
         ClosingReason::HelloTimeout => v1::ClosingReason::HelloTimeout,
         ClosingReason::MaxAge => v1::ClosingReason::MaxAge,
-    };
-    frame(Frame::Closing(v1::Closing {
-        reason: number.into(),
-        retry_after: Some(duration(retry_after)),
-        ..Default::default()
-    }))
+    }
+}
+
+/// The same backwards; `None`: a newer node's.
+pub(super) fn reason(number: i32) -> Option<ClosingReason> {
+    Some(match v1::ClosingReason::try_from(number).ok()? {
+        v1::ClosingReason::SlowConsumer => ClosingReason::SlowConsumer,
+        v1::ClosingReason::Revoked => ClosingReason::Revoked,
+        v1::ClosingReason::TokenExpired => ClosingReason::TokenExpired,
+        v1::ClosingReason::Draining => ClosingReason::Draining,
+        v1::ClosingReason::Replaced => ClosingReason::Replaced,
+        v1::ClosingReason::TooManyStreams => ClosingReason::TooManyStreams,
+        v1::ClosingReason::EpochChanged => ClosingReason::EpochChanged,
+        v1::ClosingReason::InvalidFrame => ClosingReason::InvalidFrame,
+        v1::ClosingReason::HelloTimeout => ClosingReason::HelloTimeout,
+        v1::ClosingReason::MaxAge => ClosingReason::MaxAge,
+        v1::ClosingReason::Unspecified => return None,
+    })
 }
 
 pub(super) fn heartbeat(now: DateTime<Utc>, user_rev: i64, rooms: Vec<(RoomId, i64)>, watermark: i64) -> Bytes {
@@ -144,6 +160,19 @@ pub fn typing(room_id: RoomId, user_id: UserId, until: DateTime<Utc>) -> Bytes {
     let news =
         v1::TypingNews { room_id: room_id.to_string(), user_id: user_id.to_string(), until: Some(timestamp(until)) };
     frame(Frame::Ephemeral(v1::Ephemeral { news: Some(News::Typing(news)) }))
+}
+
+/// Somebody is here, or is not.
+pub(super) fn presence(user_id: UserId, online: bool) -> Bytes {
+    let news = v1::PresenceNews { user_id: user_id.to_string(), online };
+    frame(Frame::Ephemeral(v1::Ephemeral { news: Some(News::Presence(news)) }))
+}
+
+/// How many have read an item, of how many who could.
+pub(super) fn read_count(room_id: RoomId, seq: i64, count: ReadCount) -> Bytes {
+    let ReadCount { read, members } = count;
+    let news = v1::ReadCountNews { room_id: room_id.to_string(), seq, read, members };
+    frame(Frame::Ephemeral(v1::Ephemeral { news: Some(News::ReadCount(news)) }))
 }
 
 /// Profiles that changed; `None`: any may have.

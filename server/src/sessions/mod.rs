@@ -4,6 +4,7 @@
 //! is refused on every node at most a second later, and at once on the node that revoked it; a person has at most as many
 //! sessions as the settings say. Streams are ended by whoever revokes, through `realtime`; the calls are in `users::identity`.
 
+mod account;
 mod memory;
 mod rules;
 pub mod store;
@@ -12,9 +13,9 @@ mod touch;
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::postgres::PgConnection;
+use sqlx::{PgPool, postgres::PgConnection};
 
-pub use self::rules::Known;
+pub use self::{account::Account, rules::Known};
 use self::{memory::Memory, rules::Verdict, touch::Touches};
 use crate::{
     clock::Clock,
@@ -158,13 +159,15 @@ async fn sign_in(tx: &mut PgConnection, visit: &Visit, most: i64, now: DateTime<
     store::delete_old_revoked(tx, visit.user_id).await
 }
 
-/// Whether the device session behind a stream, and the person's account, may still be used; for the poll.
-pub async fn is_good(connection: &mut PgConnection, visit: &Visit, now: DateTime<Utc>) -> Result<bool> {
-    if !store::is_account_open(connection, visit.user_id, now).await? {
-        return Ok(false);
-    }
-    let known = store::find(&mut *connection, visit).await?;
-    Ok(!matches!(known.verdict(visit), Verdict::Revoked))
+/// Whether the device session behind a stream may still be used; for the poll.
+pub async fn is_good(connection: &mut PgConnection, visit: &Visit) -> Result<bool> {
+    Ok(!matches!(store::find(connection, visit).await?.verdict(visit), Verdict::Revoked))
+}
+
+/// Those of these people whose accounts may not be used now, and why; for the poll.
+pub async fn shut(pool: &PgPool, people: &[UserId], now: DateTime<Utc>) -> Result<Vec<(UserId, Refusal)>> {
+    let accounts = store::accounts(pool, people).await?.into_iter();
+    Ok(accounts.filter_map(|(id, account)| Some((id, account.check(now).err()?.into_refusal()))).collect())
 }
 
 fn revoked() -> Error {

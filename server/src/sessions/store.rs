@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, Postgres, postgres::PgConnection};
 use uuid::Uuid;
 
-use super::{Known, Visit};
+use super::{Account, Known, Visit};
 use crate::{
     error::Result,
     ids::{DeviceId, UserId},
@@ -60,15 +60,16 @@ pub(super) async fn find<'c>(on: impl sqlx::Executor<'c, Database = Postgres>, v
     })
 }
 
-/// Whether the person's account may be used.
-pub(super) async fn is_account_open(tx: &mut PgConnection, user_id: UserId, now: DateTime<Utc>) -> Result<bool> {
-    let open = sqlx::query_scalar!(
-        r#"select ((state = 1 or state = 3 and locked_until <= $2) and coalesce(expires_at > $2, true)) as "open!"
-           from users where id = $1"#,
-        user_id as _,
-        now
-    );
-    Ok(open.fetch_optional(tx).await?.unwrap_or_default())
+/// The accounts of these people.
+pub(super) async fn accounts(
+    on: impl sqlx::Executor<'_, Database = Postgres>,
+    people: &[UserId],
+) -> Result<Vec<(UserId, Account)>> {
+    let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!("select id, state, locked_until, expires_at from users where id = any($1)", &ids);
+    let account = |state, locked_until, expires_at| Account { state, locked_until, expires_at };
+    let rows = rows.fetch_all(on).await?.into_iter();
+    Ok(rows.map(|row| (row.id.into(), account(row.state, row.locked_until, row.expires_at))).collect())
 }
 
 /// Locks the person's row of numbers, which stands for the list of sessions.

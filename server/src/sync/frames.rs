@@ -6,14 +6,16 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::future::BoxFuture;
 use madang_proto::v1::{self, client_frame::Frame};
+use prost::Message as _;
+use tokio::sync::mpsc;
 
 use super::wire;
 use crate::{
-    error::{Error, Reason, Refusal, Result},
-    ids::{RoomId, UserId},
+    error::{Reason, Refusal, Result},
+    ids::{RoomId, SessionId, UserId},
     limits::{Class, Who},
     reads::{self, Receipts},
-    realtime::{self, ClosingReason, Node, Opener, Session},
+    realtime::{self, ClosingReason, Focus, Node, Opener, Session, TwinFrame},
 };
 
 /// One badge of so many is compared with the formula (sync page: 1 %).
@@ -51,11 +53,11 @@ impl Ears {
         let answer = match frame.frame {
             None | Some(Frame::Hello(_)) => return Heard::Invalid,
             Some(Frame::Pong(_)) => Ok(()),
-            Some(Frame::Ack(ack)) => {
-                limited(node, session).and_then(|()| self.ack(node, session, &ack)).map_err(|e| ("ack", e))
-            }
+            Some(Frame::Ack(ack)) => limited(node, session)
+                .and_then(|()| self::ack(node, &self.receipts, session, &ack))
+                .map_err(|e| ("ack", e)),
             Some(Frame::Focus(focus)) => {
-                changes(node, session).and_then(|()| set_focus(node, session, &focus)).map_err(|e| ("focus", e))
+                changes(node, session).map(|()| set_focus(node, session, &focus)).map_err(|e| ("focus", e))
             }
             Some(Frame::Typing(typing)) => type_in(node, session, &typing).map_err(|e| ("typing", e)),
             Some(Frame::Reauthenticate(fresh)) => changes(node, session)
@@ -68,23 +70,6 @@ impl Ears {
         }
     }
 
-    /// Moves deliveries; an ack of what does not exist yet is refused.
-    pub fn ack(&self, node: &Node, session: &Session, ack: &v1::Ack) -> Result<()> {
-        if let Some(total) = ack.unread_total.filter(|_| session.is_idle() && rand::random_ratio(1, BADGES_CHECKED)) {
-            tokio::spawn(check_badge(node.clone(), session.user_id(), total));
-        }
-        for delivered in &ack.delivered {
-            let room_id = listened(node, session, &delivered.room_id, "delivered.room_id")?;
-            match node.hub.newest(room_id) {
-                Some(newest) if delivered.seq > newest => {
-                    return Err(Refusal::field("delivered.seq", format!("at most {newest}, the newest item")).into());
-                }
-                _ => self.receipts.delivered(room_id, session.user_id(), delivered.seq),
-            }
-        }
-        Ok(())
-    }
-
     /// Checks the token beside the stream; one that is refused leaves the old one to run out.
     fn reauthenticate(&self, session: Arc<Session>, token: String) {
         let renewed: Pin<Box<_>> = (self.renew)(token, session.opener().clone());
@@ -95,6 +80,44 @@ impl Ears {
                 Err(error) => session.offer_ephemeral(wire::refused("reauthenticate", &error.into_refusal())),
             }
         });
+    }
+}
+
+/// Moves deliveries; an ack of what does not exist yet is refused.
+pub fn ack(node: &Node, receipts: &Receipts, session: &Session, ack: &v1::Ack) -> Result<()> {
+    if let Some(total) = ack.unread_total.filter(|_| session.is_idle() && rand::random_ratio(1, BADGES_CHECKED)) {
+        tokio::spawn(check_badge(node.clone(), session.user_id(), total));
+    }
+    for delivered in &ack.delivered {
+        let room_id = listened(node, session, &delivered.room_id, "delivered.room_id")?;
+        match node.hub.newest(room_id) {
+            Some(newest) if delivered.seq > newest => {
+                return Err(Refusal::field("delivered.seq", format!("at most {newest}, the newest item")).into());
+            }
+            _ => receipts.delivered(room_id, session.user_id(), delivered.seq),
+        }
+    }
+    Ok(())
+}
+
+/// Hears what people say by calls to other nodes, for their streams here. The node that was called has counted the calls;
+/// what is wrong with a frame is told to nobody.
+pub async fn hear_twins(node: Node, receipts: Receipts, mut twins: mpsc::Receiver<TwinFrame>) {
+    while let Some(twin) = twins.recv().await {
+        let Some(session) = own_session(&node, twin.user_id, twin.session_id) else { continue };
+        let frame = v1::ClientFrame::decode(twin.frame).ok().and_then(|frame| frame.frame);
+        let heard = match frame {
+            Some(Frame::Ack(said)) => ack(&node, &receipts, &session, &said),
+            Some(Frame::Focus(focus)) => {
+                set_focus(&node, &session, &focus);
+                Ok(())
+            }
+            Some(Frame::Typing(typing)) => type_in(&node, &session, &typing),
+            _ => Ok(()),
+        };
+        if let Err(error) = heard {
+            tracing::debug!(%error, "a frame from another node was not taken");
+        }
     }
 }
 
@@ -132,11 +155,13 @@ fn listened(node: &Node, session: &Session, id: &str, field: &str) -> Result<Roo
     })
 }
 
-/// What is on the screen; rooms that the session does not listen to are refused, all or none.
-pub fn set_focus(node: &Node, session: &Session, focus: &v1::Focus) -> Result<()> {
-    let rooms = focus.room_ids.iter().map(|id| listened(node, session, id, "room_ids")).collect::<Result<Vec<_>>>()?;
-    session.set_focus(rooms);
-    Ok(())
+/// What is on the screen. A room is looked at again whenever something of it is told: the focus may name one that the person
+/// joins in this moment, or is taken out of in the next.
+pub fn set_focus(node: &Node, session: &Session, focus: &v1::Focus) {
+    let rooms = focus.room_ids.iter().filter_map(|id| RoomId::parse(id)).collect();
+    let reads = focus.watched.iter().filter_map(|item| Some((RoomId::parse(&item.room_id)?, item.seq))).collect();
+    let people = focus.user_ids.iter().filter_map(|id| UserId::parse(id)).collect();
+    node.set_focus(session, Focus::new(rooms, reads, people));
 }
 
 /// Tells a room that the person is writing.
@@ -145,14 +170,11 @@ pub fn type_in(node: &Node, session: &Session, typing: &v1::Typing) -> Result<()
     let user_id = session.user_id();
     node.limits.take(Class::Typing, Who::PersonIn(user_id, room_id))?;
     let frame = realtime::wire::typing(room_id, user_id, node.clock.now() + TYPING_LASTS);
-    node.hub.tell_room(room_id, &frame, Some(user_id));
+    node.tell_room(room_id, &frame, Some(user_id));
     Ok(())
 }
 
-/// A stream of the caller's that lives on this node.
-pub fn own_session(node: &Node, call: &crate::access::Call, session_id: &str) -> Result<Option<Arc<Session>>> {
-    let user_id = call.user_id()?;
-    let id =
-        uuid::Uuid::try_parse(session_id).map_err(|_| Error::from(Refusal::field("session_id", "must be a UUID")))?;
-    Ok(node.hub.session(id.into()).filter(|session| session.user_id() == user_id))
+/// A stream of the person's that lives on this node.
+pub fn own_session(node: &Node, user_id: UserId, session_id: SessionId) -> Option<Arc<Session>> {
+    node.hub.session(session_id).filter(|session| session.user_id() == user_id).inspect(|session| session.heard())
 }

@@ -11,4 +11,7 @@ mod store;
 mod stream;
 mod wire;
 
-pub use self::service::{Renew, Sync};
+pub use self::{
+    frames::hear_twins,
+    service::{Renew, Sync},
+};

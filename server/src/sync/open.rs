@@ -88,9 +88,13 @@ pub async fn begin(node: &Node, session: &Arc<Session>, stand: Stand) -> Result<
 
 async fn register(node: &Node, session: &Arc<Session>) -> Result<()> {
     let mut connection = node.database.pool().acquire().await?;
-    for membership in realtime::memberships(&mut connection, session.user_id()).await? {
-        node.hub.listen(session, &membership);
+    node.bus.listen([], [session.user_id()]).await;
+    let memberships = realtime::memberships(&mut connection, session.user_id()).await?;
+    for membership in &memberships {
+        node.hub.listen(session, membership);
     }
+    // What other nodes say of these rooms must be heard before anything is read.
+    node.bus.listen(memberships.iter().map(|membership| membership.room_id), []).await;
     Ok(())
 }
 
@@ -244,6 +248,6 @@ pub async fn dirt(node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec
 /// A stay that the session does not listen to yet is registered dirty: read first, then live.
 pub fn listen_if_new(node: &Node, session: &Arc<Session>, membership: &Membership) {
     if !node.hub.listens_since(session.id(), membership.room_id, membership.rev) {
-        node.hub.listen_later(session, membership);
+        node.listen_later(session, membership);
     }
 }

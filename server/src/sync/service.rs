@@ -4,7 +4,12 @@ use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _, stream};
-use madang_proto::{EncodedFrame, servers::sync_service_server::SyncService, v1};
+use madang_proto::{
+    EncodedFrame,
+    servers::sync_service_server::SyncService,
+    v1::{self, client_frame::Frame},
+};
+use prost::Message as _;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::{
@@ -52,17 +57,38 @@ impl Sync {
         };
         let id = SessionId(ids::new(&*self.node.clock));
         let session = Arc::new(Session::new(id, opener, self.node.database.guards()));
-        if !self.node.hub.open(&session, self.node.config.streams_per_person) {
+        if !self.node.open(&session) {
             return Ok(closing(ClosingReason::Draining, Duration::from_millis(rand::random_range(0..2_000))));
         }
         let incoming = incoming.map(|incoming| (incoming, self.ears.clone()));
         Ok(Box::pin(Outgoing::new(self.node.clone(), call, session, stand, incoming)))
     }
 
-    fn twin(&self, call: &Call, session_id: &str, node: &str) -> Result<Option<Arc<Session>>> {
-        let session = frames::own_session(&self.node, call, session_id)?;
-        Ok(session.filter(|_| node == &*self.node.name).inspect(|session| session.heard()))
+    /// Hears a frame that a call stands for: on the caller's own stream here, or on the node where the client says it is.
+    /// One that reaches no stream is dropped.
+    fn hear_twin(
+        &self,
+        call: &Call,
+        (session_id, node): (&str, &str),
+        frame: Frame,
+        hear: impl FnOnce(&Arc<Session>) -> Result<()>,
+    ) -> Result<()> {
+        let user_id = call.user_id()?;
+        let session_id = session_id_of(session_id)?;
+        if node != &*self.node.name {
+            let frame = v1::ClientFrame { frame: Some(frame) }.encode_to_vec().into();
+            self.node.bus.tell_stream(node, user_id, session_id, frame);
+            return Ok(());
+        }
+        match frames::own_session(&self.node, user_id, session_id) {
+            Some(session) => hear(&session),
+            None => Ok(()),
+        }
     }
+}
+
+fn session_id_of(text: &str) -> Result<SessionId> {
+    SessionId::parse(text).ok_or_else(|| Refusal::field("session_id", "must be a UUID").into())
 }
 
 /// A stream that only says why it ends.
@@ -76,9 +102,11 @@ async fn hello(incoming: &mut Streaming<v1::ClientFrame>, within: Duration) -> R
     let first = tokio::time::timeout(within, incoming.next()).await;
     let first = first.map_err(|_| realtime::wire::closing(ClosingReason::HelloTimeout, Duration::ZERO))?;
     match first {
-        Some(Ok(v1::ClientFrame { frame: Some(v1::client_frame::Frame::Hello(hello)) })) => Ok(hello),
-        Some(Err(status)) => Err(realtime::wire::closing_invalid(frames::broken(&status).as_ref())),
-        Some(Ok(_)) | None => Err(realtime::wire::closing_invalid(None)),
+        Some(Ok(v1::ClientFrame { frame: Some(Frame::Hello(hello)) })) => Ok(hello),
+        Some(Err(status)) => {
+            Err(realtime::wire::closing_refused(ClosingReason::InvalidFrame, frames::broken(&status).as_ref()))
+        }
+        Some(Ok(_)) | None => Err(realtime::wire::closing_refused(ClosingReason::InvalidFrame, None)),
     }
 }
 
@@ -111,9 +139,8 @@ impl SyncService for Sync {
         let call = Call::of(&request)?;
         let request = request.into_inner();
         let ack = request.ack.ok_or_else(|| missing("ack"))?;
-        if let Some(session) = self.twin(&call, &request.session_id, &request.node)? {
-            self.ears.ack(&self.node, &session, &ack)?;
-        }
+        let hear = |session: &Arc<Session>| frames::ack(&self.node, &self.ears.receipts, session, &ack);
+        self.hear_twin(&call, (&request.session_id, &request.node), Frame::Ack(ack.clone()), hear)?;
         Ok(Response::new(v1::AckResponse {}))
     }
 
@@ -121,9 +148,11 @@ impl SyncService for Sync {
         let call = Call::of(&request)?;
         let request = request.into_inner();
         let focus = request.focus.ok_or_else(|| missing("focus"))?;
-        if let Some(session) = self.twin(&call, &request.session_id, &request.node)? {
-            frames::set_focus(&self.node, &session, &focus)?;
-        }
+        let hear = |session: &Arc<Session>| {
+            frames::set_focus(&self.node, session, &focus);
+            Ok(())
+        };
+        self.hear_twin(&call, (&request.session_id, &request.node), Frame::Focus(focus.clone()), hear)?;
         Ok(Response::new(v1::SetFocusResponse {}))
     }
 
@@ -134,9 +163,8 @@ impl SyncService for Sync {
         let call = Call::of(&request)?;
         let request = request.into_inner();
         let typing = request.typing.ok_or_else(|| missing("typing"))?;
-        if let Some(session) = self.twin(&call, &request.session_id, &request.node)? {
-            frames::type_in(&self.node, &session, &typing)?;
-        }
+        let hear = |session: &Arc<Session>| frames::type_in(&self.node, session, &typing);
+        self.hear_twin(&call, (&request.session_id, &request.node), Frame::Typing(typing.clone()), hear)?;
         Ok(Response::new(v1::SetTypingResponse {}))
     }
 
@@ -147,7 +175,7 @@ impl SyncService for Sync {
         let call = Call::of(&request)?;
         let caller = Arc::clone(call.caller()?);
         let request = request.into_inner();
-        let session = self.twin(&call, &request.session_id, &request.node)?;
+        let session = frames::own_session(&self.node, caller.user_id, session_id_of(&request.session_id)?);
         let same = |opener: &Opener| opener.device_id == caller.device_id && opener.sid == caller.sid;
         let session = session.filter(|session| same(session.opener()));
         let session = session.ok_or_else(|| Error::refused(Reason::SessionElsewhere, "no such stream on this node"))?;

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     access::Call,
     error::{Error, Reason, Result},
-    realtime::{Node, Session, Step, Work},
+    realtime::{ClosingReason, Node, Session, Step, Work},
 };
 
 /// How often a read that the database did not answer is tried again, and how long after.
@@ -91,13 +91,13 @@ impl Outgoing {
                     match ears.hear(&self.node, &self.session, frame) {
                         Heard::Fine => {}
                         Heard::Refused(frame) => self.session.offer_ephemeral(frame),
-                        Heard::Invalid => self.session.close_invalid(None),
+                        Heard::Invalid => self.session.close_refused(ClosingReason::InvalidFrame, None),
                     }
                 }
                 Poll::Ready(Some(Err(status))) => {
                     self.incoming = None;
                     match frames::broken(&status) {
-                        Some(refusal) => self.session.close_invalid(Some(&refusal)),
+                        Some(refusal) => self.session.close_refused(ClosingReason::InvalidFrame, Some(&refusal)),
                         None => self.session.end(),
                     }
                 }
@@ -237,6 +237,6 @@ impl Stream for Outgoing {
 
 impl Drop for Outgoing {
     fn drop(&mut self) {
-        self.node.hub.close(&self.session);
+        self.node.close(&self.session);
     }
 }

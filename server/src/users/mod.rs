@@ -6,15 +6,13 @@
 
 pub mod identity;
 mod people;
-mod person;
 pub mod service;
 mod sign_in;
 mod store;
 mod wire;
 
 pub use self::{
-    people::People,
-    person::{AccountState, Person},
+    people::{People, Person},
     sign_in::{Origin, SignIn},
 };
 

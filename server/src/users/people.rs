@@ -8,12 +8,13 @@ use std::{
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::postgres::PgConnection;
 
-use super::{Person, store};
+use super::store;
 use crate::{
     error::{Error, Result},
     identity::Claims,
     ids::UserId,
     realtime::{Changes, Node, ProfileChange, wire},
+    sessions::Account,
 };
 
 /// How old a person may be at the door: an account that is shut is out this much later on every node.
@@ -21,6 +22,15 @@ const FRESH: TimeDelta = TimeDelta::seconds(1);
 
 /// People that are remembered; stale ones go first.
 const MOST_REMEMBERED: usize = 100_000;
+
+/// A person at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Person {
+    /// Our id.
+    pub id: UserId,
+    /// Whether the account may be used.
+    pub account: Account,
+}
 
 /// The people of a node's callers.
 #[derive(Debug)]
@@ -42,9 +52,7 @@ impl People {
         Self { node, remembered: Mutex::default() }
     }
 
-    /// The person whom the claims name, at most a second old. The account may be shut: see [`AccountState::check`].
-    ///
-    /// [`AccountState::check`]: super::AccountState::check
+    /// The person whom the claims name, at most a second old. The account may be shut: see [`Account::check`].
     pub async fn person(&self, claims: &Arc<Claims>) -> Result<Person> {
         let now = self.node.clock.now();
         if let Some(person) = self.remembered(claims, now) {

@@ -4,11 +4,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{PgPool, postgres::PgConnection};
 use uuid::Uuid;
 
-use super::{AccountState, Person, key};
+use super::{Person, key};
 use crate::{
     error::Result,
     identity::Claims,
     ids::{RoomId, UserId},
+    sessions::Account,
 };
 
 /// A profile as it is stored.
@@ -56,7 +57,7 @@ pub(super) fn role_bits(claims: &Claims) -> i32 {
 }
 
 fn person(id: Uuid, state: i16, locked_until: Option<DateTime<Utc>>, expires_at: Option<DateTime<Utc>>) -> Person {
-    Person { id: id.into(), account: AccountState { state, locked_until, expires_at } }
+    Person { id: id.into(), account: Account { state, locked_until, expires_at } }
 }
 
 /// The person, if the stored claims are these or newer ones.

@@ -2,7 +2,7 @@
 //! written by hand, and runs the test among them. `cargo xtask check-toy` calls it.
 //!
 //! It fails when the patch no longer fits, when more files were needed than the design promises, and when the test fails.
-//! The patch is made anew in any checkout: write the toy, `cargo xtask sqlx`, `git add -A`, `git diff --cached`.
+//! The patch is made anew in any checkout: write the toy, `cargo xtask sqlx`, `git add -A`, `git diff --cached -U2`.
 #![expect(clippy::print_stdout, reason = "the table is this program's answer")]
 
 use std::path::{Path, PathBuf};

@@ -11,7 +11,10 @@ mod proto;
 mod release;
 mod source;
 
-use std::fmt::{Display, Formatter};
+use std::{
+    fmt::{Display, Formatter},
+    process::Command,
+};
 
 use anyhow::{Result, bail, ensure};
 
@@ -20,12 +23,13 @@ use crate::run::{Cargo, root};
 /// A part of tidy: its name, and what it runs.
 type Part = (&'static str, fn() -> Result<()>);
 
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 6] = [
     ("format", format),
     ("rules", rules),
     ("proto", proto::check),
     ("deny", deny::check),
     ("features", release::check),
+    ("toy", toy),
 ];
 
 /// One breach of a rule.
@@ -58,6 +62,13 @@ pub(crate) fn tidy(wanted: &[String]) -> Result<()> {
 /// The format of all Rust code.
 pub(crate) fn format() -> Result<()> {
     Cargo::new(["fmt", "--all", "--check"]).run()
+}
+
+/// The toy of `cargo xtask check-toy` still fits: a look here is cheap, its test is not.
+fn toy() -> Result<()> {
+    let fits = Command::new("git").args(["apply", "--check", "tests/toy/toy.patch"]).current_dir(root()).status()?;
+    ensure!(fits.success(), "tests/toy/toy.patch no longer fits: make it anew, as tests/src/bin/check-toy.rs says");
+    Ok(())
 }
 
 /// The rules about our own files.

@@ -319,7 +319,7 @@ pub fn answer(node: &Node, jobs: Vec<Job>, written: Written, alive: bool) -> Vec
         }
     }
     if alive {
-        node.hub.publish(changes);
+        node.publish(changes);
     }
     jobs.into_iter().zip(written.0).filter_map(|(job, outcome)| give(job, outcome)).collect()
 }

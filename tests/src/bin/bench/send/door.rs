@@ -11,7 +11,7 @@ use madang_server::database::Database;
 use madang_server::ids;
 use madang_server::limits::Limits;
 use madang_server::messages::{Draft, Writer};
-use madang_server::realtime::{Hub, Node};
+use madang_server::realtime::{Bus, Hub, Node};
 
 use super::{MEMBERS, ROOMS, Sends, member};
 use crate::crowd::{self, room_id, user_id};
@@ -45,11 +45,14 @@ impl Door {
     pub async fn open(database_url: &str) -> Result<Self> {
         let config = Config { database_url: database_url.to_owned(), ..Config::default() };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let (name, hub): (Arc<str>, _) =
+            ("bench".into(), Arc::new(Hub::new(config.streams_per_person, config.guards())));
         let node = Node {
-            name: "bench".into(),
+            bus: Bus::start(&config, Arc::clone(&name), Arc::clone(&hub)).await?.0,
+            name,
             database: Database::connect(&config).await?,
             limits: Arc::new(Limits::new(&config)),
-            hub: Arc::new(Hub::new(config.guards())),
+            hub,
             clock: Arc::clone(&clock),
             config: Arc::new(config),
         };

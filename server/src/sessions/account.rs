@@ -2,23 +2,11 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::{
-    error::{Error, Reason, Refusal, Result},
-    ids::UserId,
-};
+use crate::error::{Error, Reason, Refusal, Result};
 
-/// A person at the door.
+/// An account as it is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Person {
-    /// Our id.
-    pub id: UserId,
-    /// Whether the account may be used.
-    pub account: AccountState,
-}
-
-/// State of an account as it is stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AccountState {
+pub struct Account {
     /// ACTIVE 1, DISABLED 2, LOCKED 3, EXPIRED 4, DELETED 5.
     pub state: i16,
     /// LOCKED: until then.
@@ -27,7 +15,7 @@ pub struct AccountState {
     pub expires_at: Option<DateTime<Utc>>,
 }
 
-impl AccountState {
+impl Account {
     /// Refuses an account that may not be used now.
     pub fn check(&self, now: DateTime<Utc>) -> Result<()> {
         match self.state {
@@ -60,19 +48,16 @@ mod tests {
 
     #[test]
     fn an_account_is_refused_by_its_state_and_its_times() {
-        let active = AccountState { state: 1, locked_until: None, expires_at: None };
-        let reason = |account: AccountState| account.check(at(100)).err().map(|error| error.into_refusal().reason);
+        let active = Account { state: 1, locked_until: None, expires_at: None };
+        let reason = |account: Account| account.check(at(100)).err().map(|error| error.into_refusal().reason);
         assert_eq!(reason(active), None);
-        assert_eq!(reason(AccountState { state: 2, ..active }), Some(Reason::AccountDisabled));
-        assert_eq!(reason(AccountState { state: 5, ..active }), Some(Reason::AccountDisabled));
-        assert_eq!(reason(AccountState { state: 3, ..active }), Some(Reason::AccountLocked));
-        assert_eq!(
-            reason(AccountState { state: 3, locked_until: Some(at(101)), ..active }),
-            Some(Reason::AccountLocked)
-        );
-        assert_eq!(reason(AccountState { state: 3, locked_until: Some(at(100)), ..active }), None);
-        assert_eq!(reason(AccountState { state: 4, ..active }), Some(Reason::AccountExpired));
-        assert_eq!(reason(AccountState { expires_at: Some(at(100)), ..active }), Some(Reason::AccountExpired));
-        assert_eq!(reason(AccountState { expires_at: Some(at(101)), ..active }), None);
+        assert_eq!(reason(Account { state: 2, ..active }), Some(Reason::AccountDisabled));
+        assert_eq!(reason(Account { state: 5, ..active }), Some(Reason::AccountDisabled));
+        assert_eq!(reason(Account { state: 3, ..active }), Some(Reason::AccountLocked));
+        assert_eq!(reason(Account { state: 3, locked_until: Some(at(101)), ..active }), Some(Reason::AccountLocked));
+        assert_eq!(reason(Account { state: 3, locked_until: Some(at(100)), ..active }), None);
+        assert_eq!(reason(Account { state: 4, ..active }), Some(Reason::AccountExpired));
+        assert_eq!(reason(Account { expires_at: Some(at(100)), ..active }), Some(Reason::AccountExpired));
+        assert_eq!(reason(Account { expires_at: Some(at(101)), ..active }), None);
     }
 }

@@ -1,0 +1,172 @@
+//! Several servers on one database, which hear each other over NATS. Where nobody polls, only NATS can have told it.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use madang_proto::v1::{self, ClosingReason, server_frame::Frame};
+use madang_sdk_core::ListChange;
+use madang_tests::{Person, World, WorldConfig, world::eventually};
+
+use crate::raw::Stream;
+
+/// Two servers that do not poll.
+async fn two() -> World {
+    World::with(WorldConfig { nodes: 2, nats: true, no_poll: true, ..WorldConfig::default() }).await
+}
+
+/// Ann on one server and bob on the other, in a room.
+async fn apart(world: &World) -> (Person, Person, String) {
+    let (ann, bob) = (world.person_at("ann", 0).await, world.person_at("bob", 1).await);
+    let room = ann.room("plans", &[&bob]).await;
+    bob.sees(&room).await;
+    ann.look_at(&[&room]);
+    bob.look_at(&[&room]);
+    world.settle().await;
+    (ann, bob, room)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_happens_on_one_node_is_told_on_the_others() {
+    let world = two().await;
+    let (ann, bob, room) = apart(&world).await;
+    for n in 0..10 {
+        ann.say(&room, &format!("from ann {n}")).await;
+        bob.say(&room, &format!("from bob {n}")).await;
+    }
+    world.settle().await;
+    ann.client.edit(&room, 2, "edited").await.expect("edited");
+    bob.client.delete(&room, 3).await.expect("deleted");
+    bob.client.mark_read(&room, 21).await.expect("marked");
+    world.settle().await;
+    let cat = world.person_at("cat", 1).await;
+    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    cat.sees(&room).await;
+    world.settle().await;
+    ann.client.remove(&room, &cat.id).await.expect("removed");
+    world.settle().await;
+    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    cat.sees(&room).await;
+    cat.say(&room, "here again").await;
+    world.settle().await;
+    assert!(!cat.texts(&room).await.contains(&"edited".to_owned()) || cat.rooms().await[&room].low_seq > 0);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn typing_and_presence_cross_nodes() {
+    let world = two().await;
+    let (ann, bob, room) = apart(&world).await;
+    let mut typers = ann.client.typers(&room);
+    bob.client.typing(&room);
+    assert_eq!(typers.next().await, Some(vec![bob.id.clone()]));
+    let presence = ann.client.presence([bob.id.clone()]);
+    let is = async |here| {
+        let wanted = BTreeMap::from([(bob.id.clone(), here)]);
+        eventually("bob's presence is told", async || (presence.now() == wanted).then_some(())).await;
+    };
+    is(true).await;
+    bob.client.suspend();
+    is(false).await;
+    bob.client.resume();
+    is(true).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_are_limited_and_replaced_across_nodes() {
+    let settings = |config: &mut madang_server::config::Config| config.streams_per_person = 2;
+    let world = World::with(WorldConfig {
+        nodes: 2,
+        nats: true,
+        no_poll: true,
+        settings: Some(settings),
+        ..Default::default()
+    })
+    .await;
+    let closing = |frame| match frame {
+        Frame::Closing(closing) => Some(closing.reason()),
+        _ => None,
+    };
+    let open = async |login: &str, node: usize| Stream::of(&world, login, node).await;
+    let mut first = open("cat", 0).await;
+    let mut second = open("cat", 1).await;
+    let third = open("cat", 0).await;
+    assert_eq!(first.until(closing).await, ClosingReason::TooManyStreams);
+    let mut fourth = open("cat", 1).await;
+    assert_eq!(second.until(closing).await, ClosingReason::TooManyStreams);
+    let mut fifth = third.again_at(&world, 1).await;
+    let mut third = third;
+    assert_eq!(third.until(closing).await, ClosingReason::Replaced);
+    for stream in [&mut fourth, &mut fifth] {
+        stream.say(v1::client_frame::Frame::Typing(v1::Typing { room_id: uuid::Uuid::now_v7().to_string() })).await;
+        let refused = |frame| matches!(frame, Frame::Refused(_)).then_some(());
+        stream.until(refused).await;
+    }
+    world.end().await;
+}
+
+/// A stream that a browser opened on one node, and the calls that go with it on another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn calls_that_stand_for_frames_find_their_stream_on_another_node() {
+    let world = two().await;
+    let (ann, bob, room) = apart(&world).await;
+    let mut typers = ann.client.typers(&room);
+    let mut stream = Stream::open(&bob.calls, v1::Hello::default()).await;
+    let welcome = |frame| match frame {
+        Frame::Welcome(welcome) => Some(welcome),
+        _ => None,
+    };
+    let welcome = stream.until(welcome).await;
+    stream.until_drained().await;
+    let elsewhere = stream.calls_at(&world, 0);
+    let typing = v1::SetTypingRequest {
+        session_id: welcome.session_id.clone(),
+        node: welcome.node.clone(),
+        typing: Some(v1::Typing { room_id: room.clone() }),
+    };
+    elsewhere.sync().set_typing(elsewhere.request(typing)).await.expect("taken");
+    assert_eq!(typers.next().await, Some(vec![bob.id.clone()]));
+    let focus = v1::SetFocusRequest {
+        session_id: welcome.session_id.clone(),
+        node: welcome.node,
+        focus: Some(v1::Focus { user_ids: vec![ann.id.clone()], ..Default::default() }),
+    };
+    elsewhere.sync().set_focus(elsewhere.request(focus)).await.expect("taken");
+    let presence = |frame| match frame {
+        Frame::Ephemeral(v1::Ephemeral { news: Some(v1::ephemeral::News::Presence(news)) }) => Some(news),
+        _ => None,
+    };
+    let news = stream.until(presence).await;
+    assert_eq!((news.user_id, news.online), (ann.id.clone(), true));
+    world.end().await;
+}
+
+/// Nothing is lost when NATS goes, stands still or comes back; it only takes longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_may_go_stand_still_and_come_back() {
+    let mut world = World::with(WorldConfig { nodes: 2, nats: true, ..WorldConfig::default() }).await;
+    let (ann, bob, room) = apart(&world).await;
+    let mut nats = world.nats.take().expect("a NATS");
+    let mut timeline = bob.client.timeline(&room).await.expect("a timeline");
+    nats.kill().await.expect("killed");
+    ann.say(&room, "while NATS is gone").await;
+    world.settle().await;
+    nats.restart().await.expect("back");
+    for n in 0..20 {
+        ann.say(&room, &format!("while NATS comes back {n}")).await;
+    }
+    world.settle().await;
+    nats.hold().expect("held");
+    ann.say(&room, "while NATS stands still").await;
+    world.settle().await;
+    nats.release().expect("released");
+    ann.say(&room, "after all").await;
+    world.settle().await;
+    // What the screen was told, one by one, is the room.
+    let mut told = 0;
+    while told < 23 {
+        let change = tokio::time::timeout(Duration::from_secs(5), timeline.next()).await.expect("a change");
+        told += usize::from(matches!(change, Some(ListChange::Inserted { .. })));
+    }
+    assert_eq!(bob.texts(&room).await.len(), 23);
+    world.end().await;
+}
