@@ -18,6 +18,8 @@ const NEW_ROOMS: usize = 6;
 const FLOOD: std::ops::Range<usize> = 20..700;
 /// Floods in a plan.
 const FLOODS: usize = 2;
+/// So long a fault makes a clock wrong by three days at most.
+const CLOCK_FEW: u64 = 400;
 /// Of a hundred steps, those that break something.
 const BREAKS: u32 = 8;
 
@@ -29,8 +31,10 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
         large_room_members: if rng.random_ratio(1, 4) { 3 } else { 200 },
         database_connections: if rng.random_ratio(1, 4) { 2 } else { 8 },
         alone: settings.nodes == 1 && rng.random_ratio(1, 2),
+        nats: settings.nodes > 1 && rng.random_ratio(1, 2),
     };
-    settings.faults.retain(|fault| !(servers.alone && fault.hides_commits()));
+    let may_be = |fault: &Fault| !(servers.alone && fault.hides_commits() || !servers.nats && fault.needs_nats());
+    settings.faults.retain(may_be);
     // Most people have one device, some two or three.
     let people = (settings.clients * 2).div_ceil(3).max(2);
     let devices = (0..settings.clients)
@@ -74,6 +78,12 @@ impl World<'_> {
         if let [first, .., last] = places[..]
             && wanted
         {
+            // A device forgets acknowledged sends after seven days, and offers no others again.
+            for step in &mut *steps {
+                if let Action::Break { fault: Fault::Clock, for_ms, .. } = &mut step.action {
+                    *for_ms %= CLOCK_FEW;
+                }
+            }
             steps.insert(last, Step { pause_ms: 0, action: Action::Restore });
             steps.insert(first, Step { pause_ms: 0, action: Action::Backup });
         }

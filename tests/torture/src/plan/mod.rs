@@ -54,6 +54,8 @@ pub struct Servers {
     pub database_connections: u32,
     /// Nobody polls, and heartbeats are rare: nothing but the streams' own rules keeps clients right.
     pub alone: bool,
+    /// Servers hear each other over NATS, instead of by the poll alone.
+    pub nats: bool,
 }
 
 /// A device to be.
@@ -116,7 +118,7 @@ pub enum Action {
     Wake { device: usize },
     /// A device is led to another server.
     Switch { device: usize, node: usize },
-    /// Something breaks, and is whole again after a while.
+    /// Something breaks, and is whole again after a while. A clock goes wrong by a day for each 66 ms, less three.
     Break { fault: Fault, target: usize, for_ms: u64 },
     /// The database is copied.
     Backup,
@@ -164,13 +166,17 @@ pub enum Fault {
     SendAgain,
     /// A device's clock jumps, by days in either direction.
     Clock,
+    /// The bus is killed, and started again.
+    NatsKill,
+    /// The bus says nothing for a while.
+    NatsHold,
     /// The database is restored from a copy.
     Restored,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 20] = [
         Self::NodeKill,
         Self::NodeDrain,
         Self::NodeRoll,
@@ -188,12 +194,19 @@ impl Fault {
         Self::OldHello,
         Self::SendAgain,
         Self::Clock,
+        Self::NatsKill,
+        Self::NatsHold,
         Self::Restored,
     ];
 
     /// Its name, as in a plan.
     pub fn name(self) -> String {
         serde_json::to_value(self).ok().and_then(|name| name.as_str().map(str::to_owned)).unwrap_or_default()
+    }
+
+    /// Whether it is the bus's.
+    fn needs_nats(self) -> bool {
+        matches!(self, Self::NatsKill | Self::NatsHold)
     }
 
     /// Whether it may make a commit whose outcome nobody learns: then only the poll finds what was committed.

@@ -119,9 +119,10 @@ impl Parts {
             Fault::BackendEnd => self.backend(false).await?,
             Fault::BackendKill => self.backend(true).await?,
             Fault::Clock => {
-                let days = rand::rng().random_range(-3..12);
+                let days = i64::try_from(lasting.as_millis() / 66)? - 3;
                 device.tell(Command::Clock { ahead_s: days * 86_400 }, VERDICTS).await;
             }
+            Fault::NatsKill | Fault::NatsHold => return self.nodes.break_nats(fault == Fault::NatsKill, lasting).await,
             Fault::Cancel | Fault::Restored => return Ok(false),
             Fault::OldHello => self.old_hello(device).await,
             Fault::SendAgain => return self.send_again(node).await,

@@ -8,7 +8,10 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use madang_devstack::server_process::{Launch, ServerProcess};
+use madang_devstack::{
+    nats::Nats,
+    server_process::{Launch, ServerProcess},
+};
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::Ground;
@@ -50,6 +53,7 @@ impl Addresses {
 pub struct Nodes {
     launches: Vec<Launch>,
     running: Vec<AsyncMutex<Option<ServerProcess>>>,
+    nats: AsyncMutex<Option<Nats>>,
     /// Where they are.
     pub addresses: Addresses,
 }
@@ -58,12 +62,17 @@ impl Nodes {
     /// Starts them.
     pub async fn start(ground: &Ground, plan: &Plan, database_url: &str, logs: &Path) -> Result<Self> {
         let count = plan.settings.nodes;
-        let launches = (0..count).map(|n| {
-            let log = logs.join(format!("node{n}.log"));
-            settings(ground.launch(database_url, &log), plan.servers).with("MADANG_NODE_NAME", format!("node{n}"))
-        });
+        let nats = if plan.servers.nats { Some(Nats::start().await?) } else { None };
+        let launches: Vec<Launch> = (0..count)
+            .map(|n| {
+                let launch = ground.launch(database_url, &logs.join(format!("node{n}.log")));
+                let launch = settings(launch, plan.servers).with("MADANG_NODE_NAME", format!("node{n}"));
+                nats.iter().fold(launch, |launch, nats| launch.with("MADANG_NATS_URL", nats.url()))
+            })
+            .collect();
         let nodes = Self {
-            launches: launches.collect(),
+            launches,
+            nats: AsyncMutex::new(nats),
             running: (0..count).map(|_| AsyncMutex::default()).collect(),
             addresses: Addresses(Arc::new(Mutex::new(vec![None; count]))),
         };
@@ -128,6 +137,22 @@ impl Nodes {
             self.restart(node, async |_| Ok(())).await?;
         }
         Ok(())
+    }
+
+    /// Kills the bus or holds it, waits, and lets it be there again; tells whether there is one.
+    pub async fn break_nats(&self, kill: bool, lasting: Duration) -> Result<bool> {
+        let mut nats = self.nats.lock().await;
+        let Some(nats) = nats.as_mut() else { return Ok(false) };
+        if kill {
+            nats.kill().await?;
+            tokio::time::sleep(lasting).await;
+            nats.restart().await?;
+        } else {
+            nats.hold()?;
+            tokio::time::sleep(lasting).await;
+            nats.release()?;
+        }
+        Ok(true)
     }
 
     /// Fails if a server has ended by itself.
