@@ -18,6 +18,7 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     plan::{Fault, Plan, Settings, Shrink, generate},
@@ -117,16 +118,27 @@ async fn main() -> ExitCode {
 async fn torture(options: &Options) -> Result<bool> {
     ensure!(options.without.is_none() || cfg!(feature = "sabotage"), "--without needs the feature sabotage");
     std::fs::create_dir_all(&options.keep).with_context(|| format!("create {}", options.keep.display()))?;
+    let mut terminate = signal(SignalKind::terminate())?;
     let ground = Arc::new(Ground::start(&server_binary(options)?, &options.keep).await?);
     let done = tokio::select! {
         done = all(options, &ground) => done,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
     };
-    match Arc::into_inner(ground) {
-        Some(ground) => ground.stop().await?,
-        None => anyhow::bail!("something still uses the database server"),
-    }
+    alone(ground).await?.stop().await?;
     done
+}
+
+/// Waits until nothing uses the ground any more: tasks that were given up take a moment to go.
+async fn alone(mut ground: Arc<Ground>) -> Result<Ground> {
+    for _ in 0..500 {
+        match Arc::try_unwrap(ground) {
+            Ok(ground) => return Ok(ground),
+            Err(shared) => ground = shared,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    anyhow::bail!("something still uses the database server")
 }
 
 fn server_binary(options: &Options) -> Result<PathBuf> {

@@ -193,6 +193,8 @@ impl<'a> Run<'a> {
         loop {
             let findings = match self.look().await {
                 Ok(findings) => findings,
+                // No fault is on its way any more: whoever did that was not this program.
+                Err(_) if self.ground.cluster.pid().is_none() => bail!("somebody has stopped the database server"),
                 Err(error) if Instant::now() > until => bail!(error.context("looking")),
                 Err(_) => {
                     tokio::time::sleep(LOOK).await;

@@ -57,8 +57,11 @@ impl Ground {
         }
     }
 
-    /// A database of a seed's own.
+    /// A database of a seed's own. A database server that somebody else has stopped is started again.
     pub async fn database(&self) -> Result<TestDatabase> {
+        if self.cluster.pid().is_none() {
+            self.cluster.restart().await?;
+        }
         self.cluster.database_from(&self.template, "seed").await
     }
 
