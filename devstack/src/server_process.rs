@@ -60,9 +60,18 @@ impl Launch {
 
     /// Runs `madang migrate` to its end.
     pub async fn migrate(&self) -> Result<()> {
-        let status = self.command("migrate")?.status().await;
+        self.run("migrate").await
+    }
+
+    /// Runs `madang restore-done` to its end.
+    pub async fn restore_done(&self) -> Result<()> {
+        self.run("restore-done").await
+    }
+
+    async fn run(&self, name: &str) -> Result<()> {
+        let status = self.command(name)?.status().await;
         let status = status.with_context(|| format!("run {}", self.binary.display()))?;
-        ensure!(status.success(), "madang migrate: {status}\n{}", tail(&self.log));
+        ensure!(status.success(), "madang {name}: {status}\n{}", tail(&self.log));
         Ok(())
     }
 

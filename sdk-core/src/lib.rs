@@ -33,7 +33,7 @@ pub use self::{
     observe::ListChange,
     people::Person,
     rooms::{RoomItem, RoomList},
-    store::{RoomSnapshot, StoreSnapshot},
+    store::{OutboxItem, RoomSnapshot, StoreSnapshot},
     timeline::{ItemKey, MessageItem, NoticeItem, SendState, Timeline, TimelineItem},
     typing::Typers,
     watched::{Presence, ReadCount, Readers},

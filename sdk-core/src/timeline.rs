@@ -19,7 +19,7 @@ use crate::{
     sabotage::Guard,
     store::{
         Read, messages,
-        outbox::{self, Entry, EntryState},
+        outbox::{self, Entry},
         rooms,
     },
 };
@@ -311,15 +311,9 @@ pub(crate) fn item(message: &Message, me: &str, names: &mut Names<'_>) -> rusqli
 
 /// An entry of the outbox as an item.
 fn echo(entry: &Entry, me: &str, names: &mut Names<'_>) -> rusqlite::Result<MessageItem> {
-    let state = match entry.state {
-        EntryState::Queued => SendState::Queued,
-        EntryState::Sending => SendState::Sending,
-        EntryState::Acknowledged => SendState::Sent,
-        EntryState::Failed => SendState::Failed { reason: entry.reason, message: entry.message.clone() },
-    };
     let millis = u64::try_from(entry.created_ms).unwrap_or_default();
     Ok(MessageItem {
-        seq: (entry.state == EntryState::Acknowledged).then_some(entry.seq),
+        seq: entry.acknowledged_seq(),
         client_message_id: entry.request.client_message_id.clone(),
         sender: names.person(me)?,
         mine: true,
@@ -329,7 +323,7 @@ fn echo(entry: &Entry, me: &str, names: &mut Names<'_>) -> rusqlite::Result<Mess
         deleted: false,
         reply_to_seq: entry.request.reply_to_seq,
         mentions_me: false,
-        state,
+        state: entry.send_state(),
         rev: 0,
     })
 }

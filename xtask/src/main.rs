@@ -11,6 +11,7 @@ mod run;
 mod sqlx;
 mod test;
 mod tidy;
+mod torture;
 
 use std::process::ExitCode;
 
@@ -22,10 +23,11 @@ const HELP: &str = "\
 cargo xtask dev [OPTION...]     a whole Madang on this machine, until Ctrl-C (dev --help)
 cargo xtask check               format and clippy
 cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny, features
-cargo xtask test [PART...]      everything: tidy, clippy, unit, e2e, security, terminal, guards, docs
+cargo xtask test [PART...]      everything: tidy, clippy, unit, e2e, security, terminal, guards, torture, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
 cargo xtask bench [NAME...]     measure send, fanout, idle [--json]
 cargo xtask guards              each rule of sync with the test that fails without it
+cargo xtask torture [OPTION...] seeds of faults against the promise (torture --help)
 cargo xtask check-toy           how many files a new RPC touches
 cargo xtask docs                write the generated pages anew
 ";
@@ -52,6 +54,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "sqlx" => sqlx::sqlx(rest),
         "guards" => test::guards().map(drop),
         "bench" => bench::bench(rest),
+        "torture" => torture::torture(rest),
         // A program of the test crate; the name is its own.
         "check-toy" => Cargo::new(["run", "-p", "madang-tests", "--bin", "check-toy", "--"]).args(rest).run(),
         "docs" => docs(),

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::run::{Cargo, root, target};
-use crate::{clippy, packages, tidy};
+use crate::{clippy, packages, tidy, torture};
 
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
 type Part = (&'static str, fn() -> Result<bool>);
 
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("tidy", || tidy::tidy(&[]).map(|()| true)),
     ("clippy", || clippy().map(|()| true)),
     ("unit", unit),
@@ -18,6 +18,7 @@ const PARTS: [Part; 8] = [
     ("security", || suite("security")),
     ("terminal", || suite("terminal")),
     ("guards", guards),
+    ("torture", torture::fixed),
     ("docs", docs),
 ];
 

@@ -31,6 +31,9 @@ const TEST_CONNECTIONS: u32 = 400;
 /// Connections of a cluster of its own: one server with its pool, and somebody looking at the tables.
 const OWN_CONNECTIONS: u32 = 200;
 
+/// Where tmpfs is.
+const TMPFS: &str = "/dev/shm";
+
 /// Least free space, in bytes, for tests to go to tmpfs: containers often give 64 MB, which one template fills.
 const TMPFS_FREE: u64 = 2 << 30;
 
@@ -209,6 +212,15 @@ pub async fn clear(folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A folder of that name for a cluster of its own that nobody needs afterwards: on tmpfs where there is room.
+pub fn scratch_folder(name: &str) -> Result<PathBuf> {
+    let account = Account::pick()?;
+    Ok(match roomy_tmpfs() {
+        Some(tmpfs) => tmpfs.join(name),
+        None => account.cache_folder().join(name),
+    })
+}
+
 /// Tmpfs when it has room: a copy of a template takes 70 ms there, and up to 1.5 s on a busy disk.
 fn test_folder(account: Account) -> PathBuf {
     if let Some(folder) = std::env::var_os("MADANG_TEST_PG_DIR") {
@@ -219,14 +231,19 @@ fn test_folder(account: Account) -> PathBuf {
     } else {
         format!("madang-test-postgres-{}", account.uid())
     };
-    let tmpfs = Path::new("/dev/shm");
-    let usable = rustix::fs::access(tmpfs, rustix::fs::Access::WRITE_OK).is_ok();
     // A cluster that is already there has taken part of the room it needs.
-    let roomy = rustix::fs::statvfs(tmpfs).is_ok_and(|s| s.f_bavail * s.f_frsize >= TMPFS_FREE);
-    if usable && (roomy || tmpfs.join(&name).is_dir()) {
-        return tmpfs.join(name);
+    let there = Path::new(TMPFS).join(&name);
+    if there.is_dir() && rustix::fs::access(TMPFS, rustix::fs::Access::WRITE_OK).is_ok() {
+        return there;
     }
-    account.cache_folder().join("test-postgres")
+    roomy_tmpfs().map_or_else(|| account.cache_folder().join("test-postgres"), |tmpfs| tmpfs.join(name))
+}
+
+/// Tmpfs, where it can be written and has room.
+fn roomy_tmpfs() -> Option<&'static Path> {
+    let usable = rustix::fs::access(TMPFS, rustix::fs::Access::WRITE_OK).is_ok();
+    let roomy = rustix::fs::statvfs(TMPFS).is_ok_and(|s| s.f_bavail * s.f_frsize >= TMPFS_FREE);
+    (usable && roomy).then_some(Path::new(TMPFS))
 }
 
 /// The cluster's password, made at first use. Readable by the caller alone: whoever has it can run programs as the

@@ -46,6 +46,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
             if let Err(error) = started {
                 tracing::warn!(%error, "the outbox waits");
                 inner.config.clock.sleep(inner.config.backoff.delay(1)).await;
+                inner.wake.outbox.notify_one();
             }
         }
         tokio::select! {
@@ -187,11 +188,11 @@ async fn reoffer(inner: &Inner) -> Result<(), ClientError> {
         let epoch = epoch.clone();
         if missing {
             write(inner, &room_id, move |w| outbox::reoffer(&w.tx, &entry, &epoch, EntryState::Queued)).await;
-            inner.wake.outbox.notify_one();
         } else {
             write(inner, &room_id, move |w| outbox::confirm_until(&w.tx, &entry, &epoch)).await;
             settled.push(room_id);
         }
+        inner.wake.outbox.notify_one();
     }
     Ok(())
 }

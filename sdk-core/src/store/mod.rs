@@ -24,7 +24,7 @@ use rusqlite::{Connection, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::snapshot::take as snapshot;
-pub use self::snapshot::{RoomSnapshot, StoreSnapshot};
+pub use self::snapshot::{OutboxItem, RoomSnapshot, StoreSnapshot};
 use crate::{
     config::StoreLocation,
     engine::Repairs,

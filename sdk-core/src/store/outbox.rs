@@ -5,7 +5,10 @@ use madang_proto::v1::{ErrorReason, SendMessageRequest};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::sabotage::{Guard, Guards};
+use crate::{
+    sabotage::{Guard, Guards},
+    timeline::SendState,
+};
 
 /// Acknowledged entries that are kept, to be offered again when the server was restored from a backup.
 const KEPT: i64 = 10_000;
@@ -36,6 +39,23 @@ pub(crate) struct Entry {
     /// Position in the room, once acknowledged.
     pub(crate) seq: i64,
     pub(crate) created_ms: i64,
+}
+
+impl Entry {
+    /// How far it is, as a screen shows it.
+    pub(crate) fn send_state(&self) -> SendState {
+        match self.state {
+            EntryState::Queued => SendState::Queued,
+            EntryState::Sending => SendState::Sending,
+            EntryState::Acknowledged => SendState::Sent,
+            EntryState::Failed => SendState::Failed { reason: self.reason, message: self.message.clone() },
+        }
+    }
+
+    /// Position in the room; absent until the server has it.
+    pub(crate) fn acknowledged_seq(&self) -> Option<i64> {
+        (self.state == EntryState::Acknowledged).then_some(self.seq)
+    }
 }
 
 const COLUMNS: &str = "id, request, state, reason, message, seq, created_ms";
@@ -76,10 +96,12 @@ pub(crate) fn put(conn: &Connection, request: &SendMessageRequest, epoch: &str, 
     Ok(())
 }
 
-/// Entries that may leave now: of each room the first that waits, unless one of that room is on its way.
+/// Entries that may leave now: of each room the first that waits, unless one of that room is on its way. After a change of
+/// the epoch a room waits until it is known which of its acknowledged entries are to be offered again: they come first.
 pub(crate) fn ready(conn: &Connection, guards: Guards) -> rusqlite::Result<Vec<Entry>> {
     let alone = "and not exists (select 1 from outbox b where b.room_id = o.room_id
-           and (b.state = 1 or b.state = 0 and b.id < o.id))";
+           and (b.state = 1 or b.state = 0 and b.id < o.id
+             or b.state = 3 and b.epoch <> (select value from meta where key = 'epoch')))";
     let alone = if guards.holds(Guard::OutboxOrder) { alone } else { "" };
     let sql = format!("select {COLUMNS} from outbox o where state = 0 {alone} order by id limit 50");
     conn.prepare_cached(&sql)?.query_map([], entry)?.collect()
@@ -139,6 +161,11 @@ pub(crate) fn shown(conn: &Connection, room_id: &str, held_seq: i64) -> rusqlite
     conn.prepare_cached(&sql)?.query_map((room_id, held_seq), entry)?.collect()
 }
 
+/// All entries, oldest first.
+pub(crate) fn all(conn: &Connection) -> rusqlite::Result<Vec<Entry>> {
+    conn.prepare_cached(&format!("select {COLUMNS} from outbox order by id"))?.query_map([], entry)?.collect()
+}
+
 /// How many entries wait or are on their way.
 pub(crate) fn unsent(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("select count(*) from outbox where state in (0, 1)")?.query_row([], |row| row.get(0))
@@ -178,7 +205,7 @@ pub(crate) fn confirm_until(conn: &Connection, entry: &Entry, epoch: &str) -> ru
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::{Durability, Write, tests::memory};
+    use crate::store::{Durability, Write, meta, tests::memory};
 
     fn request(room: &str, id: &str) -> SendMessageRequest {
         SendMessageRequest {
@@ -243,6 +270,23 @@ mod tests {
             assert_eq!(ids(&ready(&w.tx, w.guards)?), ["s1"]);
             let shown = shown(&w.tx, "r", 0)?;
             assert!(shown.iter().all(|entry| entry.reason == ErrorReason::RoomEnded));
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn after_a_restore_what_waits_leaves_behind_what_is_offered_again() {
+        with(|w| {
+            let first = ready(&w.tx, w.guards)?.remove(0);
+            acknowledge(&w.tx, first.id, 9, 1)?;
+            meta::set(&w.tx, meta::EPOCH, "e2")?;
+            change_epoch(&w.tx, "e2")?;
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["s1"]);
+            reoffer(&w.tx, &first, "e2", EntryState::Queued)?;
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r1", "s1"]);
+            acknowledge(&w.tx, first.id, 3, 2)?;
+            assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r2", "s1"]);
             Ok(())
         })
         .await;

@@ -4,8 +4,12 @@ use std::collections::BTreeMap;
 
 use madang_proto::v1::{Member, Membership, Message, Receipt, Room};
 
-use super::{Read, messages, meta, rooms};
-use crate::sync::RoomState;
+use super::{
+    Read, messages, meta,
+    outbox::{self, Entry},
+    rooms,
+};
+use crate::{sync::RoomState, timeline::SendState};
 
 /// What is held of everything.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -22,6 +26,23 @@ pub struct StoreSnapshot {
     pub unread_total: i64,
     /// Rooms that were ever heard of, by id.
     pub rooms: BTreeMap<String, RoomSnapshot>,
+    /// What was typed, oldest first; what the server has acknowledged stays for a while.
+    pub outbox: Vec<OutboxItem>,
+}
+
+/// Something that was typed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OutboxItem {
+    /// The room.
+    pub room_id: String,
+    /// The client's id of it.
+    pub client_message_id: String,
+    /// What it says.
+    pub text: String,
+    /// How far it is.
+    pub state: SendState,
+    /// Position in the room, once acknowledged.
+    pub seq: Option<i64>,
 }
 
 /// What is held of a room.
@@ -65,11 +86,22 @@ pub(crate) fn take(read: &Read<'_>) -> rusqlite::Result<StoreSnapshot> {
         watermark: meta::number(read.conn, meta::WATERMARK)?,
         unread_total: rooms::unread_total(read.conn, read.guards)?,
         rooms: BTreeMap::new(),
+        outbox: outbox::all(read.conn)?.into_iter().map(typed).collect(),
     };
     for state in rooms::all(read.conn)? {
         snapshot.rooms.insert(state.room_id.clone(), room(read, state)?);
     }
     Ok(snapshot)
+}
+
+fn typed(entry: Entry) -> OutboxItem {
+    OutboxItem {
+        state: entry.send_state(),
+        seq: entry.acknowledged_seq(),
+        room_id: entry.request.room_id,
+        client_message_id: entry.request.client_message_id,
+        text: entry.request.body.map(|body| body.text).unwrap_or_default(),
+    }
 }
 
 fn room(read: &Read<'_>, state: RoomState) -> rusqlite::Result<RoomSnapshot> {

@@ -1,0 +1,207 @@
+//! A device where it really is: the client core on its store, what it shows, and the commands it is given.
+
+use std::{
+    collections::BTreeMap,
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, AtomicU64, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use anyhow::Result;
+use async_trait::async_trait;
+use madang_proto::v1::RoomSettings;
+use madang_sdk_core::{
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, Clock, Draft, NewRoom, RoomSnapshot, Sleep,
+    StoreLocation, SystemClock, TokenProvider,
+};
+use tokio::{
+    sync::Mutex,
+    task::{AbortHandle, JoinSet},
+};
+
+use super::{
+    command::{Answer, Call, Command, Opening},
+    watch::{Scroll, Seen, scrolling, watch},
+};
+
+/// Longest wait for the outbox at an end in order.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// A device.
+#[derive(Debug)]
+pub struct Seat {
+    client: Client,
+    clock: Arc<WrongClock>,
+    seen: Arc<dyn Seen>,
+    openings: AtomicU64,
+    watched: Mutex<Watched>,
+}
+
+/// Timelines that are open.
+#[derive(Debug, Default)]
+struct Watched {
+    tasks: JoinSet<()>,
+    rooms: BTreeMap<String, (AbortHandle, Scroll)>,
+}
+
+/// A clock that is so many seconds ahead. Sleeping takes as long as ever.
+#[derive(Debug, Default)]
+struct WrongClock(AtomicI64);
+
+impl Clock for WrongClock {
+    fn now(&self) -> SystemTime {
+        let (now, ahead) = (SystemClock.now(), self.0.load(Ordering::Relaxed));
+        let by = Duration::from_secs(ahead.unsigned_abs());
+        if ahead < 0 { now - by } else { now + by }
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        SystemClock.sleep(duration)
+    }
+}
+
+/// Tokens from a file.
+#[derive(Debug)]
+struct FileTokens(PathBuf);
+
+#[async_trait]
+impl TokenProvider for FileTokens {
+    async fn token(&self, _fresh: bool) -> Result<String, ClientError> {
+        let read = tokio::fs::read_to_string(&self.0).await;
+        read.map_err(|error| ClientError::new(ClientErrorKind::Unauthenticated, error.to_string()))
+    }
+}
+
+impl Seat {
+    /// Opens a device; `seen` hears what its timelines show.
+    pub async fn open(opening: &Opening, seen: Arc<dyn Seen>) -> Result<Self> {
+        let clock = Arc::<WrongClock>::default();
+        let config = ClientConfig {
+            clock: Arc::clone(&clock) as _,
+            backoff: Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(1) },
+            #[cfg(feature = "sabotage")]
+            without: guard(opening.without.as_deref())?,
+            ..ClientConfig::new(&opening.server, StoreLocation::File(opening.store.clone()))
+        };
+        let client = Client::open(config, Arc::new(FileTokens(opening.token.clone()))).await?;
+        Ok(Self { client, clock, seen, openings: AtomicU64::default(), watched: Mutex::default() })
+    }
+
+    /// Does what it is told, or gives it up when it takes too long.
+    pub async fn perform(&self, call: Call) -> Answer {
+        match tokio::time::timeout(call.within(), self.obey(call.command)).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => Answer::of(&error),
+            Err(_) => Answer::GivenUp,
+        }
+    }
+
+    async fn obey(&self, command: Command) -> Result<Answer, ClientError> {
+        match command {
+            Command::Send { room, text, mentions, mention_all } => {
+                let draft = Draft { text, mentions, mention_all, reply_to: 0 };
+                return Ok(Answer::Sent { id: self.client.send(&room, draft).await? });
+            }
+            Command::Edit { room, pick, text } => {
+                let Some(seq) = self.own(&room, pick).await? else { return Ok(Answer::Skipped) };
+                self.client.edit(&room, seq, text).await?;
+            }
+            Command::Delete { room, pick } => {
+                let Some(seq) = self.own(&room, pick).await? else { return Ok(Answer::Skipped) };
+                self.client.delete(&room, seq).await?;
+            }
+            Command::MarkRead { room, back } => {
+                let Some(seq) = self.before_newest(&room, back).await? else { return Ok(Answer::Skipped) };
+                self.client.mark_read(&room, seq).await?;
+            }
+            Command::MarkUnread { room, back } => {
+                let Some(seq) = self.before_newest(&room, back).await? else { return Ok(Answer::Skipped) };
+                self.client.mark_unread(&room, seq).await?;
+            }
+            Command::Join { room } => self.client.join(&room).await?,
+            Command::Leave { room } => self.client.leave(&room).await?,
+            Command::Invite { room, person } => self.client.invite(&room, [person]).await?,
+            Command::Remove { room, person } => self.client.remove(&room, &person).await?,
+            Command::CreateRoom { name, open, hidden, people } => {
+                let settings = RoomSettings { history_hidden_from_newcomers: hidden, ..RoomSettings::default() };
+                let room = NewRoom { name, open, members: people, settings: Some(settings), ..NewRoom::default() };
+                return Ok(Answer::Room { id: self.client.create_room(room).await? });
+            }
+            Command::OpenDirect { person } => return Ok(Answer::Room { id: self.client.open_direct(&person).await? }),
+            Command::Look { rooms } => self.look(rooms).await?,
+            Command::Scroll { room, count } => {
+                let watched = self.watched.lock().await;
+                let told = watched.rooms.get(&room).is_some_and(|(_, scroll)| scroll.try_send(count).is_ok());
+                return Ok(if told { Answer::Done } else { Answer::Skipped });
+            }
+            Command::Suspend => self.client.suspend(),
+            Command::Resume => self.client.resume(),
+            Command::CatchUp => self.catch_up().await?,
+            Command::Clock { ahead_s } => self.clock.0.store(ahead_s, Ordering::Relaxed),
+            Command::Snapshot => return Ok(Answer::Snapshot(Box::new((&self.client.snapshot().await?).into()))),
+            Command::End => self.client.shutdown(DRAIN).await,
+        }
+        Ok(Answer::Done)
+    }
+
+    async fn room(&self, id: &str) -> Result<Option<RoomSnapshot>, ClientError> {
+        Ok(self.client.snapshot().await?.rooms.remove(id))
+    }
+
+    /// One of the person's messages that is held and not deleted.
+    async fn own(&self, room: &str, pick: u64) -> Result<Option<i64>, ClientError> {
+        let (Some(held), Some(me)) = (self.room(room).await?, self.client.me()) else { return Ok(None) };
+        let own = held.messages.into_values().filter(|m| m.sender_id == me && m.body.is_some()).map(|m| m.seq);
+        let own: Vec<i64> = own.collect();
+        let count = u64::try_from(own.len()).unwrap_or(0).max(1);
+        Ok(own.get(usize::try_from(pick % count).unwrap_or(0)).copied())
+    }
+
+    async fn before_newest(&self, room: &str, back: i64) -> Result<Option<i64>, ClientError> {
+        let newest = self.room(room).await?.and_then(|held| held.room).map_or(0, |room| room.seq);
+        Ok(Some(newest - back).filter(|seq| *seq > 0))
+    }
+
+    /// Opens timelines of these rooms and closes the others.
+    async fn look(&self, rooms: Vec<String>) -> Result<(), ClientError> {
+        let mut watched = self.watched.lock().await;
+        watched.rooms.retain(|id, (task, _)| {
+            let stays = rooms.contains(id) && !task.is_finished();
+            if !stays {
+                task.abort();
+            }
+            stays
+        });
+        for room in rooms {
+            if !watched.rooms.contains_key(&room) {
+                let opening = self.openings.fetch_add(1, Ordering::Relaxed);
+                let timeline = self.client.timeline(&room).await?;
+                let (scroll, scrolls) = scrolling();
+                let task = watched.tasks.spawn(watch(timeline, opening, scrolls, Arc::clone(&self.seen)));
+                watched.rooms.insert(room, (task, scroll));
+            }
+        }
+        while watched.tasks.try_join_next().is_some() {}
+        Ok(())
+    }
+
+    async fn catch_up(&self) -> Result<(), ClientError> {
+        for (id, room) in self.client.snapshot().await?.rooms {
+            if room.joined && (room.rev < room.head_rev || room.rev == 0) {
+                self.client.sync_room_now(&id).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "sabotage")]
+fn guard(name: Option<&str>) -> Result<Option<madang_sdk_core::sabotage::Guard>> {
+    use anyhow::Context as _;
+    let Some(name) = name else { return Ok(None) };
+    let found = madang_sdk_core::sabotage::Guard::ALL.iter().find(|(known, _)| *known == name);
+    found.map(|(_, guard)| Some(*guard)).with_context(|| format!("no rule of the client is called {name}"))
+}

@@ -1,0 +1,123 @@
+//! Looking: the database by SQL, what the server says by calls, and every device's store, as one history.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use anyhow::{Context as _, Result};
+use futures_util::future::try_join_all;
+use madang_tests::{fresh, person::Calls};
+use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
+use uuid::Uuid;
+
+use crate::{
+    device::Device,
+    history::{DeviceFacts, History, Journal, MemberFacts, MessageFacts, RoomFacts},
+    world::Someone,
+};
+
+/// The number of a joined member, of a notice and of a deleted room, as the tables have them.
+const JOINED: i16 = 1;
+const SYSTEM: i16 = 3;
+const DELETED: i16 = 3;
+
+/// Looks at everything.
+pub async fn look(
+    database_url: &str,
+    server: &str,
+    people: &[Someone],
+    devices: &[std::sync::Arc<Device>],
+    journal: &mut Journal,
+) -> Result<History> {
+    let rooms = rooms(database_url).await?;
+    let fresh = try_join_all(people.iter().map(async |person| {
+        let calls = Calls::new(server, person.token.clone(), person.device_id.clone())?;
+        let fresh = fresh::fetch(&calls).await.with_context(|| format!("ask as {}", person.login))?;
+        anyhow::Ok((person.id.clone(), fresh))
+    }));
+    let fresh = fresh.await?.into_iter().collect();
+    let stores = try_join_all(devices.iter().map(async |device| {
+        let store = device.snapshot().await?;
+        anyhow::Ok(DeviceFacts { device: device.index, store, sights: device.sights() })
+    }));
+    let devices = stores.await?;
+    for device in &devices {
+        journal.note(device.device, &device.store);
+    }
+    Ok(History { rooms, fresh, devices, journal: journal.clone() })
+}
+
+async fn rooms(database_url: &str) -> Result<BTreeMap<String, RoomFacts>> {
+    let mut database = PgConnection::connect(database_url).await.context("connect to the database")?;
+    // One snapshot for all that is read.
+    let mut tx = database.begin().await?;
+    sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
+    let sql = "select id, name, state, seq, count, rev, first_seq, first_count, member_count from rooms order by id";
+    let mut rooms = BTreeMap::new();
+    for row in sqlx::query(sql).fetch_all(&mut *tx).await? {
+        rooms.insert(text(&row, "id")?, room(&row)?);
+    }
+    let sql = "select room_id, user_id, state, rev, history_from_seq, last_read_seq, read_count, read_generation
+               from members order by room_id, user_id";
+    for row in sqlx::query(sql).fetch_all(&mut *tx).await? {
+        let room = rooms.get_mut(&text(&row, "room_id")?).context("a member of no room")?;
+        room.members.insert(text(&row, "user_id")?, member(&row)?);
+    }
+    let sql =
+        "select room_id, seq, rev, count, sender_id, client_message_id, kind, text, edited_at is not null as edited,
+               deleted_at is not null as deleted, mentioned, mentions_all from messages order by room_id, seq";
+    for row in sqlx::query(sql).fetch_all(&mut *tx).await? {
+        let room = rooms.get_mut(&text(&row, "room_id")?).context("a message of no room")?;
+        room.messages.push(message(&row)?);
+    }
+    tx.rollback().await?;
+    database.close().await?;
+    Ok(rooms)
+}
+
+fn text(row: &PgRow, column: &str) -> Result<String> {
+    Ok(row.try_get::<Uuid, _>(column)?.to_string())
+}
+
+fn room(row: &PgRow) -> Result<RoomFacts> {
+    Ok(RoomFacts {
+        name: row.try_get("name")?,
+        ended: row.try_get::<i16, _>("state")? == DELETED,
+        seq: row.try_get("seq")?,
+        count: row.try_get("count")?,
+        rev: row.try_get("rev")?,
+        first_seq: row.try_get("first_seq")?,
+        first_count: row.try_get("first_count")?,
+        member_count: row.try_get::<i32, _>("member_count")?.into(),
+        messages: Vec::new(),
+        members: BTreeMap::new(),
+    })
+}
+
+fn member(row: &PgRow) -> Result<MemberFacts> {
+    Ok(MemberFacts {
+        joined: row.try_get::<i16, _>("state")? == JOINED,
+        rev: row.try_get("rev")?,
+        history_from_seq: row.try_get("history_from_seq")?,
+        last_read_seq: row.try_get("last_read_seq")?,
+        read_count: row.try_get("read_count")?,
+        read_generation: row.try_get("read_generation")?,
+    })
+}
+
+fn message(row: &PgRow) -> Result<MessageFacts> {
+    let id: Option<Uuid> = row.try_get("client_message_id")?;
+    let mentioned: Option<Vec<Uuid>> = row.try_get("mentioned")?;
+    let deleted = row.try_get("deleted")?;
+    Ok(MessageFacts {
+        seq: row.try_get("seq")?,
+        rev: row.try_get("rev")?,
+        count: row.try_get("count")?,
+        sender: text(row, "sender_id")?,
+        client_message_id: id.map(|id| id.to_string()).unwrap_or_default(),
+        notice: row.try_get::<i16, _>("kind")? == SYSTEM,
+        text: row.try_get("text")?,
+        edited: row.try_get("edited")?,
+        deleted,
+        mentioned: mentioned.unwrap_or_default().iter().map(Uuid::to_string).collect::<BTreeSet<_>>(),
+        mentions_all: row.try_get("mentions_all")?,
+    })
+}

@@ -1,0 +1,228 @@
+//! The seeded machine that tries to break the promise: no message lost, repeated or reordered, and no badge wrong.
+//!
+//! A seed becomes a plan, the plan is carried out on real servers, a real PostgreSQL and real client cores with faults
+//! among them, and at quiet points an oracle compares everything with everything. `cargo xtask torture --seed N`.
+
+mod device;
+mod history;
+mod look;
+mod oracle;
+mod plan;
+mod proxy;
+mod report;
+mod run;
+mod stage;
+mod world;
+
+use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use clap::{Parser, Subcommand};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::{
+    plan::{Fault, Plan, Settings, Shrink, generate},
+    report::{Report, describe},
+    run::{Conditions, Outcome, run},
+    stage::Ground,
+};
+
+/// Tries to break the promise, seed by seed.
+#[derive(Parser)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Option<Hidden>,
+    #[command(flatten)]
+    options: Options,
+}
+
+#[derive(Subcommand)]
+enum Hidden {
+    /// Is a client that may be killed.
+    #[command(hide = true)]
+    Client,
+}
+
+#[derive(clap::Args)]
+struct Options {
+    /// One seed.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Many seeds: from A to before B.
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    seeds: Option<(u64, u64)>,
+    /// Servers on the database; else by the seed, 1 to 3.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=3))]
+    nodes: Option<u8>,
+    /// Devices.
+    #[arg(long, default_value_t = 6, value_parser = clap::value_parser!(u8).range(2..=60))]
+    clients: u8,
+    /// Rooms.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..=60))]
+    rooms: u8,
+    /// Steps.
+    #[arg(long, default_value_t = 200)]
+    steps: usize,
+    /// Names of faults with commas, `all` or `none`.
+    #[arg(long, default_value = "all")]
+    faults: String,
+    /// One line of JSON at the end, and nothing else.
+    #[arg(long)]
+    json: bool,
+    /// Where failures are kept.
+    #[arg(long, default_value = "target/torture")]
+    keep: PathBuf,
+    /// Runs a plan that was saved, instead of a seed's.
+    #[arg(long)]
+    plan: Option<PathBuf>,
+    /// Makes a plan that fails smaller.
+    #[arg(long)]
+    shrink: bool,
+    /// Takes a rule of the client out, where the feature `sabotage` is compiled in.
+    #[arg(long)]
+    without: Option<String>,
+    /// Seconds that a world may take to settle: silence alone needs 45 to be noticed.
+    #[arg(long, default_value_t = 100)]
+    patience: u64,
+    /// The server's binary; else the one beside this program.
+    #[arg(long)]
+    server_binary: Option<PathBuf>,
+}
+
+fn seeds(text: &str) -> Result<(u64, u64)> {
+    let (from, to) = text.split_once("..").context("must be A..B")?;
+    let (from, to) = (from.parse()?, to.parse()?);
+    ensure!(from < to, "there is no seed in {text}");
+    Ok((from, to))
+}
+
+#[tokio::main]
+#[expect(clippy::print_stderr, reason = "it talks to the person who started it")]
+async fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let done = match arguments.command {
+        Some(Hidden::Client) => device::be_a_child().await.map(|()| true),
+        None => torture(&arguments.options).await,
+    };
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            eprintln!("torture: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs all seeds; tells whether nothing was wrong.
+async fn torture(options: &Options) -> Result<bool> {
+    ensure!(options.without.is_none() || cfg!(feature = "sabotage"), "--without needs the feature sabotage");
+    std::fs::create_dir_all(&options.keep).with_context(|| format!("create {}", options.keep.display()))?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let ground = Arc::new(Ground::start(&server_binary(options)?, &options.keep).await?);
+    let done = tokio::select! {
+        done = all(options, &ground) => done,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+        _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
+    };
+    alone(ground).await?.stop().await?;
+    done
+}
+
+/// Waits until nothing uses the ground any more: tasks that were given up take a moment to go.
+async fn alone(mut ground: Arc<Ground>) -> Result<Ground> {
+    for _ in 0..500 {
+        match Arc::try_unwrap(ground) {
+            Ok(ground) => return Ok(ground),
+            Err(shared) => ground = shared,
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    anyhow::bail!("something still uses the database server")
+}
+
+fn server_binary(options: &Options) -> Result<PathBuf> {
+    if let Some(binary) = &options.server_binary {
+        return Ok(binary.clone());
+    }
+    let beside = std::env::current_exe()?.with_file_name("madang");
+    ensure!(beside.exists(), "there is no {}: build madang-server", beside.display());
+    Ok(beside)
+}
+
+async fn all(options: &Options, ground: &Arc<Ground>) -> Result<bool> {
+    let mut report = Report::default();
+    if let Some(path) = &options.plan {
+        let plan = Plan::read(path)?;
+        let plan = if options.shrink { shrink(options, ground, plan).await? } else { plan };
+        report.add(plan.seed, &one(options, ground, &plan).await?);
+    } else {
+        let (from, to) = options.seeds.unwrap_or((options.seed, options.seed + 1));
+        for seed in from..to {
+            report.add(seed, &one(options, ground, &generate(seed, &settings(options, seed)?)).await?);
+        }
+    }
+    say(if options.json { report.json() } else { report.text() });
+    Ok(report.good())
+}
+
+fn settings(options: &Options, seed: u64) -> Result<Settings> {
+    Ok(Settings {
+        nodes: options.nodes.map_or(usize::try_from(seed % 3)? + 1, usize::from),
+        clients: options.clients.into(),
+        rooms: options.rooms.into(),
+        steps: options.steps,
+        faults: Fault::read_list(&options.faults)?,
+    })
+}
+
+/// Runs a plan, tells how it went, and keeps what is needed to see why it failed.
+async fn one(options: &Options, ground: &Arc<Ground>, plan: &Plan) -> Result<Outcome> {
+    let folder = folder(options, plan)?;
+    let outcome = run(ground, plan, &folder, &conditions(options)).await;
+    if !options.json {
+        say(describe(plan.seed, &outcome));
+    }
+    if outcome.failed() {
+        std::fs::write(folder.join("outcome.txt"), describe(plan.seed, &outcome))?;
+        if !options.json {
+            say(format!("  again: cargo xtask torture --plan {}", folder.join("plan.json").display()));
+        }
+    } else {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    Ok(outcome)
+}
+
+fn conditions(options: &Options) -> Conditions {
+    Conditions { patience: Duration::from_secs(options.patience), without: options.without.clone() }
+}
+
+/// Where a run's logs and stores go: a plan that is replayed may lie where the seed's were kept.
+fn folder(options: &Options, plan: &Plan) -> Result<PathBuf> {
+    let name = if options.plan.is_some() { "replay" } else { "seed" };
+    let folder = options.keep.join(format!("{name}-{}", plan.seed));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder).with_context(|| format!("clear {}", folder.display()))?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    plan.save(&folder.join("plan.json"))?;
+    std::path::absolute(folder).context("a folder's place")
+}
+
+/// Leaves steps out for as long as it still fails.
+async fn shrink(options: &Options, ground: &Arc<Ground>, plan: Plan) -> Result<Plan> {
+    let mut search = Shrink::new(plan);
+    while let Some(candidate) = search.candidate() {
+        let folder = folder(options, &candidate)?;
+        let failed = run(ground, &candidate, &folder, &conditions(options)).await.failed();
+        say(format!("{} steps: {}", candidate.steps.len(), if failed { "fails" } else { "good" }));
+        search.tried(candidate, failed);
+    }
+    Ok(search.best().clone())
+}
+
+#[expect(clippy::print_stdout, reason = "it talks to the person who started it")]
+fn say(text: impl std::fmt::Display) {
+    println!("{text}");
+}

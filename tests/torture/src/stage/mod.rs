@@ -1,0 +1,98 @@
+//! The real parts under the clients: a PostgreSQL of the run's own, an issuer, and processes of the real `madang`.
+//!
+//! Always true: the database's commits are durable, so that a crash may lose nothing; what is started is stopped at the end.
+
+mod nodes;
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use madang_devstack::{
+    issuer::{Issuer, IssuerConfig, Person},
+    postgres::{Cluster, ClusterOptions, Stop, TestDatabase, VERSION, scratch_folder},
+    server_process::Launch,
+};
+use tokio::process::Command;
+
+pub use self::nodes::{Addresses, Nodes};
+
+/// People that the issuer knows; a plan has fewer.
+const PEOPLE: usize = 64;
+
+/// Longer than any run, so that tokens end only where a plan says so.
+const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
+
+/// What all seeds of a run share.
+pub struct Ground {
+    /// The database server.
+    pub cluster: Cluster,
+    /// Signs everybody in.
+    pub issuer: Issuer,
+    template: String,
+    folder: PathBuf,
+    binary: PathBuf,
+}
+
+impl Ground {
+    /// Starts what the seeds of a run share.
+    pub async fn start(binary: &Path, logs: &Path) -> Result<Self> {
+        let people = (0..PEOPLE).map(|n| Person::new(&login(n), "Torture")).collect();
+        let config = IssuerConfig { people, access_token_lifetime: TOKEN_LIFETIME, ..IssuerConfig::default() };
+        let issuer = Issuer::start(config).await?;
+        let folder = scratch_folder(&format!("madang-torture-{}", std::process::id()))?;
+        let cluster = Cluster::at(&folder, ClusterOptions::default()).await?;
+        let log = logs.join("migrate.log");
+        let url = issuer.url().to_owned();
+        let migrate = async |database: String| Launch::new(binary, &database, &url, &log).migrate().await;
+        let template = cluster.template("torture", migrate).await;
+        match template {
+            Ok(template) => Ok(Self { cluster, issuer, template, folder, binary: binary.to_owned() }),
+            Err(error) => {
+                cluster.stop(Stop::Immediate).await.ok();
+                Err(error)
+            }
+        }
+    }
+
+    /// A database of a seed's own. A database server that somebody else has stopped is started again.
+    pub async fn database(&self) -> Result<TestDatabase> {
+        if self.cluster.pid().is_none() {
+            self.cluster.restart().await?;
+        }
+        self.cluster.database_from(&self.template, "seed").await
+    }
+
+    /// How to run a server on a database.
+    pub fn launch(&self, database_url: &str, log: &Path) -> Launch {
+        Launch::new(&self.binary, database_url, self.issuer.url(), log)
+    }
+
+    /// Copies the database server's data, aside or back. It is stopped meanwhile.
+    pub async fn copy_data(&self, back: bool) -> Result<()> {
+        let (data, copy) = (self.folder.join(format!("data-{VERSION}")), self.folder.join("copy"));
+        let (from, to) = if back { (copy, data) } else { (data, copy) };
+        self.cluster.stop(if back { Stop::Immediate } else { Stop::Fast }).await?;
+        if to.exists() {
+            std::fs::remove_dir_all(&to).with_context(|| format!("remove {}", to.display()))?;
+        }
+        // Owner and times stay as they are.
+        let copied = Command::new("cp").arg("-a").arg(&from).arg(&to).status().await?;
+        ensure!(copied.success(), "cp -a {} {}: {copied}", from.display(), to.display());
+        self.cluster.restart().await
+    }
+
+    /// Stops everything and removes the data.
+    pub async fn stop(self) -> Result<()> {
+        self.cluster.stop(Stop::Immediate).await?;
+        drop(self.cluster);
+        std::fs::remove_dir_all(&self.folder).with_context(|| format!("remove {}", self.folder.display()))
+    }
+}
+
+/// Name at sign-in of a person.
+pub fn login(person: usize) -> String {
+    format!("person{person}")
+}

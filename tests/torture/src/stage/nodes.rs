@@ -1,0 +1,194 @@
+//! The servers of a seed: real processes on one database, killed, stopped and started again.
+
+use std::{
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use anyhow::{Result, ensure};
+use madang_devstack::{
+    nats::Nats,
+    server_process::{Launch, ServerProcess},
+};
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::Ground;
+use crate::plan::{Plan, Servers};
+
+/// How long a server is given to stop when asked; its own drain takes at most ten seconds.
+const STOP: Duration = Duration::from_secs(15);
+
+/// How long starting is tried: the database may be away meanwhile.
+const START: Duration = Duration::from_mins(1);
+
+/// Time between two tries.
+const AGAIN: Duration = Duration::from_millis(200);
+
+/// Rates that no plan reaches: what is refused for its rate is another test's.
+const RATES: [&str; 8] = ["READ", "WRITE", "SEND", "MARK", "JOIN", "SEARCH", "INVITE", "STREAM"];
+
+/// Where each server is; `None` while it is down.
+#[derive(Debug, Clone)]
+pub struct Addresses(Arc<Mutex<Vec<Option<SocketAddr>>>>);
+
+impl Addresses {
+    /// Where a server is.
+    pub fn of(&self, node: usize) -> Option<SocketAddr> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[node]
+    }
+
+    /// Where any server is.
+    pub fn any(&self) -> Option<SocketAddr> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().next().copied()
+    }
+
+    fn set(&self, node: usize, address: Option<SocketAddr>) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)[node] = address;
+    }
+}
+
+/// The servers of a seed.
+pub struct Nodes {
+    launches: Vec<Launch>,
+    running: Vec<AsyncMutex<Option<ServerProcess>>>,
+    nats: AsyncMutex<Option<Nats>>,
+    /// Where they are.
+    pub addresses: Addresses,
+}
+
+impl Nodes {
+    /// Starts them.
+    pub async fn start(ground: &Ground, plan: &Plan, database_url: &str, logs: &Path) -> Result<Self> {
+        let count = plan.settings.nodes;
+        let nats = if plan.servers.nats { Some(Nats::start().await?) } else { None };
+        let launches: Vec<Launch> = (0..count)
+            .map(|n| {
+                let launch = ground.launch(database_url, &logs.join(format!("node{n}.log")));
+                let launch = settings(launch, plan.servers).with("MADANG_NODE_NAME", format!("node{n}"));
+                nats.iter().fold(launch, |launch, nats| launch.with("MADANG_NATS_URL", nats.url()))
+            })
+            .collect();
+        let nodes = Self {
+            launches,
+            nats: AsyncMutex::new(nats),
+            running: (0..count).map(|_| AsyncMutex::default()).collect(),
+            addresses: Addresses(Arc::new(Mutex::new(vec![None; count]))),
+        };
+        for node in 0..count {
+            nodes.restart(node, async |_| Ok(())).await?;
+        }
+        Ok(nodes)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.launches.len()
+    }
+
+    /// Kills a server with SIGKILL, waits, and starts it again.
+    pub async fn kill(&self, node: usize, down: Duration) -> Result<()> {
+        self.restart(node, async |server| {
+            server.kill().await?;
+            tokio::time::sleep(down).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Asks a server to stop, waits, and starts it again.
+    pub async fn drain(&self, node: usize, down: Duration) -> Result<()> {
+        self.restart(node, async |server| {
+            server.stop(STOP).await?;
+            tokio::time::sleep(down).await;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Ends a server and starts it again. One who comes meanwhile waits.
+    async fn restart(&self, node: usize, end: impl AsyncFnOnce(&mut ServerProcess) -> Result<()>) -> Result<()> {
+        let mut running = self.running[node].lock().await;
+        if let Some(mut server) = running.take() {
+            // While it drains it is still there for those who ask it.
+            let ended = end(&mut server).await;
+            self.addresses.set(node, None);
+            ended?;
+        }
+        let until = Instant::now() + START;
+        let server = loop {
+            match self.launches[node].serve().await {
+                Ok(server) => break server,
+                Err(error) => ensure!(Instant::now() < until, "node {node} does not start: {error:#}"),
+            }
+            tokio::time::sleep(AGAIN).await;
+        };
+        self.addresses.set(node, Some(server.grpc()));
+        *running = Some(server);
+        Ok(())
+    }
+
+    /// Stops all servers, does something, and starts them again.
+    pub async fn down_while(&self, something: impl AsyncFnOnce(&Launch) -> Result<()>) -> Result<()> {
+        self.stop().await;
+        something(&self.launches[0]).await?;
+        for node in 0..self.count() {
+            self.restart(node, async |_| Ok(())).await?;
+        }
+        Ok(())
+    }
+
+    /// Kills the bus or holds it, waits, and lets it be there again; tells whether there is one.
+    pub async fn break_nats(&self, kill: bool, lasting: Duration) -> Result<bool> {
+        let mut nats = self.nats.lock().await;
+        let Some(nats) = nats.as_mut() else { return Ok(false) };
+        if kill {
+            nats.kill().await?;
+            tokio::time::sleep(lasting).await;
+            nats.restart().await?;
+        } else {
+            nats.hold()?;
+            tokio::time::sleep(lasting).await;
+            nats.release()?;
+        }
+        Ok(true)
+    }
+
+    /// Fails if a server has ended by itself.
+    pub async fn all_up(&self) -> Result<()> {
+        for (node, server) in self.running.iter().enumerate() {
+            let mut server = server.lock().await;
+            let up = match server.as_mut() {
+                Some(server) => tokio::time::timeout(Duration::ZERO, server.wait()).await.is_err(),
+                None => false,
+            };
+            ensure!(up, "node {node} is not up: {}", server.as_ref().map(ServerProcess::log_tail).unwrap_or_default());
+        }
+        Ok(())
+    }
+
+    /// Stops them all.
+    pub async fn stop(&self) {
+        for (node, server) in self.running.iter().enumerate() {
+            if let Some(mut server) = server.lock().await.take() {
+                server.kill().await.ok();
+                self.addresses.set(node, None);
+            }
+        }
+    }
+}
+
+/// Settings of a plan's servers: a short life of what ordinarily takes long.
+fn settings(launch: Launch, servers: Servers) -> Launch {
+    let fast = "100000/s burst 100000";
+    let launch = RATES.iter().fold(launch, |launch, rate| launch.with(&format!("MADANG_RATE_{rate}"), fast));
+    launch
+        .with("MADANG_DATABASE_CONNECTIONS", servers.database_connections.to_string())
+        .with("MADANG_POLL_INTERVAL", if servers.alone { "24h" } else { "1s" })
+        .with("MADANG_HEARTBEAT", if servers.alone { "20s" } else { "2s" })
+        .with("MADANG_RECEIPT_GATHER", "100ms")
+        .with("MADANG_DRAIN_TIMEOUT", "2s")
+        .with("MADANG_LARGE_ROOM_MEMBERS", servers.large_room_members.to_string())
+        .with("MADANG_SMALL_AGAIN_MEMBERS", (servers.large_room_members - 1).to_string())
+}
