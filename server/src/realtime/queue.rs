@@ -17,6 +17,8 @@ use crate::{
 const MOST_FRAMES: usize = 256;
 /// Most bytes that wait; 64 KiB of the reader's 1 MiB are held by h2.
 const MOST_BYTES: usize = 960 * 1024;
+/// Places for frames that are kept when nothing waits; a burst would otherwise be paid for as long as the stream lives.
+const KEPT_FRAMES: usize = 8;
 /// Ephemeral frames that wait; the oldest goes first, a newer one says more.
 const MOST_EPHEMERAL: usize = 32;
 /// Dirty rooms that are read in one go.
@@ -178,6 +180,9 @@ impl Queue {
     pub fn take(&mut self) -> Next {
         if let Some(frame) = self.frames.pop_front() {
             self.bytes -= frame.size();
+            if self.frames.is_empty() && self.frames.capacity() > KEPT_FRAMES {
+                self.frames = VecDeque::new();
+            }
             return Next::Frame(frame);
         }
         if std::mem::take(&mut self.dirty_person) {
@@ -260,6 +265,14 @@ mod tests {
             queue.offer(event(n as u128 % 3), Guards::default());
         }
         assert_eq!(drain(&mut queue), ["3 rooms", "watermark 7"]);
+    }
+
+    #[test]
+    fn a_burst_leaves_no_memory_behind() {
+        let mut queue = Queue::default();
+        (0..100).for_each(|n| queue.offer(event(n), Guards::default()));
+        assert_eq!(drain(&mut queue).len(), 100);
+        assert!(queue.frames.capacity() <= KEPT_FRAMES);
     }
 
     #[test]
