@@ -23,7 +23,11 @@ impl Flood {
     /// Sends; what is acknowledged is noted, and what is refused or not answered is not.
     pub(super) async fn happen(&self, nodes: &Nodes, world: &World) {
         let (Some(room), Some(calls)) = (world.room(self.room), self.calls(nodes, world)) else { return };
-        let sends = (0..self.count).map(|n| self.send(n, &room, &calls, world));
+        // Whoever is not in the room would only collect refusals.
+        if self.send(0, &room, &calls, world).await.is_none() {
+            return;
+        }
+        let sends = (1..self.count).map(|n| self.send(n, &room, &calls, world));
         stream::iter(sends).buffer_unordered(AT_ONCE).count().await;
     }
 

@@ -27,7 +27,8 @@ const START: Duration = Duration::from_mins(1);
 const AGAIN: Duration = Duration::from_millis(200);
 
 /// Rates that no plan reaches: what is refused for its rate is another test's.
-const RATES: [&str; 8] = ["READ", "WRITE", "SEND", "MARK", "JOIN", "SEARCH", "INVITE", "STREAM"];
+const RATES: [&str; 11] =
+    ["READ", "WRITE", "SEND", "MARK", "JOIN", "SEARCH", "INVITE", "STREAM", "ROOM_SEND", "REFUSAL", "BAD_TOKEN"];
 
 /// Where each server is; `None` while it is down.
 #[derive(Debug, Clone)]
