@@ -6,7 +6,9 @@ use madang_proto::{
     Refusal,
     v1::{self, ErrorReason},
 };
-use madang_tests::{Person, World, WorldConfig, person::send};
+use madang_sdk_core::{SendState, TimelineItem};
+use madang_server::config::Rate;
+use madang_tests::{Person, World, WorldConfig, person::send, world::eventually};
 use tokio::time::timeout;
 
 fn reason<T: std::fmt::Debug>(answer: Result<T, tonic::Status>) -> ErrorReason {
@@ -90,7 +92,7 @@ async fn a_removal_while_the_writer_waits_wins() {
 }
 
 async fn waits_for_a_lock(sql: &sqlx::PgPool) {
-    madang_tests::world::eventually("somebody waits for the lock", async || {
+    eventually("somebody waits for the lock", async || {
         let waiting = sqlx::query_scalar::<_, i64>(
             "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
         );
@@ -179,6 +181,36 @@ async fn positions_are_dense_whoever_writes() {
     assert_eq!(seqs, (1..=201).collect::<Vec<i64>>());
     ann.look_at(&[&room]);
     bob.look_at(&[&room]);
+    world.settle().await;
+    world.end().await;
+}
+
+/// Whoever was taken out of a room while they wrote offline has not tried to get in: nothing else is refused for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_a_room_that_is_gone_fails_without_a_call_for_each() {
+    let settings = |config: &mut madang_server::config::Config| config.rate_refusal = Rate::per_minute(1, 5);
+    let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("plans", &[&bob]).await;
+    bob.sees(&room).await;
+    bob.client.suspend();
+    eventually("offline", async || (!bob.is_online()).then_some(())).await;
+    for n in 0..30 {
+        bob.client.send(&room, format!("written offline {n}")).await.expect("it is in the outbox");
+    }
+    ann.client.remove(&room, &bob.id).await.expect("removed");
+    bob.client.resume();
+    bob.live().await;
+    assert!(bob.client.drain(Duration::from_secs(5)).await, "everything has failed");
+    let timeline = bob.client.timeline(&room).await.expect("what was typed is still shown");
+    let failed = timeline.items().iter().filter(|item| match item {
+        TimelineItem::Message(message) => {
+            matches!(message.state, SendState::Failed { reason: ErrorReason::RoomNotFound, .. })
+        }
+        TimelineItem::Notice(_) => false,
+    });
+    assert_eq!(failed.count(), 30);
+    bob.room("another", &[&ann]).await;
     world.settle().await;
     world.end().await;
 }

@@ -88,7 +88,7 @@ pub(crate) fn on_room(
     messages::upsert_members(&w.tx, room_id, &effects.members)?;
     messages::upsert_receipts(&w.tx, room_id, &effects.receipts)?;
     if effects.ended {
-        outbox::fail_room(&w.tx, room_id, ErrorReason::RoomEnded)?;
+        outbox::fail_room(&w.tx, room_id, ErrorReason::RoomEnded, "the room has ended")?;
     }
     let newest = |state: &RoomState| state.room.as_ref().map_or(0, |room| room.seq);
     if state.is_joined() && newest(&state) > newest(&before) {

@@ -106,11 +106,23 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
             write(&inner, &room_id, move |w| outbox::set_state(&w.tx, entry.id, EntryState::Queued)).await;
         }
         Err(error) => {
-            let reason = error.reason.unwrap_or_default();
-            write(&inner, &room_id, move |w| outbox::fail(&w.tx, entry.id, reason, &error.message)).await;
+            let (reason, room) = (error.reason.unwrap_or_default(), room_id.clone());
+            let fail = move |w: &mut Write<'_>| {
+                // What waits behind it has never left, and would be refused one by one.
+                if concerns_room(reason) {
+                    return outbox::fail_room(&w.tx, &room, reason, &error.message);
+                }
+                outbox::fail(&w.tx, entry.id, reason, &error.message)
+            };
+            write(&inner, &room_id, fail).await;
         }
     }
     Attempt { room_id, retry_after }
+}
+
+/// Whether a refusal is about the person's place in the room, and not about the message.
+fn concerns_room(reason: ErrorReason) -> bool {
+    matches!(reason, ErrorReason::RoomNotFound | ErrorReason::RoomEnded | ErrorReason::RoomPermissionMissing)
 }
 
 async fn send(inner: &Inner, entry: &Entry) -> Result<SendMessageResponse, ClientError> {

@@ -132,10 +132,9 @@ pub(crate) fn fail(conn: &Connection, id: i64, reason: ErrorReason, message: &st
 }
 
 /// Everything that waits for a room has failed.
-pub(crate) fn fail_room(conn: &Connection, room_id: &str, reason: ErrorReason) -> rusqlite::Result<()> {
-    let sql = "update outbox set state = 2, reason = ?2, message = 'the room has ended'
-         where room_id = ?1 and state in (0, 1)";
-    conn.prepare_cached(sql)?.execute((room_id, reason as i32))?;
+pub(crate) fn fail_room(conn: &Connection, room_id: &str, reason: ErrorReason, message: &str) -> rusqlite::Result<()> {
+    let sql = "update outbox set state = 2, reason = ?2, message = ?3 where room_id = ?1 and state in (0, 1)";
+    conn.prepare_cached(sql)?.execute((room_id, reason as i32, message))?;
     Ok(())
 }
 
@@ -266,7 +265,7 @@ mod tests {
     #[tokio::test]
     async fn a_room_that_ended_fails_what_waits_for_it() {
         with(|w| {
-            fail_room(&w.tx, "r", ErrorReason::RoomEnded)?;
+            fail_room(&w.tx, "r", ErrorReason::RoomEnded, "it has ended")?;
             assert_eq!(ids(&ready(&w.tx, w.guards)?), ["s1"]);
             let shown = shown(&w.tx, "r", 0)?;
             assert!(shown.iter().all(|entry| entry.reason == ErrorReason::RoomEnded));

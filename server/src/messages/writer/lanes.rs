@@ -9,7 +9,7 @@ use std::{
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::{Job, batch};
+use super::{Job, batch, flights::Flights};
 use crate::{
     error::{Error, Reason, Refusal, Result},
     ids::RoomId,
@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Drafts in one transaction: beyond it batches get no faster (measured), only later.
-const MOST_IN_BATCH: usize = 1_024;
+pub(super) const MOST_IN_BATCH: usize = 1_024;
 
 /// Rooms that wait for a lock at once, each with a connection of the pool.
 const MOST_WAITING_ROOMS: usize = 4;
@@ -38,12 +38,20 @@ struct Lanes {
 /// Writes until the queue's last sender is gone.
 pub async fn run(node: Node, mut jobs: mpsc::UnboundedReceiver<Job>) {
     let lanes = Lanes { node, slow: SlowRooms::default(), waiting: Arc::new(Semaphore::new(MOST_WAITING_ROOMS)) };
-    let mut gathered = Vec::with_capacity(MOST_IN_BATCH);
-    while jobs.recv_many(&mut gathered, MOST_IN_BATCH).await > 0 {
-        metrics::histogram!("madang_writer_batch").record(u32::try_from(gathered.len()).map_or(f64::MAX, f64::from));
-        let batch = lanes.keep_fast(std::mem::take(&mut gathered));
-        let locked = lanes.write(batch, !lanes.node.database.guards().second_lane()).await;
-        lanes.slow_down(locked);
+    let (mut flights, mut gathered, mut open) = (Flights::default(), Vec::with_capacity(MOST_IN_BATCH), true);
+    while open || !flights.is_over() {
+        tokio::select! {
+            biased;
+            Some(locked) = flights.land() => lanes.slow_down(locked),
+            count = jobs.recv_many(&mut gathered, MOST_IN_BATCH), if open && flights.may_start() => open = count > 0,
+        }
+        flights.take(gathered.drain(..));
+        if let Some((batch, claims)) = flights.pick(|jobs| lanes.keep_fast(jobs)) {
+            metrics::histogram!("madang_writer_batch").record(u32::try_from(batch.len()).map_or(f64::MAX, f64::from));
+            let lanes = lanes.clone();
+            let wait = !lanes.node.database.guards().second_lane();
+            flights.start(claims, async move { lanes.write(batch, wait).await });
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 //! knows; a draft past its deadline is dropped before the batch, never after.
 
 mod batch;
+mod flights;
 mod lanes;
 mod rows;
 
