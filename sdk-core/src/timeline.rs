@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, collections::HashSet, sync::Arc, time::SystemTime};
 
 use madang_proto::v1::{
-    ErrorReason, ListMessagesRequest, Message, SystemKind, list_messages_request::Position,
+    ListMessagesRequest, Message, SystemKind, list_messages_request::Position,
     message_service_client::MessageServiceClient,
 };
 
@@ -19,7 +19,7 @@ use crate::{
     sabotage::Guard,
     store::{
         Read, messages,
-        outbox::{self, Entry},
+        outbox::{self, Entry, SendState},
         rooms,
     },
 };
@@ -28,24 +28,6 @@ use crate::{
 const FIRST_PAGE: i64 = 50;
 /// Messages in one call; the server gives no more.
 const PAGE: i32 = 200;
-
-/// How far a message is on its way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SendState {
-    /// Waits: for the connection, or for its turn.
-    Queued,
-    /// On its way.
-    Sending,
-    /// Committed by the server.
-    Sent,
-    /// Refused; waits for the person to retry or discard it.
-    Failed {
-        /// The server's reason.
-        reason: ErrorReason,
-        /// A sentence for developers.
-        message: String,
-    },
-}
 
 /// A message.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,7 +7,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::core::Core;
-use super::http::{Fields, field};
+use super::form::{Fields, Form, field};
 use super::store::{Attempt, Code, Request};
 use super::{CLIENT_ID, pages};
 
@@ -66,7 +66,7 @@ fn check(fields: &Fields) -> Result<(), (&'static str, &'static str)> {
 }
 
 /// Takes the login page's form.
-pub(super) async fn authenticate(State(core): State<Arc<Core>>, fields: super::http::Form) -> Response {
+pub(super) async fn authenticate(State(core): State<Arc<Core>>, fields: Form) -> Response {
     let Ok(fields) = fields.read() else { return too_late() };
     let name = field(&fields, "attempt");
     let Some(attempt) = core.store().attempts.get(name).cloned() else { return too_late() };

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use serde_json::json;
 
 use super::core::{Core, DEVICE_LIFETIME};
-use super::http::{Fields, Form, check_client, field};
+use super::form::{Fields, Form, check_client, field};
 use super::pages;
 use super::refusal::Refusal;
 use super::store::{Answer, Device};

@@ -1,11 +1,9 @@
-//! The issuer's addresses, the same as Keycloak's, and how forms are read.
+//! The issuer's addresses, the same as Keycloak's.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::rejection::FormRejection;
-use axum::extract::{DefaultBodyLimit, FromRequest, Query, Request, State};
+use axum::extract::{DefaultBodyLimit, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,48 +12,16 @@ use serde_json::{Value, json};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::core::Core;
+use super::form::{Fields, Form, field};
 use super::keys::Key;
 use super::refusal::Refusal;
-use super::{CLIENT_ID, authorize, device, pages, token};
+use super::{authorize, device, pages, token};
 
 /// The path of the realm.
 pub(super) const REALM: &str = "/realms/madang";
 
 /// Largest form, in bytes: codes, tokens and passwords take a few thousand.
 const FORM: usize = 64 * 1024;
-
-/// The fields of a form or a query.
-pub(super) type Fields = HashMap<String, String>;
-
-/// A field, empty when it is not there.
-pub(super) fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
-    fields.get(name).map(String::as_str).unwrap_or_default()
-}
-
-/// A form that may not have been readable.
-pub(super) struct Form(Result<Fields, FormRejection>);
-
-impl Form {
-    pub(super) fn read(self) -> Result<Fields, Refusal> {
-        self.0.map_err(|rejection| Refusal::request(rejection.body_text()))
-    }
-}
-
-impl<S: Send + Sync> FromRequest<S> for Form {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request(request: Request, state: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(axum::Form::from_request(request, state).await.map(|axum::Form(fields)| fields)))
-    }
-}
-
-/// Only the one public client is known; it has no secret.
-pub(super) fn check_client(fields: &Fields) -> Result<(), Refusal> {
-    if field(fields, "client_id") == CLIENT_ID {
-        return Ok(());
-    }
-    Err(Refusal::unauthorized("invalid_client", "Invalid client or Invalid client credentials"))
-}
 
 pub(super) fn router(core: Arc<Core>) -> Router {
     let connect = format!("{REALM}/protocol/openid-connect");

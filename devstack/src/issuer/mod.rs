@@ -8,6 +8,7 @@
 mod authorize;
 mod core;
 mod device;
+mod form;
 mod http;
 mod keys;
 mod listener;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::Tokens;
 use super::core::Core;
-use super::http::{Fields, Form, check_client, field};
+use super::form::{Fields, Form, check_client, field};
 use super::refusal::Refusal;
 
 pub(super) async fn token(State(core): State<Arc<Core>>, fields: Form) -> Result<Response, Refusal> {

@@ -9,6 +9,8 @@ mod repair;
 mod session;
 #[cfg(test)]
 mod tests;
+mod typing;
+mod watched;
 mod welcome;
 
 use std::{
@@ -23,9 +25,11 @@ use tokio::{
     task::JoinSet,
 };
 
+pub use self::watched::ReadCount;
 pub(crate) use self::{
     frames::{Outcome, View, answer, membership, page, summary},
-    repair::{Ask, Repairs, sync_now},
+    repair::{Ask, sync_now},
+    watched::{Board, Item, WatchedThings},
 };
 use crate::{
     config::ClientConfig,
@@ -34,8 +38,6 @@ use crate::{
     observe::{Observers, lock},
     sabotage::Guards,
     store::{Durability, Store, Write},
-    typing::TypingBoard,
-    watched::WatchedThings,
 };
 
 /// How the client stands to its server.
@@ -77,7 +79,7 @@ pub(crate) struct Inner {
     /// The person, once known.
     pub(crate) me: watch::Sender<Option<String>>,
     pub(crate) wake: Wakes,
-    pub(crate) typing: TypingBoard,
+    pub(crate) typing: typing::TypingBoard,
     pub(crate) watched: WatchedThings,
     people: Mutex<people::Wanted>,
     focus: Mutex<Focus>,
@@ -130,7 +132,7 @@ impl Inner {
             suspended: watch::Sender::new(false),
             me: watch::Sender::new(None),
             wake: Wakes::default(),
-            typing: TypingBoard::default(),
+            typing: typing::TypingBoard::default(),
             watched: WatchedThings::default(),
             people: Mutex::default(),
             focus: Mutex::default(),

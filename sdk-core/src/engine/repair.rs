@@ -1,14 +1,11 @@
-//! Repairs: which holes are being closed. One question a room at a time; what arrives for a room meanwhile waits for the
-//! answer, which may hold it already or let it join.
+//! Repairs: the questions that close holes, and what their answers do to the rows. Which are on their way stands in
+//! `sync/repairs.rs`.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use madang_proto::v1::{
-    ErrorReason, GoneReason, RoomCursor, RoomDelta, RoomEvent, RoomGone, RoomSummary, SyncRoomRequest, SyncUserRequest,
-    UserDelta, room_summary::Verdict, sync_service_client::SyncServiceClient,
+    ErrorReason, GoneReason, RoomCursor, RoomDelta, RoomGone, RoomSummary, SyncRoomRequest, SyncUserRequest, UserDelta,
+    room_summary::Verdict, sync_service_client::SyncServiceClient,
 };
 
 use super::{
@@ -19,14 +16,11 @@ use crate::{
     error::ClientError,
     sabotage::Guard,
     store::{Durability, Write, meta, rooms},
+    sync::Flight,
 };
 
 /// Rows in a page; the server gives no more.
 const PAGE: i32 = 500;
-
-/// Events of a room that wait for an answer; beyond that the room is asked for again instead. A burst of a busy room
-/// during one round trip.
-const HELD_EVENTS: usize = 256;
 
 /// A question to the server.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,52 +29,6 @@ pub(crate) enum Ask {
     Room(RoomCursor),
     /// `SyncUser` from this number.
     User(i64),
-}
-
-/// Which repairs are on their way. Lives on the store's thread beside the rows and is forgotten with the process: a
-/// stream that begins tells what matters again.
-#[derive(Debug, Default)]
-pub(crate) struct Repairs {
-    rooms: HashMap<String, Flight>,
-    /// Rooms whose question got no answer before the stream ended.
-    unanswered: BTreeSet<String>,
-    user: bool,
-    /// The person's number as far as heard of.
-    user_rev: i64,
-}
-
-#[derive(Debug, Default)]
-struct Flight {
-    held: Vec<RoomEvent>,
-    /// The answer will not be enough: more events came than are held, or it was asked for too early.
-    short: bool,
-    /// Somebody asked meanwhile.
-    again: bool,
-}
-
-impl Repairs {
-    /// Keeps an event while its room is being repaired; gives it back otherwise.
-    pub(crate) fn hold(&mut self, event: RoomEvent) -> Option<RoomEvent> {
-        let Some(flight) = self.rooms.get_mut(&event.room_id) else { return Some(event) };
-        if flight.held.len() < HELD_EVENTS {
-            flight.held.push(event);
-        } else {
-            flight.short = true;
-        }
-        None
-    }
-
-    /// A stream begins: questions of the one before get no answer any more.
-    pub(crate) fn begin(&mut self) {
-        self.unanswered.extend(self.rooms.drain().map(|(room_id, _)| room_id));
-        self.user = false;
-        self.user_rev = 0;
-    }
-
-    /// Everything held is worthless: another epoch.
-    pub(crate) fn forget(&mut self) {
-        *self = Self::default();
-    }
 }
 
 /// Asks for a room, unless an answer is on its way.

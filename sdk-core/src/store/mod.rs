@@ -24,14 +24,16 @@ use rusqlite::{Connection, Transaction};
 use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::snapshot::take as snapshot;
-pub use self::snapshot::{OutboxItem, RoomSnapshot, StoreSnapshot};
+pub use self::{
+    outbox::SendState,
+    snapshot::{OutboxItem, RoomSnapshot, StoreSnapshot},
+};
 use crate::{
     config::StoreLocation,
-    engine::Repairs,
     error::{ClientError, ClientErrorKind},
     observe::{Changes, Observers},
     sabotage::Guards,
-    sync::Receiver,
+    sync::{Receiver, Repairs},
 };
 
 /// Jobs that may wait for the thread; a caller beyond that waits for room in the queue. More than the calls that a host

@@ -5,15 +5,30 @@ use madang_proto::v1::{ErrorReason, SendMessageRequest};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use crate::{
-    sabotage::{Guard, Guards},
-    timeline::SendState,
-};
+use crate::sabotage::{Guard, Guards};
 
 /// Acknowledged entries that are kept, to be offered again when the server was restored from a backup.
 const KEPT: i64 = 10_000;
 /// How long they are kept.
 const KEPT_MS: i64 = 7 * 24 * 3_600_000;
+
+/// How far a message is on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SendState {
+    /// Waits: for the connection, or for its turn.
+    Queued,
+    /// On its way.
+    Sending,
+    /// Committed by the server.
+    Sent,
+    /// Refused; waits for the person to retry or discard it.
+    Failed {
+        /// The server's reason.
+        reason: ErrorReason,
+        /// A sentence for developers.
+        message: String,
+    },
+}
 
 /// How far an entry is. The numbers are in the table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

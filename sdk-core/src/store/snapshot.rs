@@ -6,10 +6,10 @@ use madang_proto::v1::{Member, Membership, Message, Receipt, Room};
 
 use super::{
     Read, messages, meta,
-    outbox::{self, Entry},
+    outbox::{self, Entry, SendState},
     rooms,
 };
-use crate::{sync::RoomState, timeline::SendState};
+use crate::sync::RoomState;
 
 /// What is held of everything.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -3,12 +3,14 @@
 
 mod mark;
 mod mentions;
+mod repairs;
 mod room;
 mod span;
 
 pub(crate) use self::{
     mark::Mark,
     mentions::Place,
+    repairs::{Flight, Repairs},
     room::{Drop, Effects, RoomState},
     span::Verdict,
 };

@@ -64,7 +64,7 @@ mod tests {
             (0, 0, 0)
         );
         assert_eq!(
-            (at("server/src/rooms/service.rs"), at("server/src/realtime/hub.rs"), at("server/src/store.rs")),
+            (at("server/src/rooms/service.rs"), at("server/src/realtime/hub/mod.rs"), at("server/src/store.rs")),
             (1, 1, 1)
         );
     }
@@ -77,6 +77,6 @@ mod tests {
             (at("server/src/rooms/wire.rs"), at("server/src/sync/frames.rs"), at("server/src/access/room.rs")),
             (0, 0, 0)
         );
-        assert_eq!((at("server/src/rooms/room.rs"), at("server/src/realtime/hub.rs")), (1, 1));
+        assert_eq!((at("server/src/rooms/room.rs"), at("server/src/realtime/hub/mod.rs")), (1, 1));
     }
 }

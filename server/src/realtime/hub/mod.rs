@@ -3,6 +3,8 @@
 //! Always true: the three indexes change together under one lock; a room or person without sessions has no entry. Locks are
 //! taken in the order index, room, session.
 
+mod presence;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{
@@ -17,9 +19,8 @@ use bytes::Bytes;
 use crate::{
     ids::{RoomId, SessionId, UserId},
     realtime::{
-        Changes, ClosingReason, Focus, Frame, Known, Membership, PersonEvent, ProfileChange, RoomEvent, Session,
-        SessionEnd, WhichSessions,
-        bus::Streams,
+        Changes, ClosingReason, Frame, Membership, PersonEvent, ProfileChange, RoomEvent, Session, SessionEnd,
+        WhichSessions,
         elsewhere::Elsewhere,
         focus::Presence,
         room::{Listener, Outcome, Room},
@@ -95,26 +96,6 @@ impl Hub {
         self.presence.moved();
         self.end_surplus(session.user_id());
         true
-    }
-
-    /// Ends the streams of a person that newer ones have replaced, or that are the oldest of too many.
-    fn end_surplus(&self, user_id: UserId) {
-        let surplus = self.elsewhere.surplus(user_id, &self.streams_of(user_id), self.streams_per_person);
-        for (ids, reason) in
-            [(surplus.replaced, ClosingReason::Replaced), (surplus.oldest, ClosingReason::TooManyStreams)]
-        {
-            for session in ids.into_iter().filter_map(|id| self.session(id)) {
-                session.close(reason, Duration::ZERO);
-            }
-        }
-    }
-
-    /// Takes what another node says of a person's streams there.
-    pub(super) fn take_elsewhere(&self, node: &str, user_id: UserId, streams: Streams) {
-        if self.elsewhere.take(node, user_id, streams) {
-            self.presence.moved();
-        }
-        self.end_surplus(user_id);
     }
 
     /// Takes a stream out of all indexes; `false` when it is not there any more.
@@ -309,54 +290,10 @@ impl Hub {
         found.into_values().collect()
     }
 
-    /// The people who are here.
-    pub fn people(&self) -> Vec<UserId> {
-        locked(&self.index).people.keys().copied().collect()
-    }
-
-    /// Says what is on the screen of a stream.
-    pub fn set_focus(&self, session: &Session, focus: Focus) {
-        session.set_focus(focus);
-        self.presence.moved();
-    }
-
     /// Whether a session listens to a room and may see an item of it.
     pub fn may_see(&self, session: SessionId, room_id: RoomId, seq: i64) -> bool {
         let room = locked(&self.index).rooms.get(&room_id).cloned();
         room.is_some_and(|room| locked(&room).listener(session).is_some_and(|one| one.history_from_seq <= seq))
-    }
-
-    /// Tells the streams who is here of those they show, where that has changed.
-    pub fn tell_presence(&self) {
-        if !(self.presence.take_moved() | self.elsewhere.sweep()) {
-            return;
-        }
-        for session in self.sessions() {
-            let people = session.focus().people().map(|user_id| (user_id, self.is_here(user_id))).collect();
-            if !session.tell(&Known { people, ..Known::default() }) {
-                self.presence.moved();
-            }
-        }
-    }
-
-    fn is_here(&self, user_id: UserId) -> bool {
-        let here = locked(&self.index).people.contains_key(&user_id);
-        here || self.elsewhere.has(user_id) || self.presence.lingers(user_id)
-    }
-
-    /// The streams of a person on this node, as other nodes are told of them.
-    pub(super) fn streams_of(&self, user_id: UserId) -> Streams {
-        let streams = self.sessions_of(user_id);
-        streams.iter().map(|session| (session.id(), session.opener().device_id)).collect()
-    }
-
-    /// The people who are here, or are looked at by somebody who is.
-    pub(super) fn people_of_interest(&self) -> Vec<UserId> {
-        let mut people = self.people();
-        for session in self.sessions() {
-            people.extend(session.focus().people());
-        }
-        people
     }
 
     /// The rooms that are listened to.
