@@ -8,13 +8,14 @@ use tonic::{Request, Response, Status};
 use uuid::Uuid;
 
 use super::{
+    Summary, making,
     people::{self, Told},
     store, wire,
 };
 use crate::{
     access::{self, ADMIN, Call, DM, Entrance, JOINED, LEFT, RoomAccess, RoomRow},
     error::{Error, Reason, Refusal, Result},
-    ids::{self, RoomId, UserId},
+    ids::{RoomId, UserId},
     limits::{Class, Who},
     page,
     realtime::{Changes, Node},
@@ -52,50 +53,6 @@ fn distinct(ids: &[String], without: UserId) -> Vec<UserId> {
     people
 }
 
-async fn own_summary(connection: &mut PgConnection, user_id: UserId, room_id: RoomId) -> Result<v1::RoomSummary> {
-    let summaries = store::summaries(connection, user_id, &[room_id]).await?;
-    summaries.first().map(wire::summary).ok_or_else(Error::room_not_found)
-}
-
-/// The row of a room that is to be made.
-fn new_row(node: &Node, id: RoomId, kind: i16, by: UserId, payload_hash: Vec<u8>) -> RoomRow {
-    let now = node.clock.now();
-    RoomRow {
-        id,
-        kind,
-        state: 1,
-        name: String::new(),
-        topic: String::new(),
-        notice_text: String::new(),
-        notice_by: None,
-        notice_at: None,
-        who_may_post: 1,
-        who_may_invite: 1,
-        who_may_pin: 2,
-        history_hidden: false,
-        retention_days: 0,
-        member_limit: 0,
-        consent: false,
-        pin_limit: 0,
-        stores_read_times: false,
-        direct_a: None,
-        direct_b: None,
-        created_by: by.0,
-        created_at: now,
-        payload_hash,
-        member_count: 0,
-        large: false,
-        seq: 0,
-        count: 0,
-        last_countable_seq: 0,
-        last_active_at: now,
-        first_seq: 1,
-        first_count: 0,
-        rev: 0,
-        changed_xid: 0,
-    }
-}
-
 /// What a request asks for, or why it may not.
 fn requested_row(node: &Node, by: UserId, request: &v1::CreateRoomRequest) -> Result<RoomRow> {
     let id = room_id(&request.room_id)?;
@@ -124,32 +81,12 @@ fn requested_row(node: &Node, by: UserId, request: &v1::CreateRoomRequest) -> Re
         consent: settings.invitation_needs_consent,
         pin_limit: settings.pin_limit,
         stores_read_times: settings.stores_read_times,
-        ..new_row(node, id, kind, by, hash)
+        ..making::new_row(node, id, kind, by, hash)
     })
 }
 
-/// Makes a room with its people and first notice; `None` when the id or the pair is taken.
-async fn make(
-    connection: &mut PgConnection,
-    node: &Node,
-    row: RoomRow,
-    by: UserId,
-    people: Vec<(UserId, i16)>,
-) -> Result<Option<(v1::RoomSummary, Changes)>> {
-    let (at, id) = (row.created_at, row.id);
-    let Some(mut access) = access::create_room(connection, row, by).await? else { return Ok(None) };
-    let mut told = people::bring_in(connection, &mut access, &people, at, &node.config).await?;
-    if access.room().kind != DM {
-        let others = people.iter().map(|(id, _)| *id).filter(|id| *id != by).collect();
-        people::notice(connection, &mut access, NoticeKind::Created, others, at, &mut told).await?;
-    }
-    store::save(connection, &access).await?;
-    let summary = own_summary(connection, by, id).await?;
-    Ok(Some((summary, told.changes)))
-}
-
 impl Rooms {
-    async fn create(&self, call: Call, request: v1::CreateRoomRequest) -> Result<v1::RoomSummary> {
+    async fn create(&self, call: Call, request: v1::CreateRoomRequest) -> Result<Summary> {
         let by = call.user_id()?;
         let row = requested_row(&self.node, by, &request)?;
         let mut people = vec![(by, ADMIN)];
@@ -160,58 +97,26 @@ impl Rooms {
         self.node
             .change(move |tx| {
                 let (node, row, people) = (node.clone(), row.clone(), people.clone());
-                Box::pin(async move {
-                    let (id, hash) = (row.id, row.payload_hash.clone());
-                    if let Some(made) = make(tx, &node, row, by, people).await? {
-                        return Ok(made);
-                    }
-                    match store::find_made(tx, id).await? {
-                        Some((maker, known)) if maker == by && known == hash => {
-                            Ok((own_summary(tx, by, id).await?, Changes::default()))
-                        }
-                        _ => Err(Refusal::new(Reason::IdReused, "room_id names another room")
-                            .with("field", "room_id")
-                            .into()),
-                    }
-                })
+                Box::pin(async move { making::create(tx, &node, row, by, people).await })
             })
             .await
     }
 
-    async fn direct(&self, call: Call, other: UserId) -> Result<(v1::RoomSummary, bool)> {
+    async fn direct(&self, call: Call, other: UserId) -> Result<(Summary, bool)> {
         let by = call.user_id()?;
         if other == by {
             return Err(Refusal::field("user_id", "must not be oneself").into());
         }
-        let pair = (by.0.min(other.0), by.0.max(other.0));
         let node = self.node.clone();
         self.node
             .change(move |tx| {
                 let node = node.clone();
-                Box::pin(async move {
-                    if let Some(id) = store::find_direct(tx, pair).await? {
-                        return Ok(((own_summary(tx, by, id).await?, false), Changes::default()));
-                    }
-                    let id = RoomId(ids::new(&*node.clock));
-                    let row = RoomRow {
-                        direct_a: Some(pair.0),
-                        direct_b: Some(pair.1),
-                        ..new_row(&node, id, DM, by, Vec::new())
-                    };
-                    let mut people = vec![(by, 1), (other, 1)];
-                    people.sort_unstable();
-                    if let Some((summary, changes)) = make(tx, &node, row, by, people).await? {
-                        return Ok(((summary, true), changes));
-                    }
-                    // Somebody made it in the same moment; the insert has waited for their commit.
-                    let id = store::find_direct(tx, pair).await?.ok_or_else(Error::room_not_found)?;
-                    Ok(((own_summary(tx, by, id).await?, false), Changes::default()))
-                })
+                Box::pin(async move { making::open_direct(tx, &node, by, other).await })
             })
             .await
     }
 
-    async fn join(&self, call: Call, id: RoomId) -> Result<v1::RoomSummary> {
+    async fn join(&self, call: Call, id: RoomId) -> Result<Summary> {
         let by = call.user_id()?;
         let node = self.node.clone();
         self.node
@@ -219,13 +124,13 @@ impl Rooms {
                 let (node, call) = (node.clone(), call.clone());
                 Box::pin(async move {
                     let Entrance::Open(mut access) = access::entrance(tx, &call, id).await? else {
-                        return Ok((own_summary(tx, by, id).await?, Changes::default()));
+                        return Ok((store::summary(tx, by, id).await?, Changes::default()));
                     };
                     let at = node.clock.now();
                     let mut told = people::bring_in(tx, &mut access, &[(by, 1)], at, &node.config).await?;
                     people::notice(tx, &mut access, NoticeKind::Joined, vec![by], at, &mut told).await?;
                     store::save(tx, &access).await?;
-                    Ok((own_summary(tx, by, id).await?, told.changes))
+                    Ok((store::summary(tx, by, id).await?, told.changes))
                 })
             })
             .await
@@ -336,7 +241,7 @@ impl RoomService for Rooms {
     ) -> Result<Response<v1::CreateRoomResponse>, Status> {
         let call = Call::of(&request)?;
         let summary = self.create(call, request.into_inner()).await?;
-        Ok(Response::new(v1::CreateRoomResponse { summary: Some(summary) }))
+        Ok(Response::new(v1::CreateRoomResponse { summary: Some(wire::summary(&summary)) }))
     }
 
     async fn open_direct_room(
@@ -347,7 +252,7 @@ impl RoomService for Rooms {
         let other =
             UserId::parse(&request.get_ref().user_id).ok_or_else(|| Refusal::field("user_id", "must be a UUID"))?;
         let (summary, created) = self.direct(call, other).await?;
-        Ok(Response::new(v1::OpenDirectRoomResponse { summary: Some(summary), created }))
+        Ok(Response::new(v1::OpenDirectRoomResponse { summary: Some(wire::summary(&summary)), created }))
     }
 
     async fn get_room(&self, request: Request<v1::GetRoomRequest>) -> Result<Response<v1::GetRoomResponse>, Status> {
@@ -357,10 +262,10 @@ impl RoomService for Rooms {
             let call = call.clone();
             Box::pin(async move {
                 let access = access::room(tx, &call, id, guards).await?;
-                own_summary(tx, access.user_id(), id).await
+                store::summary(tx, access.user_id(), id).await
             })
         });
-        Ok(Response::new(v1::GetRoomResponse { summary: Some(read.await?) }))
+        Ok(Response::new(v1::GetRoomResponse { summary: Some(wire::summary(&read.await?)) }))
     }
 
     async fn list_my_rooms(
@@ -388,7 +293,7 @@ impl RoomService for Rooms {
 
     async fn join_room(&self, request: Request<v1::JoinRoomRequest>) -> Result<Response<v1::JoinRoomResponse>, Status> {
         let (call, id) = (Call::of(&request)?, room_id(&request.get_ref().room_id)?);
-        Ok(Response::new(v1::JoinRoomResponse { summary: Some(self.join(call, id).await?) }))
+        Ok(Response::new(v1::JoinRoomResponse { summary: Some(wire::summary(&self.join(call, id).await?)) }))
     }
 
     async fn leave_room(

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::{Member, Summary};
 use crate::{
     access::{RoomAccess, RoomRow},
-    error::Result,
+    error::{Error, Result},
     ids::{RoomId, UserId},
     timeline,
 };
@@ -216,7 +216,13 @@ pub async fn summaries(connection: &mut PgConnection, user_id: UserId, rooms: &[
     summaries_unless(connection, user_id, rooms, false).await
 }
 
-/// The same without the check of membership: what a server without that guard would tell.
+/// One room as the person sees it; refused when they are not in it.
+pub async fn summary(connection: &mut PgConnection, user_id: UserId, room_id: RoomId) -> Result<Summary> {
+    let summaries = summaries(connection, user_id, &[room_id]).await?;
+    summaries.into_iter().next().ok_or_else(Error::room_not_found)
+}
+
+/// These rooms without the check of membership: what a server without that guard would tell.
 pub async fn summaries_unless(
     connection: &mut PgConnection,
     user_id: UserId,
