@@ -104,6 +104,30 @@ async fn streams_are_limited_and_replaced_across_nodes() {
     world.end().await;
 }
 
+/// Ids of streams are made of the nodes' clocks. A device that comes to a node whose clock is behind has the newer stream all
+/// the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_clock_is_behind_keeps_the_newer_stream() {
+    let world = two().await;
+    let mut first = Stream::of(&world, "ann", 0).await;
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    world.clock.rewind(Duration::from_secs(10));
+    let mut second = first.again_at(&world, 1).await;
+    let closing = |frame| match frame {
+        Frame::Closing(closing) => Some(closing.reason()),
+        _ => None,
+    };
+    assert_eq!(first.until(closing).await, ClosingReason::Replaced);
+    second.say(v1::client_frame::Frame::Typing(v1::Typing { room_id: uuid::Uuid::now_v7().to_string() })).await;
+    let refused = |frame| match frame {
+        Frame::Closing(closing) => Some(Err(closing.reason())),
+        Frame::Refused(_) => Some(Ok(())),
+        _ => None,
+    };
+    assert_eq!(second.until(refused).await, Ok(()));
+    world.end().await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_revocation_ends_streams_on_every_node() {
     let world = two().await;
@@ -183,5 +207,43 @@ async fn nats_may_go_stand_still_and_come_back() {
         told += usize::from(matches!(change, Some(ListChange::Inserted { .. })));
     }
     assert_eq!(bob.texts(&room).await.len(), 23);
+    world.end().await;
+}
+
+/// An upgrade: each node is stopped in order and another takes its place, while both sides write.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn all_nodes_are_replaced_under_load_and_nothing_fails() {
+    const EACH: usize = 150;
+    let mut world = World::with(WorldConfig { nodes: 2, nats: true, ..WorldConfig::default() }).await;
+    let (ann, bob, room) = apart(&world).await;
+    let write = |person: &Person| {
+        let (person, room) = (person.clone(), room.clone());
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                person.client.send(&room, format!("{} {n}", person.login)).await.expect("it is in the outbox");
+                tokio::time::sleep(Duration::from_millis(15)).await;
+            }
+        })
+    };
+    let writers = [write(&ann), write(&bob)];
+    for _ in 0..2 {
+        let address = world.stop_server(0).await;
+        world.start_server_at(address).await.expect("another node");
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    for writer in writers {
+        writer.await.expect("everything was typed");
+    }
+    for person in [&ann, &bob] {
+        assert!(person.client.drain(Duration::from_secs(20)).await, "{} still waits", person.login);
+    }
+    world.settle().await;
+    let texts = ann.texts(&room).await;
+    for person in [&ann, &bob] {
+        let mine: Vec<&String> = texts.iter().filter(|text| text.starts_with(&person.login)).collect();
+        let typed: Vec<String> = (0..EACH).map(|n| format!("{} {n}", person.login)).collect();
+        assert_eq!(mine, typed.iter().collect::<Vec<_>>(), "each once and in order");
+    }
+    assert_eq!(texts.len(), 2 * EACH);
     world.end().await;
 }

@@ -108,7 +108,8 @@ settings! {
     /// Whether phone, e-mail and employee number of a person are shown to others.
     show_contact: bool = true;
     /// Where NATS is, by which nodes tell each other what was committed, as in `nats://nats:4222` or `tls://user:secret@nats`.
-    /// Without it nodes find that in the database, within `poll_interval`; one node needs none.
+    /// Without it nodes find that in the database, within `poll_interval`; one node needs none. For nodes only: whoever can
+    /// speak there can speak to every stream.
     nats_url: Option<String> = None;
     /// First word of all subjects, where several installations share a NATS.
     nats_prefix: String = "madang".to_owned();

@@ -24,15 +24,6 @@ struct Lease {
     until: Instant,
 }
 
-/// What a person's streams on all nodes mean for those here.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Surplus {
-    /// Their devices have opened newer streams.
-    pub(super) replaced: Vec<SessionId>,
-    /// They are the oldest of too many.
-    pub(super) oldest: Vec<SessionId>,
-}
-
 impl Elsewhere {
     fn people(&self) -> MutexGuard<'_, HashMap<UserId, HashMap<String, Lease>>> {
         self.people.lock().unwrap_or_else(PoisonError::into_inner)
@@ -72,30 +63,28 @@ impl Elsewhere {
         people.len() < before
     }
 
-    /// Which of a person's streams here are one too many, given those elsewhere. Ids of streams grow with time.
-    pub(super) fn surplus(&self, user_id: UserId, here: &[(SessionId, DeviceId)], most: usize) -> Surplus {
+    /// Which of a person's streams here are the oldest of too many, given those elsewhere. Ids of streams grow with time.
+    pub(super) fn oldest(&self, user_id: UserId, here: &[(SessionId, DeviceId)], most: usize) -> Vec<SessionId> {
         let people = self.people();
         let elsewhere = people.get(&user_id).into_iter().flat_map(HashMap::values);
-        surplus(here, elsewhere.flat_map(|lease| lease.streams.iter().copied()), most)
+        oldest(here, elsewhere.flat_map(|lease| lease.streams.iter().copied()), most)
     }
 }
 
-fn surplus(
+/// What a device has replaced takes no place of the others.
+fn oldest(
     here: &[(SessionId, DeviceId)],
     elsewhere: impl Iterator<Item = (SessionId, DeviceId)>,
     most: usize,
-) -> Surplus {
+) -> Vec<SessionId> {
     let mut newest: HashMap<DeviceId, SessionId> = HashMap::new();
     for (session, device) in here.iter().copied().chain(elsewhere) {
         newest.entry(device).and_modify(|known| *known = session.max(*known)).or_insert(session);
     }
-    let replaced = here.iter().filter(|(session, device)| newest[device] != *session).map(|(session, _)| *session);
-    let replaced: Vec<SessionId> = replaced.collect();
     let mut all: Vec<SessionId> = newest.into_values().collect();
     all.sort_unstable();
     all.truncate(all.len().saturating_sub(most));
-    let oldest = here.iter().map(|(session, _)| *session).filter(|session| all.contains(session)).collect();
-    Surplus { replaced, oldest }
+    here.iter().map(|(session, _)| *session).filter(|session| all.contains(session)).collect()
 }
 
 #[cfg(test)]
@@ -117,14 +106,10 @@ mod tests {
         let streams = [stream(1, 1), stream(2, 2), stream(3, 1), stream(4, 3), stream(5, 4)];
         for cut in 0..=streams.len() {
             let (one, other) = streams.split_at(cut);
-            let found = [surplus(one, other.iter().copied(), 2), surplus(other, one.iter().copied(), 2)];
-            let all = |of: fn(&Surplus) -> &Vec<SessionId>| {
-                let mut all: Vec<_> = found.iter().flat_map(of).copied().collect();
-                all.sort_unstable();
-                all
-            };
-            assert_eq!(all(|s| &s.replaced), ids(&[1]));
-            assert_eq!(all(|s| &s.oldest), ids(&[2, 3]));
+            let found = [oldest(one, other.iter().copied(), 2), oldest(other, one.iter().copied(), 2)];
+            let mut found = found.concat();
+            found.sort_unstable();
+            assert_eq!(found, ids(&[2, 3]));
         }
     }
 

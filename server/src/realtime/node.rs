@@ -65,14 +65,14 @@ impl Node {
     /// Registers a stream under its person, here and by word elsewhere. `false` while the node drains.
     pub fn open(&self, session: &Arc<Session>) -> bool {
         let open = self.hub.open(session);
-        self.bus.tell_here(&self.hub, [session.user_id()]);
+        self.bus.tell_here(&self.hub, session.user_id(), open.then(|| session.id()));
         open
     }
 
     /// Takes a stream out of all indexes.
     pub fn close(&self, session: &Session) {
         if self.hub.close(session) {
-            self.bus.tell_here(&self.hub, [session.user_id()]);
+            self.bus.tell_here(&self.hub, session.user_id(), None);
         }
     }
 

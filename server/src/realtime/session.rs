@@ -329,6 +329,11 @@ impl Session {
         Self::touch(&self.heard_ms, self.born);
     }
 
+    /// How long ago it was opened.
+    pub fn age(&self) -> Duration {
+        self.born.elapsed()
+    }
+
     /// How long the peer has been silent.
     pub fn silent_for(&self) -> Duration {
         self.since(&self.heard_ms)

@@ -192,8 +192,8 @@ impl Line {
             self.hub.tell_room(room_id, &frame, except);
         }
         for here in &parcel.here {
-            if let Some((user_id, streams)) = here.read() {
-                self.hub.take_elsewhere(&here.node, user_id, streams);
+            if let Some((user_id, streams, opened)) = here.read() {
+                self.hub.take_elsewhere(&here.node, user_id, streams, opened);
             }
         }
         for twin in parcel.twins {
@@ -215,7 +215,7 @@ impl Line {
         for user_id in self.hub.people() {
             let topic = Topic::of_person(user_id);
             if of.is_none_or(|of| *of == topic) {
-                let here = Here::of(&self.node, user_id, &self.hub.streams_of(user_id));
+                let here = Here::of(&self.node, user_id, &self.hub.streams_of(user_id), None);
                 parcels.entry(topic).or_default().here.push(here);
             }
         }

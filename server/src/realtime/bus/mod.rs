@@ -13,7 +13,6 @@ use std::{
 };
 
 use bytes::Bytes;
-use prost::Message as _;
 use tokio::sync::{Notify, mpsc};
 
 pub(super) use self::wire::Streams;
@@ -134,15 +133,11 @@ impl Bus {
         line.say(&Topic::of_room(room_id), &Parcel { news, ..Parcel::default() });
     }
 
-    /// Says where these people are on this node.
-    pub fn tell_here(&self, hub: &Hub, people: impl IntoIterator<Item = UserId>) {
+    /// Says where a person is on this node, and which of the streams has just been opened.
+    pub fn tell_here(&self, hub: &Hub, user_id: UserId, opened: Option<SessionId>) {
         let Some(line) = &self.line else { return };
-        let mut parcels = Parcels::default();
-        for user_id in people {
-            let here = Here::of(line.node(), user_id, &hub.streams_of(user_id));
-            parcels.add(&Topic::of_person(user_id), here.encoded_len(), line, |parcel| parcel.here.push(here));
-        }
-        parcels.send(line);
+        let here = vec![Here::of(line.node(), user_id, &hub.streams_of(user_id), opened)];
+        line.say(&Topic::of_person(user_id), &Parcel { here, ..Parcel::default() });
     }
 
     /// Says a frame to a stream on another node.

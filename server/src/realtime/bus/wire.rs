@@ -137,6 +137,9 @@ pub(super) struct Here {
     /// Session and installation, 32 bytes each pair, one after the other.
     #[prost(bytes = "bytes", tag = "3")]
     sessions: Bytes,
+    /// The one among them that has just been opened.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    opened: Option<Bytes>,
 }
 
 /// A frame that a person says by a call, for a stream on another node.
@@ -259,15 +262,16 @@ impl News {
 }
 
 impl Here {
-    pub(super) fn of(node: &str, user_id: UserId, streams: &Streams) -> Self {
+    pub(super) fn of(node: &str, user_id: UserId, streams: &Streams, opened: Option<SessionId>) -> Self {
         let pair = |(session, device): &(SessionId, DeviceId)| [*session.0.as_bytes(), *device.0.as_bytes()].concat();
         let sessions = streams.iter().flat_map(pair).collect::<Vec<_>>().into();
-        Self { node: node.to_owned(), user_id: put(user_id.0), sessions }
+        Self { node: node.to_owned(), user_id: put(user_id.0), sessions, opened: opened.map(|id| put(id.0)) }
     }
 
-    pub(super) fn read(&self) -> Option<(UserId, Streams)> {
+    pub(super) fn read(&self) -> Option<(UserId, Streams, Option<SessionId>)> {
         let pair = |pair: &[u8]| Some((SessionId(id(pair.get(..16)?)?), DeviceId(id(pair.get(16..)?)?)));
-        Some((UserId(id(&self.user_id)?), self.sessions.chunks(32).filter_map(pair).collect()))
+        let opened = self.opened.as_deref().and_then(id).map(SessionId);
+        Some((UserId(id(&self.user_id)?), self.sessions.chunks(32).filter_map(pair).collect(), opened))
     }
 }
 
@@ -354,7 +358,8 @@ mod tests {
         let mut heard = Parcel::decode(said.encode_to_vec().as_slice()).expect("it can be read");
         assert_eq!(format!("{:?}", heard.take_changes()), format!("{changes:?}"));
         let streams = vec![(SessionId(uuid(1)), DeviceId(uuid(2))), (SessionId(uuid(3)), DeviceId(uuid(4)))];
-        assert_eq!(Here::of("a", UserId(uuid(9)), &streams).read(), Some((UserId(uuid(9)), streams)));
+        let (ann, opened) = (UserId(uuid(9)), Some(SessionId(uuid(3))));
+        assert_eq!(Here::of("a", ann, &streams, opened).read(), Some((ann, streams, opened)));
     }
 
     #[test]

@@ -94,7 +94,8 @@ impl Hub {
         metrics::gauge!("madang_streams").set(count(index.sessions.len()));
         drop(index);
         self.presence.moved();
-        self.end_surplus(session.user_id());
+        self.replace(session.user_id(), session.opener().device_id, |older| older.id() != session.id());
+        self.end_oldest(session.user_id());
         true
     }
 

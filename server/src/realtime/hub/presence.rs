@@ -4,9 +4,13 @@ use std::time::Duration;
 
 use super::{Hub, locked};
 use crate::{
-    ids::UserId,
+    ids::{DeviceId, SessionId, UserId},
     realtime::{ClosingReason, Focus, Known, Session, bus::Streams},
 };
+
+/// Streams of one device that two nodes open within this time are told apart by their ids, so that both nodes end the same
+/// one. Otherwise the one that was opened later counts: ids are made of the nodes' clocks, which may differ.
+const SAME_MOMENT: Duration = Duration::from_secs(1);
 
 impl Hub {
     /// Says what is on the screen of a stream.
@@ -53,23 +57,38 @@ impl Hub {
         streams.iter().map(|session| (session.id(), session.opener().device_id)).collect()
     }
 
-    /// Takes what another node says of a person's streams there.
-    pub(in crate::realtime) fn take_elsewhere(&self, node: &str, user_id: UserId, streams: Streams) {
+    /// Takes what another node says of a person's streams there, and of the one among them that has just been opened.
+    pub(in crate::realtime) fn take_elsewhere(
+        &self,
+        node: &str,
+        user_id: UserId,
+        streams: Streams,
+        opened: Option<SessionId>,
+    ) {
+        let opened = opened.and_then(|id| streams.iter().copied().find(|(session, _)| *session == id));
         if self.elsewhere.take(node, user_id, streams) {
             self.presence.moved();
         }
-        self.end_surplus(user_id);
+        if let Some((id, device_id)) = opened {
+            self.replace(user_id, device_id, |session| session.age() > SAME_MOMENT || session.id() < id);
+        }
+        self.end_oldest(user_id);
     }
 
-    /// Ends the streams of a person that newer ones have replaced, or that are the oldest of too many.
-    pub(super) fn end_surplus(&self, user_id: UserId) {
-        let surplus = self.elsewhere.surplus(user_id, &self.streams_of(user_id), self.streams_per_person);
-        for (ids, reason) in
-            [(surplus.replaced, ClosingReason::Replaced), (surplus.oldest, ClosingReason::TooManyStreams)]
-        {
-            for session in ids.into_iter().filter_map(|id| self.session(id)) {
-                session.close(reason, Duration::ZERO);
+    /// Ends streams of a device that another one has replaced.
+    pub(super) fn replace(&self, user_id: UserId, device_id: DeviceId, older: impl Fn(&Session) -> bool) {
+        for session in self.sessions_of(user_id) {
+            if session.opener().device_id == device_id && older(&session) {
+                session.close(ClosingReason::Replaced, Duration::ZERO);
             }
+        }
+    }
+
+    /// Ends the oldest streams of a person who has too many on all nodes.
+    pub(super) fn end_oldest(&self, user_id: UserId) {
+        let oldest = self.elsewhere.oldest(user_id, &self.streams_of(user_id), self.streams_per_person);
+        for session in oldest.into_iter().filter_map(|id| self.session(id)) {
+            session.close(ClosingReason::TooManyStreams, Duration::ZERO);
         }
     }
 }
