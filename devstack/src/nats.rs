@@ -1,6 +1,7 @@
 //! A real nats-server of one's own, for as long as the value lives.
 
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
-/// The program; Debian's package has the same name.
+/// The program; Debian's package has the same name, and puts it where only root looks.
 const PROGRAM: &str = "nats-server";
+const IN_DEBIAN: &str = "/usr/sbin/nats-server";
 
 /// Longest wait for the server to listen. It takes 20 ms.
 const READY: Duration = Duration::from_secs(20);
@@ -46,7 +48,7 @@ impl Nats {
 
     /// Starts the server again on the same port, after [`Nats::kill`].
     pub async fn restart(&mut self) -> Result<()> {
-        let mut command = Command::new(PROGRAM);
+        let mut command = Command::new(if Path::new(IN_DEBIAN).exists() { IN_DEBIAN } else { PROGRAM });
         command.args(["--addr", "127.0.0.1", "--port", &self.port.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("run {PROGRAM}; Debian has it in a package"))?;

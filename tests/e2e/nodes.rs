@@ -196,6 +196,8 @@ async fn nats_may_go_stand_still_and_come_back() {
     world.settle().await;
     nats.hold().expect("held");
     ann.say(&room, "while NATS stands still").await;
+    // Somebody comes to a node that asks NATS for what it did not listen to yet.
+    world.person_at("cat", 0).await;
     world.settle().await;
     nats.release().expect("released");
     ann.say(&room, "after all").await;

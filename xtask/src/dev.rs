@@ -11,7 +11,7 @@ use crate::{
 
 pub(crate) fn dev(arguments: &[String]) -> Result<()> {
     if arguments.iter().any(|argument| argument.starts_with("--nodes")) {
-        packages::need("nats-server", &["nats-server"])?;
+        packages::need_nats()?;
     }
     println!("building the server and what it needs");
     Cargo::new(["build", "--quiet", "-p", "madang-server", "-p", "madang-devstack"]).run()?;

@@ -1,8 +1,18 @@
 //! What must be installed on a machine with only Rust, git and apt, and is not in any crate.
 
+use std::path::Path;
+
 use anyhow::{Result, bail};
 
 use crate::run::Cargo;
+
+/// Debian puts it where only root looks.
+const NATS: &str = "/usr/sbin/nats-server";
+
+/// Makes sure that servers have what they hear each other by.
+pub(crate) fn need_nats() -> Result<()> {
+    if Path::new(NATS).exists() { Ok(()) } else { need("nats-server", &["nats-server"]) }
+}
 
 /// Makes sure that a program is there: installs Debian packages as root or by sudo, else says what to type.
 pub(crate) fn need(program: &str, packages: &[&str]) -> Result<()> {

@@ -37,7 +37,7 @@ pub(crate) fn test(wanted: &[String]) -> Result<()> {
     // SQLite is compiled from C.
     packages::need("cc", &["gcc", "libc6-dev"])?;
     // What servers hear each other by.
-    packages::need("nats-server", &["nats-server"])?;
+    packages::need_nats()?;
     let parts = PARTS.iter().filter(|(name, _)| wanted.is_empty() || wanted.iter().any(|one| one == name));
     let mut failure = None;
     let mut table = Vec::new();

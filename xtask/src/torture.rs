@@ -2,12 +2,16 @@
 
 use anyhow::Result;
 
-use crate::run::{Cargo, target};
+use crate::{
+    packages,
+    run::{Cargo, target},
+};
 
 /// What is a part of every test run: few seeds with every kind of fault, about two minutes on two cores.
 const FIXED: [&str; 8] = ["--seeds", "1..7", "--clients", "6", "--rooms", "5", "--steps", "200"];
 
 pub(crate) fn torture(arguments: &[String]) -> Result<()> {
+    packages::need_nats()?;
     // One after the other: what the tests ask of the server's library must not get into the server.
     Cargo::new(["build", "--quiet", "-p", "madang-server", "--bin", "madang"]).run()?;
     Cargo::new(["build", "--quiet", "-p", "madang-torture"]).run()?;

@@ -122,7 +122,7 @@ impl Line {
         });
         line.spawn(speak(line.client.clone(), leaving));
         line.spawn(keep(Arc::downgrade(&line)));
-        line.listen([Topic::All, Topic::Node(line.node.to_string())].into()).await;
+        line.listen(line.needed()).await;
         Ok(line)
     }
 
@@ -163,8 +163,12 @@ impl Line {
         }
     }
 
-    /// Listens to subjects. `true` when one of them is new.
+    /// Listens to subjects. `true` when one of them is new, or the bus takes too long: it is tried again later.
     pub(super) async fn listen(self: &Arc<Self>, topics: BTreeSet<Topic>) -> bool {
+        tokio::time::timeout(LISTEN, self.subscribe(topics)).await.unwrap_or(true)
+    }
+
+    async fn subscribe(self: &Arc<Self>, topics: BTreeSet<Topic>) -> bool {
         let mut heard = self.topics.lock().await;
         let new: Vec<Topic> = topics.into_iter().filter(|topic| !heard.contains_key(topic)).collect();
         for topic in &new {
@@ -173,16 +177,13 @@ impl Line {
             heard.insert(topic.clone(), task);
         }
         drop(heard);
-        if new.is_empty() {
-            return false;
-        }
-        if self.is_up() {
-            let _ = tokio::time::timeout(LISTEN, self.client.flush()).await;
-        }
         for topic in new.iter().filter(|topic| matches!(topic, Topic::People(_))) {
             self.say(topic, &Parcel { asks: true, ..Parcel::default() });
         }
-        true
+        if !new.is_empty() && self.is_up() {
+            let _ = self.client.flush().await;
+        }
+        !new.is_empty()
     }
 
     /// Takes in what another node has said.
@@ -224,13 +225,19 @@ impl Line {
         }
     }
 
+    /// Subjects of which something is here.
+    fn needed(&self) -> BTreeSet<Topic> {
+        let rooms = self.hub.rooms().into_iter().map(Topic::of_room);
+        let people = self.hub.people_of_interest().into_iter().map(Topic::of_person);
+        rooms.chain(people).chain([Topic::All, Topic::Node(self.node.to_string())]).collect()
+    }
+
     /// Leaves subjects of which nothing is here any more. Whoever comes now listens anew, behind this.
     async fn leave_idle(&self) {
         let mut heard = self.topics.lock().await;
-        let mut needed: BTreeSet<Topic> = self.hub.rooms().into_iter().map(Topic::of_room).collect();
-        needed.extend(self.hub.people_of_interest().into_iter().map(Topic::of_person));
+        let needed = self.needed();
         heard.retain(|topic, task| {
-            let keep = needed.contains(topic) || matches!(topic, Topic::All | Topic::Node(_));
+            let keep = needed.contains(topic);
             if !keep {
                 task.abort();
             }
@@ -259,7 +266,8 @@ async fn hear(line: Weak<Line>, topic: Topic, mut subscriber: async_nats::Subscr
     }
 }
 
-/// Says again who is here, asks the others to look when something was lost, and leaves subjects that nobody needs.
+/// Says again who is here, asks the others to look when something was lost, and sees that the subjects are those that are
+/// needed.
 async fn keep(line: Weak<Line>) {
     let Some(state) = line.upgrade().map(|line| Arc::clone(&line.state)) else { return };
     loop {
@@ -277,8 +285,9 @@ async fn keep(line: Weak<Line>) {
                 line.say(topic, &Parcel { asks: true, ..Parcel::default() });
             }
         } else {
-            line.leave_idle().await;
+            let _ = tokio::time::timeout(LISTEN, line.leave_idle()).await;
         }
+        line.listen(line.needed()).await;
         line.tell_all(None);
     }
 }
