@@ -1,12 +1,15 @@
 //! Rooms that are not for the caller: whoever is not in one cannot tell it from one that is not there.
 
-use std::collections::HashMap;
+use std::{
+    collections::{BTreeSet, HashMap},
+    time::Duration,
+};
 
 use madang_proto::{
     MethodPolicy, POLICIES,
     v1::{self, ErrorReason, RoomPermission},
 };
-use madang_tests::World;
+use madang_tests::{World, WorldConfig};
 use tonic::Code;
 use uuid::Uuid;
 
@@ -220,6 +223,38 @@ async fn frames_about_a_room_that_is_not_theirs_tell_nothing() {
         assert_eq!(about_rooms, 2, "{:?}", said[0]);
     }
     outside.world.end().await;
+}
+
+/// A focus is taken as it is: what of it somebody may not see is never told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_focus_on_a_room_that_is_not_theirs_is_told_nothing_of_it() {
+    use v1::{ephemeral::News, server_frame::Frame};
+    let settings = |config: &mut madang_server::config::Config| config.heartbeat = Duration::from_millis(400);
+    let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
+    let (ann, stranger) = (Guest::of(&world, "ann").await, Guest::of(&world, "bob").await);
+    let room_id = ann.room(&[]).await;
+    ann.calls.send(&room_id, "among us").await.expect("sent");
+    for (guest, is_told) in [(&ann, true), (&stranger, false)] {
+        let mut stream = Stream::open(guest, v1::Hello::default()).await;
+        stream.until_drained().await;
+        let watched = vec![v1::WatchedMessage { room_id: room_id.clone(), seq: 2 }];
+        let focus = v1::Focus { room_ids: vec![room_id.clone()], watched, ..Default::default() };
+        stream.say(v1::client_frame::Frame::Focus(focus)).await;
+        let (mut beats, mut told) = (0, BTreeSet::new());
+        while beats < 6 {
+            match stream.until(Some).await {
+                Frame::Heartbeat(beat) => {
+                    beats += 1;
+                    told.extend((!beat.rooms.is_empty()).then_some("a revision"));
+                }
+                Frame::Ephemeral(v1::Ephemeral { news: Some(News::ReadCount(_)) }) => _ = told.insert("readers"),
+                _ => {}
+            }
+        }
+        let all = if is_told { vec!["a revision", "readers"] } else { Vec::new() };
+        assert_eq!(told.into_iter().collect::<Vec<_>>(), all);
+    }
+    world.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,7 +10,7 @@ use super::store;
 use crate::{
     error::Result,
     ids::RoomId,
-    realtime::{Known, Node, Session},
+    realtime::{Focus, Known, Node, Session},
 };
 
 /// How often the counts are read, at most.
@@ -53,5 +53,5 @@ async fn tell(node: &Node) -> Result<()> {
 /// The items that a session watches and may see now.
 fn seen(node: &Node, session: &Arc<Session>) -> Vec<(RoomId, i64)> {
     let may_see = |(room_id, seq): &(RoomId, i64)| node.hub.may_see(session.id(), *room_id, *seq);
-    session.focus().reads().filter(may_see).collect()
+    session.focus(Focus::reads).into_iter().filter(may_see).collect()
 }

@@ -21,7 +21,7 @@ use crate::{
 const LINGERS: Duration = Duration::from_secs(5);
 
 /// What is on a screen. Everything in it is bounded by the contract.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub struct Focus {
     /// Open rooms.
     pub rooms: Vec<RoomId>,
@@ -48,7 +48,7 @@ pub struct Known {
 }
 
 /// Things, and what was last told of each.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Watched<K, V>(Vec<(K, Option<V>)>);
 
 impl<K, V> Default for Watched<K, V> {
@@ -96,13 +96,13 @@ impl Focus {
     }
 
     /// Items whose readers are counted.
-    pub fn reads(&self) -> impl Iterator<Item = (RoomId, i64)> {
-        self.reads.keys()
+    pub fn reads(&self) -> Vec<(RoomId, i64)> {
+        self.reads.keys().collect()
     }
 
     /// People whose presence is shown.
-    pub fn people(&self) -> impl Iterator<Item = UserId> {
-        self.people.keys()
+    pub fn people(&self) -> Vec<UserId> {
+        self.people.keys().collect()
     }
 
     pub(super) fn replace(&mut self, with: Self) {

@@ -78,7 +78,7 @@ impl Node {
 
     /// Says what is on the screen of a stream.
     pub fn set_focus(&self, session: &Session, focus: Focus) {
-        let (bus, people) = (self.bus.clone(), focus.people().collect::<Vec<_>>());
+        let (bus, people) = (self.bus.clone(), focus.people());
         if !people.is_empty() {
             tokio::spawn(async move { bus.listen([], people).await });
         }

@@ -42,7 +42,10 @@ fn look_at(node: &Node, session: &Arc<Session>) {
     }
     look_at_token(node, session);
     if session.beat_due(config.heartbeat) {
-        let rooms = session.focus().rooms.into_iter().filter(|room_id| node.hub.is_listening(session.id(), *room_id));
+        let rooms = session
+            .focus(|focus| focus.rooms.clone())
+            .into_iter()
+            .filter(|room_id| node.hub.is_listening(session.id(), *room_id));
         let revs = rooms.filter_map(|room_id| Some((room_id, node.hub.tail(room_id)?)));
         session.beat(node.clock.now(), revs.collect(), node.hub.covered());
     }

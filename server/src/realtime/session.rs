@@ -358,9 +358,9 @@ impl Session {
         self.state().focus.replace(focus);
     }
 
-    /// What is on the screen.
-    pub fn focus(&self) -> Focus {
-        self.state().focus.clone()
+    /// Looks at what is on the screen. The look must take no lock: this one is the last in order.
+    pub fn focus<T>(&self, look: impl FnOnce(&Focus) -> T) -> T {
+        look(&self.state().focus)
     }
 
     /// Tells what is known now of what is on the screen, where it is not what was told. `false`: not all of it had room.

@@ -77,7 +77,7 @@ impl Flights {
     pub(super) async fn land(&mut self) -> Option<Vec<Job>> {
         let (id, locked) = match self.writing.join_next_with_id().await? {
             Ok((id, locked)) => (id, locked),
-            // Whoever handed its drafts in has been told that nobody knows: their answers are gone with it.
+            // Whoever handed its drafts in is told that the writer has stopped, and asks again under the same ids.
             Err(error) => (error.id(), Vec::new()),
         };
         self.claims.remove(&id);

@@ -25,7 +25,11 @@ impl Hub {
             return;
         }
         for session in self.sessions() {
-            let people = session.focus().people().map(|user_id| (user_id, self.is_here(user_id))).collect();
+            let people = session.focus(Focus::people);
+            if people.is_empty() {
+                continue;
+            }
+            let people = people.into_iter().map(|user_id| (user_id, self.is_here(user_id))).collect();
             if !session.tell(&Known { people, ..Known::default() }) {
                 self.presence.moved();
             }
@@ -46,7 +50,7 @@ impl Hub {
     pub(in crate::realtime) fn people_of_interest(&self) -> Vec<UserId> {
         let mut people = self.people();
         for session in self.sessions() {
-            people.extend(session.focus().people());
+            people.extend(session.focus(Focus::people));
         }
         people
     }
