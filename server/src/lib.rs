@@ -1,6 +1,7 @@
 //! Madang's server. `ARCHITECTURE.md` is the map; `app` puts the parts together.
 
 pub mod access;
+pub mod admin;
 pub mod app;
 pub mod clock;
 pub mod config;

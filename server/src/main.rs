@@ -1,10 +1,15 @@
 //! The binary `madang`.
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use madang_server::{
+    admin::{self, Subject},
     app::{self, App},
     clock::SystemClock,
     config::{self, Config},
@@ -33,6 +38,14 @@ enum Command {
     CheckConfig,
     /// Says that the database was restored from a backup, so that clients forget what they hold.
     RestoreDone,
+    /// Says why something stands as it does for a person, from what the database has and the nodes remember.
+    Explain {
+        /// Socket of the node; else the setting `control_socket`.
+        #[arg(long, global = true)]
+        socket: Option<PathBuf>,
+        #[command(subcommand)]
+        subject: Subject,
+    },
     /// Prints a page of the documentation.
     Docs {
         /// Which one.
@@ -73,14 +86,20 @@ fn causes(error: &anyhow::Error) -> String {
 
 async fn run() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    if let Command::Docs { page } = arguments.command {
-        return print(page);
+    match arguments.command {
+        Command::Docs { page } => return print(page),
+        Command::Explain { socket: Some(socket), subject } => return explain(&socket, subject).await,
+        _ => {}
     }
     let config = Config::load(arguments.config.as_deref(), std::env::vars())?;
     match arguments.command {
         Command::Serve => serve(config).await,
         Command::Migrate => app::migrate(&config.database_url).await.context("the database was not migrated"),
         Command::RestoreDone => app::restore_done(&config.database_url).await.context("nothing was changed"),
+        Command::Explain { subject, .. } => {
+            let socket = config.control_socket.context("control_socket is not set: the node cannot be asked")?;
+            explain(&socket, subject).await
+        }
         Command::CheckConfig | Command::Docs { .. } => Ok(()),
     }
 }
@@ -99,6 +118,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     tracing::info!("stopping");
     running.shutdown().await;
     tracing::info!("stopped");
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
+async fn explain(socket: &Path, subject: Subject) -> anyhow::Result<()> {
+    let knocked = rpc::control::knock(socket).await;
+    let mut node = knocked.with_context(|| format!("no node answers at {}", socket.display()))?;
+    let answer = node.explain(subject.request()).await.map_err(|refused| anyhow::anyhow!("{}", refused.message()))?;
+    print!("{}", admin::text::text(&answer.into_inner()));
     Ok(())
 }
 

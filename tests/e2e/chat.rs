@@ -28,6 +28,19 @@ async fn two_people_chat_live() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_new_room_is_listened_to_behind_its_last_revision() {
+    let world = World::alone().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("plans", &[&bob]).await;
+    bob.sees(&room).await;
+    let listened = madang_server::ids::RoomId::parse(&room).and_then(|id| world.node(0).hub.tail(id));
+    let revision = ann.rooms().await[&room].head_rev;
+    // A tail before it would let the first message wait for an event that never comes.
+    assert_eq!(listened, Some(revision));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_large_room_is_the_same_for_everybody() {
     let settings = |config: &mut Config| {
         (config.large_room_members, config.small_again_members) = (2, 1);

@@ -1,6 +1,7 @@
 //! Stories through the real client core against real servers.
 
 mod chat;
+mod explain;
 mod nodes;
 mod raw;
 mod rules;

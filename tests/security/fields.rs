@@ -183,7 +183,8 @@ async fn what_must_be_there_is_missed_by_name() {
         for place in places(&bench.contract, policy) {
             let good = bench.good(policy);
             let has_parents = place.0.len() == 1 || good.has_field(&place.0[0]);
-            let is_optional = place.field().field_descriptor_proto().proto3_optional();
+            // One of several, or none.
+            let is_optional = place.field().containing_oneof().is_some();
             let in_list = place.0.iter().rev().skip(1).any(FieldDescriptor::is_list);
             if !bench.contract.limits(place.field()).required || !has_parents || is_optional || in_list {
                 continue;
@@ -217,7 +218,9 @@ async fn all_violations_of_a_request_come_at_once() {
                 continue;
             };
             // Two fields of a oneof push each other out.
-            if place.field().containing_oneof().is_some_and(|oneof| !oneof.is_synthetic())
+            let in_oneof =
+                |field: &FieldDescriptor| field.containing_oneof().is_some_and(|oneof| !oneof.is_synthetic());
+            if place.0.iter().any(in_oneof)
                 || matches!(place.field().kind(), Kind::Message(_)) && !place.field().is_map()
             {
                 continue;

@@ -103,6 +103,11 @@ impl Calls {
         v1::user_service_client::UserServiceClient::new(self.channel.clone())
     }
 
+    /// For whoever runs the installation.
+    pub fn admin(&self) -> v1::admin_service_client::AdminServiceClient<Channel> {
+        v1::admin_service_client::AdminServiceClient::new(self.channel.clone())
+    }
+
     /// Identity.
     pub fn identity(&self) -> v1::identity_service_client::IdentityServiceClient<Channel> {
         v1::identity_service_client::IdentityServiceClient::new(self.channel.clone())

@@ -164,8 +164,15 @@ impl World {
 
     /// Starts a server at an address, as the last of the world's.
     pub async fn start_server_at(&mut self, listen: SocketAddr) -> Result<()> {
-        let config = Config { listen, ..self.server_config() };
-        self.servers.push(App::start(config, Arc::clone(&self.clock) as _).await?);
+        self.start_server_with(listen, |_| {}).await
+    }
+
+    /// The same, with other settings.
+    pub async fn start_server_with(&mut self, listen: SocketAddr, change: impl FnOnce(&mut Config)) -> Result<()> {
+        let mut config = Config { listen, ..self.server_config() };
+        change(&mut config);
+        // Boxed: a story that starts several would carry the whole start in its own future.
+        self.servers.push(Box::pin(App::start(config, Arc::clone(&self.clock) as _)).await?);
         Ok(())
     }
 

@@ -3,11 +3,10 @@
 
 mod store;
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::{
     net::{TcpListener, TcpSocket},
-    sync::mpsc,
     task::{JoinHandle, JoinSet},
 };
 use tokio_util::sync::CancellationToken;
@@ -15,6 +14,7 @@ use tonic_health::{ServingStatus, server::HealthReporter};
 
 pub use self::store::{migrate, migrations, restore_done};
 use crate::{
+    admin,
     clock::Clock,
     config::Config,
     database::Database,
@@ -23,7 +23,7 @@ use crate::{
     limits::{self, Limits},
     messages::Writer,
     reads::{self, Receipts},
-    realtime::{Bus, Hub, Node, Poller, TwinFrame, pulse},
+    realtime::{Bus, Hub, Inbox, Node, Poller, Record, pulse},
     rpc,
     sessions::Sessions,
     sync, telemetry,
@@ -70,7 +70,8 @@ impl App {
         store::check(&config.database_url).await?;
         let database = Database::connect(&config).await?;
         let (grpc, admin) = (listen(config.listen)?, config.admin_listen.map(listen).transpose()?);
-        let (parts, twins) = parts(config, clock, database).await?;
+        let control = config.control_socket.as_deref().map(control).transpose()?;
+        let (parts, inbox) = parts(config, clock, database).await?;
         if tokio::time::timeout(WARM, parts.sign_in.warm()).await.is_err() {
             tracing::warn!("the issuer does not answer; going on without its keys");
         }
@@ -78,7 +79,11 @@ impl App {
         let (stop, node, health) = (CancellationToken::new(), parts.node.clone(), parts.health.clone());
         let addresses = (grpc.local_addr(), admin.as_ref().map(TcpListener::local_addr).transpose());
         let mut background = background(&parts);
-        background.spawn(sync::hear_twins(node.clone(), parts.receipts.clone(), twins));
+        background.spawn(sync::hear_twins(node.clone(), parts.receipts.clone(), inbox.twins));
+        background.spawn(admin::answer_questions(node.clone(), inbox.questions));
+        if let Some(control) = control {
+            background.spawn(control.serve(node.clone(), stop.clone()));
+        }
         if let Some(admin) = admin {
             background.spawn(telemetry::serve_admin(
                 admin,
@@ -103,27 +108,24 @@ impl Running {
         if let Err(error) = self.serving.await {
             tracing::error!(%error, "the accept loop failed");
         }
+        self.node.bus.leave().await;
         self.background.shutdown().await;
         self.node.database.pool().close().await;
     }
 }
 
-async fn parts(
-    config: Config,
-    clock: Arc<dyn Clock>,
-    database: Database,
-) -> Result<(rpc::Parts, mpsc::Receiver<TwinFrame>)> {
+async fn parts(config: Config, clock: Arc<dyn Clock>, database: Database) -> Result<(rpc::Parts, Inbox)> {
     let identity = Identity::new(&config, Arc::clone(&clock))?;
     let sessions = Arc::new(Sessions::start(&config, database.clone(), Arc::clone(&clock)));
     let limits = Arc::new(Limits::new(&config));
     let name = config.node_name.clone().unwrap_or_else(|| format!("node-{:08x}", rand::random::<u32>()));
-    let hub = Arc::new(Hub::new(config.streams_per_person, config.guards()));
+    let hub = Arc::new(Hub::new(config.streams_per_person, Record::new(Arc::clone(&clock)), config.guards()));
     let name: Arc<str> = name.into();
-    let (bus, twins) = Bus::start(&config, Arc::clone(&name), Arc::clone(&hub)).await?;
+    let (bus, inbox) = Bus::start(&config, Arc::clone(&name), Arc::clone(&hub)).await?;
     let node = Node { name, config: Arc::new(config), clock: Arc::clone(&clock), database, limits, hub, bus };
     let (writer, receipts) = (Writer::start(node.clone()), Receipts::new(node.clone()));
     let sign_in = Arc::new(SignIn::new(identity, People::new(node.clone()), Arc::clone(&sessions), clock));
-    Ok((rpc::Parts { node, sign_in, sessions, writer, receipts, health: HealthReporter::new() }, twins))
+    Ok((rpc::Parts { node, sign_in, sessions, writer, receipts, health: HealthReporter::new() }, inbox))
 }
 
 /// Tasks that end with the server.
@@ -162,6 +164,11 @@ fn readiness(
         let (node, stop) = (node.clone(), stop.clone());
         Box::pin(async move { !stop.is_cancelled() && node.database.current_epoch().await.is_ok() })
     }
+}
+
+fn control(path: &Path) -> Result<rpc::control::Socket> {
+    let failed = |error| Error::Internal(format!("control_socket: {}: {error}", path.display()));
+    rpc::control::Socket::bind(path).map_err(failed)
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener> {

@@ -82,6 +82,9 @@ settings! {
     listen: SocketAddr = loopback(7080);
     /// Where the node shows `/metrics`, `/healthz` and `/readyz`; not for the public. Without it they are not shown.
     admin_listen: Option<SocketAddr> = None;
+    /// Socket in the file system at which the node answers whoever runs it (`madang explain`): only the user that the node runs
+    /// as, and root. Without it they are not answered.
+    control_socket: Option<PathBuf> = None;
     /// PEM file of the certificate chain. With it the node speaks TLS; without it, see `plaintext_network`.
     tls_certificate: Option<PathBuf> = None;
     /// PEM file of the certificate's private key.

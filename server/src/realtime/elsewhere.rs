@@ -47,6 +47,17 @@ impl Elsewhere {
         before != people.contains_key(&user_id)
     }
 
+    /// A node has stopped. `true` when somebody went by that.
+    pub(super) fn forget(&self, node: &str) -> bool {
+        let mut people = self.people();
+        let before = people.len();
+        people.retain(|_, nodes| {
+            nodes.remove(node);
+            !nodes.is_empty()
+        });
+        people.len() < before
+    }
+
     /// Whether the person is on another node.
     pub(super) fn has(&self, user_id: UserId) -> bool {
         self.people().contains_key(&user_id)
@@ -121,6 +132,8 @@ mod tests {
         assert!(!elsewhere.take("a", ann, Vec::new()));
         assert!(elsewhere.has(ann));
         assert!(elsewhere.take("b", ann, Vec::new()));
+        assert!(!elsewhere.has(ann));
+        assert!(elsewhere.take("a", ann, vec![stream(1, 1)]) && !elsewhere.forget("b") && elsewhere.forget("a"));
         assert!(!elsewhere.has(ann));
     }
 }

@@ -13,12 +13,13 @@ mod node;
 mod poll;
 mod pulse;
 mod queue;
+mod record;
 mod room;
 mod session;
 pub mod wire;
 
 pub use self::{
-    bus::{Bus, TwinFrame},
+    bus::{Answer, Bus, Inbox, Question, TwinFrame},
     changes::{Changes, Membership, PersonEvent, ProfileChange, RoomEvent, SessionEnd, WhichSessions},
     focus::{Focus, Known, ReadCount},
     hub::Hub,
@@ -26,5 +27,6 @@ pub use self::{
     poll::{Poller, memberships},
     pulse::pulse,
     queue::{ClosingReason, Frame, Work},
+    record::{Entry, Happened, Record, Report},
     session::{Opener, Session, Step},
 };

@@ -91,8 +91,9 @@ pub struct Queue {
 }
 
 impl Queue {
-    /// Offers a durable frame; of a dirty room nothing is kept, because the read will cover it.
-    pub fn offer(&mut self, frame: Frame, guards: Guards) {
+    /// Offers a durable frame; of a dirty room nothing is kept, because the read will cover it. Answers with the rooms that
+    /// became dirty because there was no place.
+    pub fn offer(&mut self, frame: Frame, guards: Guards) -> Vec<RoomId> {
         let covered = match &frame {
             Frame::Room(room_id, _) => self.dirty_rooms.contains(room_id),
             Frame::Person(..) => self.dirty_person,
@@ -100,31 +101,34 @@ impl Queue {
             Frame::Watermark(_) => false,
         };
         if covered {
-            return;
+            return Vec::new();
         }
         let size = frame.size();
         if self.frames.len() >= MOST_FRAMES || self.bytes + size > MOST_BYTES {
-            self.overflow(frame, guards);
-            return;
+            return self.overflow(frame, guards);
         }
         self.bytes += size;
         self.frames.push_back(frame);
+        Vec::new()
     }
 
     /// Drops what waits and remembers what it was about.
-    fn overflow(&mut self, last: Frame, guards: Guards) {
+    fn overflow(&mut self, last: Frame, guards: Guards) -> Vec<RoomId> {
         metrics::counter!("madang_stream_overflows_total").increment(1);
         self.bytes = 0;
+        let mut soiled = Vec::new();
         for frame in std::mem::take(&mut self.frames).into_iter().chain([last]) {
             match frame {
                 Frame::Watermark(told) if guards.drained_last() => self.watermark = self.watermark.max(Some(told)),
                 Frame::Watermark(told) => self.frames.push_back(Frame::Watermark(told)),
                 _ if !guards.dirty() => {}
-                Frame::Room(room_id, _) => _ = self.dirty_rooms.insert(room_id),
+                Frame::Room(room_id, _) if self.dirty_rooms.insert(room_id) => soiled.push(room_id),
+                Frame::Room(..) => {}
                 Frame::Person(..) => self.dirty_person = true,
                 Frame::Profiles(_) => self.dirty_profiles = true,
             }
         }
+        soiled
     }
 
     /// Offers news without a number.
@@ -140,9 +144,9 @@ impl Queue {
         MOST_EPHEMERAL - self.ephemeral.len()
     }
 
-    /// The room must be read before anything more of it is told.
-    pub fn soil_room(&mut self, room_id: RoomId) {
-        self.dirty_rooms.insert(room_id);
+    /// The room must be read before anything more of it is told. `false` when that is known.
+    pub fn soil_room(&mut self, room_id: RoomId) -> bool {
+        self.dirty_rooms.insert(room_id)
     }
 
     /// The reader must ask for what belongs to it.
@@ -201,6 +205,16 @@ impl Queue {
             return Next::Frame(Frame::Watermark(watermark));
         }
         self.ephemeral.pop_front().map_or(Next::Empty, Next::Ephemeral)
+    }
+
+    /// Frames that wait, and their bytes.
+    pub fn waiting(&self) -> (usize, usize) {
+        (self.frames.len(), self.bytes)
+    }
+
+    /// Rooms that are to be read.
+    pub fn dirty_rooms(&self) -> &BTreeSet<RoomId> {
+        &self.dirty_rooms
     }
 
     /// Whether the reader is owed anything.
@@ -270,7 +284,7 @@ mod tests {
     #[test]
     fn a_burst_leaves_no_memory_behind() {
         let mut queue = Queue::default();
-        (0..100).for_each(|n| queue.offer(event(n), Guards::default()));
+        (0..100).for_each(|n| _ = queue.offer(event(n), Guards::default()));
         assert_eq!(drain(&mut queue).len(), 100);
         assert!(queue.frames.capacity() <= KEPT_FRAMES);
     }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicI64, AtomicU64, Ordering},
     },
     task::{Context, Poll},
@@ -19,7 +19,7 @@ use crate::{
     ids::{DeviceId, RoomId, SessionId, UserId},
     limits::ConnectionAge,
     realtime::{
-        ClosingReason, Focus, Frame, PersonEvent,
+        ClosingReason, Focus, Frame, Happened, PersonEvent, Record, Report,
         focus::Known,
         queue::{Next, Queue},
         wire,
@@ -49,6 +49,7 @@ pub struct Session {
     id: SessionId,
     opener: Opener,
     guards: Guards,
+    record: Arc<Record>,
     state: Mutex<State>,
     waker: AtomicWaker,
     born: Instant,
@@ -70,7 +71,7 @@ pub struct Session {
 struct State {
     queue: Queue,
     focus: Focus,
-    closing: Option<Bytes>,
+    closing: Option<(ClosingReason, Bytes)>,
     ended: bool,
     /// The initial read is over; until then only news leave.
     live: bool,
@@ -101,12 +102,13 @@ impl fmt::Debug for Session {
 
 impl Session {
     /// A stream that has just been opened.
-    pub fn new(id: SessionId, opener: Opener, guards: Guards) -> Self {
+    pub fn new(id: SessionId, opener: Opener, guards: Guards, record: Arc<Record>) -> Self {
         Self {
             id,
             token_ends: AtomicI64::new(opener.expires_at.timestamp()),
             opener,
             guards,
+            record,
             state: Mutex::default(),
             waker: AtomicWaker::new(),
             born: Instant::now(),
@@ -149,11 +151,20 @@ impl Session {
 
     /// Offers a durable frame.
     pub fn offer(&self, frame: Frame) {
+        let mut soiled = Vec::new();
         self.change(|state| {
             if state.live || self.guards.buffer() {
-                state.queue.offer(frame, self.guards);
+                soiled = state.queue.offer(frame, self.guards);
             }
         });
+        for room_id in soiled {
+            self.note(Happened::Overflowed(room_id));
+        }
+    }
+
+    /// Writes down what happens to it.
+    pub fn note(&self, happened: Happened) {
+        self.record.note(Some(self.id), self.opener.user_id, self.opener.device_id, happened);
     }
 
     /// Offers news without a number.
@@ -163,7 +174,11 @@ impl Session {
 
     /// The room must be read before anything more of it is told.
     pub fn soil_room(&self, room_id: RoomId) {
-        self.change(|state| state.queue.soil_room(room_id));
+        let mut new = false;
+        self.change(|state| new = state.queue.soil_room(room_id));
+        if new {
+            self.note(Happened::Dirtied(room_id));
+        }
     }
 
     /// The reader must ask for what belongs to the person.
@@ -187,6 +202,12 @@ impl Session {
             state.live = true;
             state.queue.cover(watermark, self.guards);
         });
+        self.note(Happened::Live);
+    }
+
+    /// Whether the first read is over.
+    pub fn is_live(&self) -> bool {
+        self.state().live
     }
 
     /// Tells that the server lives. `covered` is a watermark before which everything has been offered or is dirty: it goes
@@ -249,16 +270,25 @@ impl Session {
 
     /// Ends the stream with a reason; the first one counts.
     pub fn close(&self, reason: ClosingReason, retry_after: Duration) {
-        self.change(|state| {
-            state.closing.get_or_insert_with(|| wire::closing(reason, retry_after));
-        });
+        self.close_with(reason, || wire::closing(reason, retry_after));
     }
 
     /// The same, with the refusal behind it.
     pub fn close_refused(&self, reason: ClosingReason, refusal: Option<&Refusal>) {
+        self.close_with(reason, || wire::closing_refused(reason, refusal));
+    }
+
+    fn close_with(&self, reason: ClosingReason, last: impl FnOnce() -> Bytes) {
+        let mut first = false;
         self.change(|state| {
-            state.closing.get_or_insert_with(|| wire::closing_refused(reason, refusal));
+            state.closing.get_or_insert_with(|| {
+                first = true;
+                (reason, last())
+            });
         });
+        if first {
+            self.note(Happened::Closing(reason));
+        }
     }
 
     /// Nothing more is kept for it.
@@ -287,7 +317,7 @@ impl Session {
         Self::touch(&self.taken_ms, self.born);
         let mut state = self.state();
         state.reading = false;
-        if let Some(closing) = &state.closing {
+        if let Some((_, closing)) = &state.closing {
             return Poll::Ready(Step::Close(closing.clone()));
         }
         if state.ended {
@@ -310,7 +340,7 @@ impl Session {
         self.waker.register(cx.waker());
         Self::touch(&self.taken_ms, self.born);
         let mut state = self.state();
-        if let Some(closing) = &state.closing {
+        if let Some((_, closing)) = &state.closing {
             return Poll::Ready(Step::Close(closing.clone()));
         }
         state.queue.take_ephemeral().map_or(Poll::Pending, |bytes| Poll::Ready(Step::Send(bytes)))
@@ -342,6 +372,25 @@ impl Session {
     /// How long the reader has taken nothing although something waits.
     pub fn stuck_for(&self) -> Duration {
         if self.state().queue.is_empty() { Duration::ZERO } else { self.since(&self.taken_ms) }
+    }
+
+    /// How it stands, seen from a room if one is asked about.
+    pub fn report(&self, room_id: Option<RoomId>) -> Report {
+        let (silent_for, stuck_for, now) = (self.silent_for(), self.stuck_for(), self.record.now());
+        let state = self.state();
+        let dirty = state.queue.dirty_rooms();
+        Report {
+            opened_at: now - self.age(),
+            live: state.live,
+            closing: state.closing.as_ref().map(|(reason, _)| *reason),
+            user_rev: self.user_rev(),
+            waiting: state.queue.waiting(),
+            dirty_rooms: dirty.len(),
+            room_dirty: room_id.is_some_and(|room_id| dirty.contains(&room_id)),
+            focused: room_id.is_some_and(|room_id| state.focus.rooms.contains(&room_id)),
+            silent_for,
+            stuck_for,
+        }
     }
 
     /// Whether a heartbeat is due; if so the next one counts from now.

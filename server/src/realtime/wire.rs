@@ -112,7 +112,7 @@ pub fn closing_refused(reason: ClosingReason, refusal: Option<&Refusal>) -> Byte
     frame(Frame::Closing(v1::Closing { reason: number(reason).into(), error, message, ..Default::default() }))
 }
 
-pub(super) fn number(reason: ClosingReason) -> v1::ClosingReason {
+pub fn number(reason: ClosingReason) -> v1::ClosingReason {
     match reason {
         ClosingReason::SlowConsumer => v1::ClosingReason::SlowConsumer,
         ClosingReason::Revoked => v1::ClosingReason::Revoked,

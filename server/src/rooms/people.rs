@@ -28,6 +28,13 @@ impl Told {
     fn room(&mut self, access: &RoomAccess, event: wire::Event) {
         self.changes.rooms.push(realtime::wire::room_event(access.room_id(), event.clone()));
         self.events.push(event);
+        // Whoever comes in begins to listen behind all that this transaction changes: a tail before its last revision would
+        // make the next event wait for one that never comes.
+        for event in &mut self.changes.people {
+            if let Some(place) = event.membership.as_mut().filter(|place| place.room_id == access.room_id()) {
+                (place.room_rev, place.room_seq) = (access.room().rev, access.room().seq);
+            }
+        }
     }
 }
 

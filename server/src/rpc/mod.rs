@@ -9,6 +9,7 @@ mod accept;
 mod authenticate;
 mod authorize;
 mod conform;
+pub mod control;
 mod count;
 mod heard;
 mod limit;

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use madang_proto::{
     REQUEST_BYTES,
     servers::{
-        identity_service_server::IdentityServiceServer, message_service_server::MessageServiceServer,
-        read_service_server::ReadServiceServer, room_service_server::RoomServiceServer,
-        sync_service_server::SyncServiceServer, user_service_server::UserServiceServer,
+        admin_service_server::AdminServiceServer, identity_service_server::IdentityServiceServer,
+        message_service_server::MessageServiceServer, read_service_server::ReadServiceServer,
+        room_service_server::RoomServiceServer, sync_service_server::SyncServiceServer,
+        user_service_server::UserServiceServer,
     },
 };
 use tonic::service::{Routes, RoutesBuilder};
@@ -15,6 +16,7 @@ use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
 
 use crate::{
+    admin::Admin,
     messages::{Messages, Writer},
     reads::{Reads, Receipts},
     realtime::{Node, Opener},
@@ -57,6 +59,7 @@ pub(super) fn routes(parts: &Parts) -> Routes {
     add!(routes, RoomServiceServer, Rooms::new(node()));
     add!(routes, MessageServiceServer, Messages::new(node(), writer()));
     add!(routes, ReadServiceServer, Reads::new(node(), writer(), receipts()));
+    add!(routes, AdminServiceServer, Admin::new(node()));
     add!(routes, SyncServiceServer, Sync::new(node(), receipts(), renew(&parts.sign_in)));
     add!(routes, HealthServer, HealthService::from_health_reporter(parts.health.clone()));
     if parts.node.config.reflection {

@@ -288,8 +288,8 @@ pub async fn insert_audit(tx: &mut PgConnection, entry: &AuditEntry<'_>) -> Resu
 pub struct AuditEntry<'a> {
     /// When.
     pub at: DateTime<Utc>,
-    /// Who.
-    pub actor_id: UserId,
+    /// Who; `None`: whoever runs the node.
+    pub actor_id: Option<UserId>,
     /// What.
     pub action: &'a str,
     /// To whom or what.

@@ -13,7 +13,7 @@ use crate::{
     access::{self, Call},
     error::{Error, Reason, Refusal, Result},
     ids::{RoomId, UserId},
-    realtime::{self, Membership, Node, Session, Work},
+    realtime::{self, Happened, Membership, Node, Session, Work},
     rooms::{self, store::Gone},
     users,
 };
@@ -181,6 +181,12 @@ pub async fn summaries(node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) 
     });
     let (present, missing, gone) = read.await?;
     node.database.guards().pass("summaries_read").await;
+    // At its beginning a stream is told of all rooms that changed; that is one entry of the record, not thousands.
+    if session.is_live() {
+        for told in &present {
+            session.note(Happened::Told(told.room.id, 0, told.room.rev));
+        }
+    }
     let mut frames: Vec<Bytes> =
         present.iter().map(|summary| wire::room_summary(rooms::wire::summary(summary))).collect();
     for room_id in missing {
@@ -199,12 +205,20 @@ fn forget(node: &Node, session: &Session, room_id: RoomId, place: Option<&Gone>)
 /// What changed after a cursor, or the verdict that the room is gone.
 pub async fn named_delta(node: &Node, session: &Arc<Session>, call: &Call, cursor: Cursor) -> Result<Vec<Bytes>> {
     match room_delta(node, call, cursor, PUSHED_ROWS).await {
-        Ok(delta) => Ok(vec![wire::room_delta(delta)]),
+        Ok(delta) => {
+            session.note(Happened::Told(cursor.room_id, cursor.rev, told_rev(&delta)));
+            Ok(vec![wire::room_delta(delta)])
+        }
         Err(error) if error.is(Reason::RoomNotFound) || error.is(Reason::RoomEnded) => {
             summaries(node, session, vec![cursor.room_id]).await
         }
         Err(error) => Err(error),
     }
+}
+
+/// The revision up to which a delta tells.
+pub fn told_rev(delta: &v1::RoomDelta) -> i64 {
+    delta.to.as_ref().map_or(0, |to| to.rev)
 }
 
 /// What changed after a cursor, in one snapshot.

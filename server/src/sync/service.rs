@@ -24,7 +24,7 @@ use crate::{
     ids::{self, SessionId},
     page,
     reads::Receipts,
-    realtime::{self, ClosingReason, Node, Opener, Session},
+    realtime::{self, ClosingReason, Happened, Node, Opener, Session},
 };
 
 pub use super::frames::Renew;
@@ -55,7 +55,8 @@ impl Sync {
             connection: call.connection.clone(),
         };
         let id = SessionId(ids::new(&*self.node.clock));
-        let session = Arc::new(Session::new(id, opener, self.node.database.guards()));
+        let session =
+            Arc::new(Session::new(id, opener, self.node.database.guards(), Arc::clone(self.node.hub.record())));
         if !self.node.open(&session) {
             return Ok(closing(ClosingReason::Draining, Duration::from_millis(rand::random_range(0..2_000))));
         }
@@ -194,6 +195,9 @@ impl SyncService for Sync {
             }
             answer => answer?,
         };
+        let (caller, to_rev) = (call.caller()?, open::told_rev(&delta));
+        let fetched = Happened::Fetched(cursor.room_id, cursor.rev, to_rev);
+        self.node.hub.record().note(None, caller.user_id, caller.device_id, fetched);
         Ok(Response::new(v1::SyncRoomResponse { delta: Some(delta) }))
     }
 

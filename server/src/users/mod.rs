@@ -19,7 +19,7 @@ pub use self::{
 use unicode_normalization::UnicodeNormalization as _;
 
 /// A name as it is compared: NFC, lower case.
-fn key(name: &str) -> String {
+pub fn key(name: &str) -> String {
     name.nfc().collect::<String>().to_lowercase().nfc().collect()
 }
 

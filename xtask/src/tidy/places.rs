@@ -29,6 +29,7 @@ pub(super) fn proto(sources: &[Source]) -> Vec<Violation> {
             || inside.ends_with("/service.rs")
             || inside.starts_with("rpc/")
             || inside.starts_with("sync/")
+            || inside.starts_with("admin/")
             || inside.starts_with("access/")
             || inside == "error.rs"
     };

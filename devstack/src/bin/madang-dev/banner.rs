@@ -1,11 +1,13 @@
 //! What somebody sees when all is up.
 
+use std::path::Path;
+
 use madang_devstack::issuer::CLIENT_ID;
 
 use crate::ready::Ready;
 
 /// Prints addresses, people, and what to type next.
-pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &std::path::Path) {
+pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &Path, control: &Path) {
     let (grpc, issuer) = (&ready.grpc, &ready.issuer);
     let address = grpc.trim_start_matches("http://");
     println!("\nMadang is up. Ctrl-C stops all of it; the data stays (--fresh starts anew).\n");
@@ -27,6 +29,8 @@ pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &std::path:
     if ready.nodes.len() > 1 {
         println!("  cargo run -q -p madang-terminal -- --as cat --node 2");
     }
+    println!("\nWhy did bob not get it? Ask the server:\n");
+    println!("  cargo run -q -p madang-server -- explain --socket {} room ROOM --for bob", control.display());
     println!("\nOr by hand:\n");
     println!("  TOKEN=$(curl -s {issuer}/protocol/openid-connect/token -d grant_type=password \\");
     println!(

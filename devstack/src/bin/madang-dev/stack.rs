@@ -128,7 +128,10 @@ impl Stack {
             let launch = Launch { log: self.folder.at(&format!("server{number}.log")), ..launch.clone() };
             self.others.push(launch.serve().await?);
         }
+        // In the folder for temporary files, because the path of a socket may have 107 bytes only.
+        let control = std::env::temp_dir().join(format!("madang-{}.sock", ports.grpc));
         let first = launch
+            .with("MADANG_CONTROL_SOCKET", control.to_string_lossy())
             .with("MADANG_LISTEN", format!("127.0.0.1:{}", ports.grpc))
             .with("MADANG_ADMIN_LISTEN", format!("127.0.0.1:{}", ports.admin));
         let server = self.server.insert(first.serve().await?);
@@ -143,7 +146,7 @@ impl Stack {
         if let Some(file) = &self.arguments.ready_file {
             ready.write(file)?;
         }
-        banner::print(&ready, server.admin(), &log);
+        banner::print(&ready, server.admin(), &log, &control);
         self.ready = Some(ready);
         Ok(())
     }

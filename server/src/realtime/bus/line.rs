@@ -3,10 +3,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     sync::{
-        Arc, Weak,
+        Arc, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_nats::{Client, ConnectOptions, Event};
@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use super::{
-    Topic, TwinFrame,
-    wire::{Here, Parcel},
+    Answer, Question, Topic, TwinFrame, Wanted,
+    wire::{Asked, Here, Parcel},
 };
 use crate::{
     config::Config,
@@ -34,11 +34,20 @@ const OUTGOING: usize = 4_096;
 /// Parcels of one subject that wait to be heard; beyond that NATS drops them and says so.
 const INCOMING: usize = 4_096;
 
+/// Answers to one question that wait to be read: more than any installation has nodes.
+const ANSWERS: usize = 256;
+
 /// How long a new subscription is waited for; a bus that is away says nothing that could be missed.
 const LISTEN: Duration = Duration::from_millis(500);
 
 /// How often who is here is said again, and subjects of which nothing is here any more are left (sync page: 10 s).
 const AGAIN: Duration = Duration::from_secs(10);
+
+/// A node that says nothing for so long is gone, as its streams are (sync page: a lease of 30 s).
+const GONE: Duration = Duration::from_secs(30);
+
+/// How long a node that stops waits for its last words to leave.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// The line of a node.
 #[derive(Debug)]
@@ -48,10 +57,20 @@ pub(super) struct Line {
     client: Client,
     hub: Arc<Hub>,
     outgoing: mpsc::Sender<(String, Bytes)>,
-    twins: mpsc::Sender<TwinFrame>,
+    wanted: Wanted,
     state: Arc<State>,
+    others: std::sync::Mutex<Others>,
     topics: Mutex<HashMap<Topic, AbortHandle>>,
     tasks: std::sync::Mutex<JoinSet<()>>,
+}
+
+/// The other nodes.
+#[derive(Debug, Default)]
+struct Others {
+    /// When each was last heard of.
+    heard: HashMap<String, Instant>,
+    /// Who waits for answers, by the number of the question.
+    asking: HashMap<u64, mpsc::Sender<Asked>>,
 }
 
 /// How the line stands.
@@ -89,7 +108,7 @@ impl Line {
         config: &Config,
         node: Arc<str>,
         hub: Arc<Hub>,
-        twins: mpsc::Sender<TwinFrame>,
+        wanted: Wanted,
         look: Arc<Notify>,
     ) -> Result<Arc<Self>> {
         let state =
@@ -115,8 +134,9 @@ impl Line {
             client,
             hub,
             outgoing,
-            twins,
+            wanted,
             state,
+            others: std::sync::Mutex::default(),
             topics: Mutex::default(),
             tasks: std::sync::Mutex::default(),
         });
@@ -128,7 +148,7 @@ impl Line {
 
     /// Ends with the line.
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
-        let mut tasks = self.tasks.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut tasks = self.tasks.lock().unwrap_or_else(PoisonError::into_inner);
         while tasks.try_join_next().is_some() {}
         tasks.spawn(task)
     }
@@ -200,7 +220,18 @@ impl Line {
         for twin in parcel.twins {
             let Some((user_id, session_id)) = twin.read() else { continue };
             // Whoever says so much that it does not fit is not heard.
-            let _ = self.twins.try_send(TwinFrame { user_id, session_id, frame: twin.frame });
+            let _ = self.wanted.twins.try_send(TwinFrame { user_id, session_id, frame: twin.frame });
+        }
+        for Asked { number, node, body } in parcel.questions {
+            let _ = self.wanted.questions.try_send(Question { node, number, body });
+        }
+        for answer in parcel.answers {
+            if let Some(asking) = self.others().asking.get(&answer.number) {
+                let _ = asking.try_send(answer);
+            }
+        }
+        if !parcel.node.is_empty() {
+            self.hear_of(parcel.node, parcel.leaves);
         }
         if parcel.asks {
             self.tell_all(Some(topic));
@@ -210,8 +241,68 @@ impl Line {
         }
     }
 
+    fn others(&self) -> MutexGuard<'_, Others> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hear_of(&self, node: String, leaves: bool) {
+        if leaves {
+            self.hub.forget_node(&node);
+            self.others().heard.remove(&node);
+        } else {
+            self.others().heard.insert(node, Instant::now());
+        }
+    }
+
+    /// Asks all others; those that were heard of lately and do not answer in time are named.
+    pub(super) async fn ask(&self, body: Bytes, patience: Duration) -> Vec<Answer> {
+        let number = rand::random();
+        let (asking, mut answered) = mpsc::channel(ANSWERS);
+        let mut silent: BTreeSet<String> = {
+            let mut others = self.others();
+            others.asking.insert(number, asking);
+            others.heard.retain(|_, heard| heard.elapsed() < GONE);
+            others.heard.keys().cloned().collect()
+        };
+        let question = Asked { number, node: self.node.to_string(), body };
+        self.say(&Topic::All, &Parcel { questions: vec![question], ..Parcel::default() });
+        let mut answers = Vec::new();
+        let gather = async {
+            while !silent.is_empty()
+                && let Some(Asked { node, body, .. }) = answered.recv().await
+            {
+                silent.remove(&node);
+                answers.push(Answer { node, body: Some(body) });
+            }
+        };
+        let _ = tokio::time::timeout(patience, gather).await;
+        self.others().asking.remove(&number);
+        answers.extend(silent.into_iter().map(|node| Answer { node, body: None }));
+        answers.sort_by(|a, b| a.node.cmp(&b.node));
+        answers
+    }
+
+    /// Says that this node stops, and waits for a moment until everything said has left.
+    pub(super) async fn leave(&self) {
+        self.say(&Topic::All, &Parcel { leaves: true, ..self.present() });
+        let left = async {
+            // All places of the queue are free when everything was taken out of it.
+            let _ = self.outgoing.reserve_many(OUTGOING).await;
+            let _ = self.client.flush().await;
+        };
+        let _ = tokio::time::timeout(LAST_WORDS, left).await;
+    }
+
+    /// That this node is there.
+    fn present(&self) -> Parcel {
+        Parcel { node: self.node.to_string(), ..Parcel::default() }
+    }
+
     /// Says who is here, of one subject or of all.
     fn tell_all(&self, of: Option<&Topic>) {
+        if of.is_none_or(|of| *of == Topic::All) {
+            self.say(&Topic::All, &self.present());
+        }
         let mut parcels: HashMap<Topic, Parcel> = HashMap::new();
         for user_id in self.hub.people() {
             let topic = Topic::of_person(user_id);
@@ -281,7 +372,7 @@ async fn keep(line: Weak<Line>) {
         }
         if risen {
             let heard: Vec<Topic> = line.topics.lock().await.keys().cloned().collect();
-            for topic in heard.iter().filter(|topic| matches!(topic, Topic::People(_))) {
+            for topic in heard.iter().filter(|topic| matches!(topic, Topic::People(_) | Topic::All)) {
                 line.say(topic, &Parcel { asks: true, ..Parcel::default() });
             }
         } else {

@@ -10,6 +10,7 @@ mod wire;
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -18,7 +19,7 @@ use tokio::sync::{Notify, mpsc};
 pub(super) use self::wire::Streams;
 use self::{
     line::Line,
-    wire::{Ended, Here, News, Parcel, Person, Profile, Room, Twin},
+    wire::{Asked, Ended, Here, News, Parcel, Person, Profile, Room, Twin},
 };
 use crate::{
     config::Config,
@@ -37,6 +38,12 @@ const PARCEL_BYTES: usize = 512 * 1024;
 
 /// Frames said by calls on this node's behalf that wait to be heard; more than this at once are an attack.
 const TWINS: usize = 1024;
+
+/// Questions that wait for an answer. Whoever runs the installation asks them; more at once are not heard.
+const QUESTIONS: usize = 16;
+
+/// How long an answer is waited for.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// What is talked about, by subject.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -74,6 +81,33 @@ pub struct TwinFrame {
     pub frame: Bytes,
 }
 
+/// What other nodes want of this one.
+#[derive(Debug)]
+pub struct Inbox {
+    /// Frames for streams here.
+    pub twins: mpsc::Receiver<TwinFrame>,
+    /// Questions.
+    pub questions: mpsc::Receiver<Question>,
+}
+
+/// A question of another node.
+#[derive(Debug)]
+pub struct Question {
+    node: String,
+    number: u64,
+    /// What is asked.
+    pub body: Bytes,
+}
+
+/// What one node answers.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its name.
+    pub node: String,
+    /// `None`: it did not answer in time.
+    pub body: Option<Bytes>,
+}
+
 /// A node's line to the others.
 #[derive(Debug, Clone)]
 pub struct Bus {
@@ -82,16 +116,17 @@ pub struct Bus {
 }
 
 impl Bus {
-    /// A line by the settings, which need not name one. Frames for streams here come out of the receiver. Does not wait for
-    /// the bus to be there.
-    pub async fn start(config: &Config, node: Arc<str>, hub: Arc<Hub>) -> Result<(Self, mpsc::Receiver<TwinFrame>)> {
+    /// A line by the settings, which need not name one. Does not wait for the bus to be there.
+    pub async fn start(config: &Config, node: Arc<str>, hub: Arc<Hub>) -> Result<(Self, Inbox)> {
         let (twins, heard) = mpsc::channel(TWINS);
+        let (questions, asked) = mpsc::channel(QUESTIONS);
+        let wanted = Wanted { twins, questions };
         let look = Arc::new(Notify::new());
         let line = match &config.nats_url {
             None => None,
-            Some(url) => Some(Line::open(url, config, node, hub, twins, Arc::clone(&look)).await?),
+            Some(url) => Some(Line::open(url, config, node, hub, wanted, Arc::clone(&look)).await?),
         };
-        Ok((Self { line, look }, heard))
+        Ok((Self { line, look }, Inbox { twins: heard, questions: asked }))
     }
 
     /// Whether the other nodes hear this one now.
@@ -147,6 +182,27 @@ impl Bus {
         line.say(&Topic::Node(node.to_owned()), &Parcel { twins, ..Parcel::default() });
     }
 
+    /// Asks all other nodes, and waits until those that were heard of lately have answered, or for [`PATIENCE`]. `None`
+    /// without a bus: then nobody can be asked.
+    pub async fn ask(&self, body: Bytes) -> Option<Vec<Answer>> {
+        let line = self.line.as_ref().filter(|line| line.is_up())?;
+        Some(line.ask(body, PATIENCE).await)
+    }
+
+    /// Answers a question.
+    pub fn answer(&self, question: &Question, body: Bytes) {
+        let Some(line) = &self.line else { return };
+        let answers = vec![Asked { number: question.number, node: line.node().to_owned(), body }];
+        line.say(&Topic::Node(question.node.clone()), &Parcel { answers, ..Parcel::default() });
+    }
+
+    /// Says good-bye, and waits for a moment until what was said has left.
+    pub async fn leave(&self) {
+        if let Some(line) = &self.line {
+            line.leave().await;
+        }
+    }
+
     /// Listens to what is said of these rooms and people. `true` when it did not before: what was said until now was missed.
     pub async fn listen(
         &self,
@@ -158,6 +214,13 @@ impl Bus {
         let topics: BTreeSet<Topic> = rooms.chain(people.into_iter().map(Topic::of_person)).collect();
         line.listen(topics).await
     }
+}
+
+/// Where the line puts what is wanted of this node.
+#[derive(Debug)]
+struct Wanted {
+    twins: mpsc::Sender<TwinFrame>,
+    questions: mpsc::Sender<Question>,
 }
 
 /// Parcels that are being filled, one a subject.

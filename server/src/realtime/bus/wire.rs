@@ -33,6 +33,30 @@ pub(super) struct Parcel {
     /// Something was lost on the way: compare with the database now.
     #[prost(bool, tag = "9")]
     pub(super) look: bool,
+    /// Who says this; only where it matters that somebody is there.
+    #[prost(string, tag = "10")]
+    pub(super) node: String,
+    /// The node that says this stops.
+    #[prost(bool, tag = "11")]
+    pub(super) leaves: bool,
+    #[prost(message, repeated, tag = "12")]
+    pub(super) questions: Vec<Asked>,
+    #[prost(message, repeated, tag = "13")]
+    pub(super) answers: Vec<Asked>,
+}
+
+/// A question to all nodes, or the answer of one.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Asked {
+    /// Chosen by the node that asks.
+    #[prost(uint64, tag = "1")]
+    pub(super) number: u64,
+    /// Who asks, or answers.
+    #[prost(string, tag = "2")]
+    pub(super) node: String,
+    /// What only the asker and the answerers understand.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub(super) body: Bytes,
 }
 
 /// See [`RoomEvent`].

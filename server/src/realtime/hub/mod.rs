@@ -19,8 +19,8 @@ use bytes::Bytes;
 use crate::{
     ids::{RoomId, SessionId, UserId},
     realtime::{
-        Changes, ClosingReason, Frame, Membership, PersonEvent, ProfileChange, RoomEvent, Session, SessionEnd,
-        WhichSessions,
+        Changes, ClosingReason, Frame, Happened, Membership, PersonEvent, ProfileChange, Record, RoomEvent, Session,
+        SessionEnd, WhichSessions,
         elsewhere::Elsewhere,
         focus::Presence,
         room::{Listener, Outcome, Room},
@@ -45,6 +45,7 @@ pub struct Hub {
     elsewhere: Elsewhere,
     /// Streams that a person may have on all nodes together.
     streams_per_person: usize,
+    record: Arc<Record>,
     guards: Guards,
 }
 
@@ -76,10 +77,24 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Hub {
     /// A node without sessions.
-    pub fn new(streams_per_person: usize, guards: Guards) -> Self {
+    pub fn new(streams_per_person: usize, record: Record, guards: Guards) -> Self {
         let (index, profiles_told, covered) = (Mutex::default(), Mutex::default(), AtomicI64::new(0));
         let (presence, elsewhere) = (Presence::default(), Elsewhere::default());
-        Self { index, profiles_told, covered, presence, elsewhere, streams_per_person, guards }
+        Self {
+            index,
+            profiles_told,
+            covered,
+            presence,
+            elsewhere,
+            streams_per_person,
+            record: Arc::new(record),
+            guards,
+        }
+    }
+
+    /// What happened to the streams of this node lately.
+    pub fn record(&self) -> &Arc<Record> {
+        &self.record
     }
 
     /// Registers a stream under its person. An older stream of the same device is replaced, and the oldest ends when the
@@ -93,6 +108,7 @@ impl Hub {
         index.people.entry(session.user_id()).or_default().push(Arc::clone(session));
         metrics::gauge!("madang_streams").set(count(index.sessions.len()));
         drop(index);
+        session.note(Happened::Opened);
         self.presence.moved();
         self.replace(session.user_id(), session.opener().device_id, |older| older.id() != session.id());
         self.end_oldest(session.user_id());
@@ -115,6 +131,8 @@ impl Hub {
             }
         }
         metrics::gauge!("madang_streams").set(count(index.sessions.len()));
+        drop(index);
+        session.note(Happened::Closed);
         true
     }
 

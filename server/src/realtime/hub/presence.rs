@@ -79,6 +79,13 @@ impl Hub {
         self.end_oldest(user_id);
     }
 
+    /// A node has stopped: nobody is there any more.
+    pub(in crate::realtime) fn forget_node(&self, node: &str) {
+        if self.elsewhere.forget(node) {
+            self.presence.moved();
+        }
+    }
+
     /// Ends streams of a device that another one has replaced.
     pub(super) fn replace(&self, user_id: UserId, device_id: DeviceId, older: impl Fn(&Session) -> bool) {
         for session in self.sessions_of(user_id) {

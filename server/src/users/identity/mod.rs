@@ -4,4 +4,4 @@
 pub mod service;
 mod wire;
 
-pub use self::wire::server_limits;
+pub use self::wire::{device_session, server_limits};

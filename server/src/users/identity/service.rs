@@ -133,7 +133,7 @@ async fn audit(tx: &mut PgConnection, target: String, by: &Revocation) -> Result
     let caller = &by.caller;
     let entry = AuditEntry {
         at: by.at,
-        actor_id: caller.user_id,
+        actor_id: Some(caller.user_id),
         action: by.action,
         target,
         address: &caller.address,

@@ -16,7 +16,7 @@ const MESSAGE: (i32, i32) = (8_000, 32 * 1024);
 const HELLO_CURSORS: i32 = 200;
 
 /// A device session; `live` says whether it has a stream here.
-pub(super) fn device_session(session: store::DeviceSession, live: bool) -> DeviceSession {
+pub fn device_session(session: store::DeviceSession, live: bool) -> DeviceSession {
     DeviceSession {
         user_id: session.user_id.to_string(),
         device_id: session.device_id.to_string(),

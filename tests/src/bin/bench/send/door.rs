@@ -11,7 +11,7 @@ use madang_server::database::Database;
 use madang_server::ids;
 use madang_server::limits::Limits;
 use madang_server::messages::{Draft, Writer};
-use madang_server::realtime::{Bus, Hub, Node};
+use madang_server::realtime::{Bus, Hub, Node, Record};
 
 use super::{MEMBERS, ROOMS, Sends, member};
 use crate::crowd::{self, room_id, user_id};
@@ -45,8 +45,9 @@ impl Door {
     pub async fn open(database_url: &str) -> Result<Self> {
         let config = Config { database_url: database_url.to_owned(), ..Config::default() };
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let (name, hub): (Arc<str>, _) =
-            ("bench".into(), Arc::new(Hub::new(config.streams_per_person, config.guards())));
+        let record = Record::new(Arc::clone(&clock));
+        let hub = Arc::new(Hub::new(config.streams_per_person, record, config.guards()));
+        let name: Arc<str> = "bench".into();
         let node = Node {
             bus: Bus::start(&config, Arc::clone(&name), Arc::clone(&hub)).await?.0,
             name,
