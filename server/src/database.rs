@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::{
     config::Config,
-    error::{Error, Reason, Result},
+    error::{Error, Result},
     limits,
     sabotage::Guards,
 };
@@ -181,7 +181,7 @@ fn keep(epoch: &watch::Sender<String>, found: &str) {
 fn outcome_unknown(error: sqlx::Error) -> Error {
     match error {
         sqlx::Error::Database(_) => error.into(),
-        _ => Error::refused(Reason::OutcomeUnknown, "the connection broke during the commit"),
+        _ => Error::outcome_unknown(),
     }
 }
 

@@ -1,5 +1,7 @@
 //! What can go wrong in a call, and how it leaves the server: always as a status with a typed reason.
 
+use std::time::Duration;
+
 pub use madang_proto::{Refusal, v1::ErrorReason as Reason};
 use tonic::Status;
 
@@ -37,6 +39,11 @@ impl Error {
         Self::refused(Reason::RoomNotFound, "room not found")
     }
 
+    /// A commit whose answer was lost with its connection.
+    pub fn outcome_unknown() -> Self {
+        Refusal::new(Reason::OutcomeUnknown, "the connection broke during the commit").retry_after(later()).into()
+    }
+
     /// Whether it is a refusal with this reason.
     pub fn is(&self, reason: Reason) -> bool {
         matches!(self, Self::Refused(refusal) if refusal.reason == reason)
@@ -60,7 +67,7 @@ impl Error {
             Self::Refused(refusal) => *refusal,
             Self::Database(error) if is_passing(&error) => {
                 tracing::warn!(%error, "the database did not answer");
-                Refusal::new(Reason::DatabaseUnavailable, "the database cannot be reached")
+                Refusal::new(Reason::DatabaseUnavailable, "the database cannot be reached").retry_after(later())
             }
             Self::Database(error) => {
                 tracing::error!(%error, "a statement failed");
@@ -78,6 +85,11 @@ impl From<Error> for Status {
     fn from(error: Error) -> Self {
         error.into_refusal().into()
     }
+}
+
+/// When to come again after a database that was away: it starts within a second, and not everybody should come at once.
+fn later() -> Duration {
+    Duration::from_millis(rand::random_range(500..1_500))
 }
 
 /// Faults that pass by themselves: the connection, the pool, a server that starts or stops, timeouts of statements and locks.

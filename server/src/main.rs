@@ -124,7 +124,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 #[expect(clippy::print_stdout, reason = "the explanation is what was asked for")]
 async fn explain(socket: &Path, subject: Subject) -> anyhow::Result<()> {
     let knocked = rpc::control::knock(socket).await;
-    let mut node = knocked.with_context(|| format!("no node answers at {}", socket.display()))?;
+    let mut node = knocked.with_context(|| format!("no node answers this user at {}", socket.display()))?;
     let answer = node.explain(subject.request()).await.map_err(|refused| anyhow::anyhow!("{}", refused.message()))?;
     print!("{}", admin::text::text(&answer.into_inner()));
     Ok(())

@@ -3,6 +3,7 @@
 mod chat;
 mod explain;
 mod nodes;
+mod outage;
 mod raw;
 mod rules;
 mod writing;

@@ -149,6 +149,11 @@ impl World {
         format!("http://{}", self.servers[node].grpc)
     }
 
+    /// Where a server shows its metrics and whether it is ready.
+    pub fn admin(&self, node: usize) -> Option<SocketAddr> {
+        self.servers[node].admin
+    }
+
     /// A server's inside.
     pub fn node(&self, node: usize) -> &madang_server::realtime::Node {
         &self.servers[node].node

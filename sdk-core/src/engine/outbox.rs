@@ -1,6 +1,10 @@
 //! Empties the outbox: one message of a room at a time, rooms beside each other.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use madang_proto::v1::{
     ErrorReason, GetMessageRequest, RoomEvent, SendMessageResponse, message_service_client::MessageServiceClient,
@@ -31,7 +35,7 @@ struct Attempt {
 
 pub(super) async fn run(inner: Arc<Inner>) {
     let mut sends: JoinSet<Attempt> = JoinSet::new();
-    let mut failures: BTreeMap<String, u32> = BTreeMap::new();
+    let mut rooms = Rooms::default();
     let mut online = inner.online.subscribe();
     loop {
         if sends.is_empty() {
@@ -39,7 +43,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
             let _ = online.wait_for(|online| *online).await;
         }
         if *online.borrow_and_update() {
-            let started = match start(&inner, &mut sends, &failures).await {
+            let started = match start(&inner, &mut sends, &mut rooms).await {
                 Ok(()) => reoffer(&inner).await,
                 Err(error) => Err(error),
             };
@@ -50,30 +54,40 @@ pub(super) async fn run(inner: Arc<Inner>) {
             }
         }
         tokio::select! {
-            Some(Ok(attempt)) = sends.join_next() => note(&mut failures, attempt),
+            Some(Ok(attempt)) = sends.join_next() => rooms.note(attempt),
             () = inner.wake.outbox.notified() => {}
             _ = online.changed() => {}
         }
     }
 }
 
-fn note(failures: &mut BTreeMap<String, u32>, attempt: Attempt) {
-    match attempt.retry_after {
-        Some(_) => *failures.entry(attempt.room_id).or_default() += 1,
-        None => drop(failures.remove(&attempt.room_id)),
+/// What is going on in rooms.
+#[derive(Default)]
+struct Rooms {
+    /// With an entry on its way, or in the wait before its next attempt.
+    busy: BTreeSet<String>,
+    /// Attempts in a row that failed.
+    failures: BTreeMap<String, u32>,
+}
+
+impl Rooms {
+    fn note(&mut self, attempt: Attempt) {
+        self.busy.remove(&attempt.room_id);
+        match attempt.retry_after {
+            Some(_) => *self.failures.entry(attempt.room_id).or_default() += 1,
+            None => drop(self.failures.remove(&attempt.room_id)),
+        }
     }
 }
 
-async fn start(
-    inner: &Arc<Inner>,
-    sends: &mut JoinSet<Attempt>,
-    failures: &BTreeMap<String, u32>,
-) -> Result<(), ClientError> {
+async fn start(inner: &Arc<Inner>, sends: &mut JoinSet<Attempt>, rooms: &mut Rooms) -> Result<(), ClientError> {
     let free = ROOMS_AT_ONCE.saturating_sub(sends.len());
+    let busy = if inner.guards.holds(Guard::OutboxOrder) { rooms.busy.clone() } else { BTreeSet::new() };
     let entries = inner
         .store
         .write(Durability::Outbox, move |w| {
             let mut entries = outbox::ready(&w.tx, w.guards)?;
+            entries.retain(|entry| !busy.contains(&entry.request.room_id));
             entries.truncate(free);
             for entry in &entries {
                 outbox::set_state(&w.tx, entry.id, EntryState::Sending)?;
@@ -83,14 +97,15 @@ async fn start(
         })
         .await?;
     for entry in entries {
-        let failed = failures.get(&entry.request.room_id).copied().unwrap_or(0);
+        rooms.busy.insert(entry.request.room_id.clone());
+        let failed = rooms.failures.get(&entry.request.room_id).copied().unwrap_or(0);
         sends.spawn(attempt(Arc::clone(inner), entry, failed));
     }
     Ok(())
 }
 
-/// Sends an entry once. One that may be repeated goes back into the queue after its wait; its place in the room is kept
-/// meanwhile, because it counts as on its way.
+/// Sends an entry once. One that may be repeated goes back into the queue and the room waits: the entry keeps its place, and
+/// the person sees that it is not on its way.
 async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
     let room_id = entry.request.room_id.clone();
     let mut retry_after = None;
@@ -102,8 +117,8 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
             if error.reason == Some(ErrorReason::EpochChanged) {
                 inner.wake.hurry.notify_one();
             }
-            inner.config.clock.sleep(delay).await;
             write(&inner, &room_id, move |w| outbox::set_state(&w.tx, entry.id, EntryState::Queued)).await;
+            inner.config.clock.sleep(delay).await;
         }
         Err(error) => {
             let (reason, room) = (error.reason.unwrap_or_default(), room_id.clone());

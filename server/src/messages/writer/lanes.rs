@@ -151,10 +151,7 @@ impl Lanes {
         match tx.commit().await {
             Ok(()) => Ok(written),
             Err(error @ sqlx::Error::Database(_)) => Err(Error::from(error).into()),
-            Err(_) => {
-                let unknown = Error::refused(Reason::OutcomeUnknown, "the connection broke during the commit");
-                Err(Failure::All(unknown))
-            }
+            Err(_) => Err(Failure::All(Error::outcome_unknown())),
         }
     }
 }

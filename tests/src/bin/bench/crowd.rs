@@ -35,8 +35,10 @@ pub fn user_id(number: usize) -> Uuid {
 /// Somebody with a token.
 #[derive(Clone, Debug)]
 pub struct Somebody {
-    device_id: String,
-    token: String,
+    /// Installation.
+    pub device_id: String,
+    /// Access token.
+    pub token: String,
 }
 
 impl Somebody {

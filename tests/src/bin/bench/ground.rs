@@ -105,6 +105,16 @@ impl Ground {
         tokio::task::spawn_blocking(move || probe(&path)).await?
     }
 
+    /// The database goes away; its connections end.
+    pub async fn take_away(&self) -> Result<()> {
+        self.cluster.stop(Stop::Fast).await
+    }
+
+    /// It answers again.
+    pub async fn bring_back(&self) -> Result<()> {
+        self.cluster.restart().await
+    }
+
     /// Stops the server.
     pub async fn stop(self) -> Result<()> {
         self.cluster.stop(Stop::Fast).await

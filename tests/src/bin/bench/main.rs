@@ -1,4 +1,5 @@
-//! What Madang reaches on this machine, beside what the machine could at best: `cargo xtask bench send|fanout|idle`.
+//! What Madang reaches on this machine, beside what the machine could at best: `cargo xtask bench
+//! send|fanout|idle|recovery`.
 //!
 //! Always true: a figure is a median over rounds; its ceiling and its peers are measured in the same rounds, one after
 //! the other, because the disk and the neighbours of a machine change within minutes; commits are durable. The ratios are
@@ -12,6 +13,7 @@ mod figure;
 mod ground;
 mod idle;
 mod process;
+mod recovery;
 mod send;
 mod streams;
 
@@ -24,7 +26,7 @@ use clap::{Parser, ValueEnum};
 
 use figure::Figure;
 
-/// Measures durable sends, fan-out to live streams and the memory of idle ones.
+/// Measures durable sends, fan-out to live streams, the memory of idle ones, and times of recovery.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -62,6 +64,8 @@ enum Name {
     Fanout,
     /// Memory of an idle connection.
     Idle,
+    /// Times until all is well again.
+    Recovery,
 }
 
 /// How the benches are run.
@@ -142,6 +146,7 @@ async fn measure(plan: &Plan, ground: &ground::Ground, wanted: impl Fn(Name) -> 
             Name::Send => send::measure(plan, ground).await.context("send"),
             Name::Fanout => fanout::measure(plan, ground).await.context("fanout"),
             Name::Idle => idle::measure(plan, ground).await.context("idle"),
+            Name::Recovery => recovery::measure(plan, ground).await.context("recovery"),
         }?;
         for figure in &figures {
             println!("{}", if plan.json { figure.json()? } else { figure.table() });
