@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use madang_proto::v1::{self, room_summary::Verdict};
 use madang_sdk_core::{OutboxItem, SendState, StoreSnapshot};
-use madang_server::{access::JOINED, rooms, timeline};
+use madang_server::{
+    access::JOINED,
+    rooms::{self, Member},
+    timeline,
+};
 use madang_tests::fresh::{Fresh, FreshRoom, differences};
 use uuid::Uuid;
 
-use crate::model::{Db, Room, room_id, room_named};
+use crate::model::{Db, Room, room_id, room_named, time};
 
 /// The id of what a device typed as its so many-th.
 pub(crate) fn message_id(device: usize, typed: usize) -> Uuid {
@@ -65,7 +69,8 @@ fn outbox(db: &Db, person: usize, typed: &[OutboxItem], restored: bool) -> Optio
         });
         let seqs: Vec<i64> = there.map(|there| there.seq).collect();
         // Out of the room nothing can be sent, nor be offered again after a restore.
-        let went = !db.is_in((room, person)) || table.stays[person].len() > 1;
+        let always = |member: &Member| member.joined_at == time(0) && member.state == JOINED;
+        let went = !db.member((room, person)).is_some_and(always);
         let right = match &item.state {
             SendState::Sent => seqs.len() == 1 && item.seq == seqs.first().copied() || restored && went,
             SendState::Failed { .. } => went || restored,
