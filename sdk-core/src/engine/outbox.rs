@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use madang_proto::v1::{
-    ErrorReason, GetMessageRequest, Message, RoomEvent, SendMessageResponse, message_service_client::MessageServiceClient,
-    room_event::Change,
+    ErrorReason, GetMessageRequest, Message, RoomEvent, SendMessageResponse,
+    message_service_client::MessageServiceClient, room_event::Change,
 };
 use tokio::task::JoinSet;
 
@@ -73,10 +73,7 @@ async fn start(
     failures: &BTreeMap<String, u32>,
 ) -> Result<(), ClientError> {
     let free = ROOMS_AT_ONCE.saturating_sub(sends.len());
-    let entries = inner
-        .store
-        .write(Durability::Outbox, move |w| take(w, free))
-        .await?;
+    let entries = inner.store.write(Durability::Outbox, move |w| take(w, free)).await?;
     for entry in entries {
         let failed = failures.get(&entry.request.room_id).copied().unwrap_or(0);
         sends.spawn(attempt(Arc::clone(inner), entry, failed));

@@ -157,7 +157,11 @@ impl Store {
 }
 
 impl Db {
-    pub(crate) fn open(location: &StoreLocation, observers: Arc<Observers>, guards: Guards) -> Result<Self, ClientError> {
+    pub(crate) fn open(
+        location: &StoreLocation,
+        observers: Arc<Observers>,
+        guards: Guards,
+    ) -> Result<Self, ClientError> {
         let mut conn = match location {
             StoreLocation::File(path) => Connection::open(path)?,
             StoreLocation::Memory => Connection::open_in_memory()?,

@@ -97,9 +97,8 @@ alter table receipts add column sent_rev integer not null default 0;
 
 /// All tables, that of `SQLite` for its own numbers among them.
 #[cfg(feature = "simulation")]
-pub(super) const TABLES: [&str; 10] = [
-    "meta", "rooms", "messages", "members", "receipts", "users", "outbox", "marks", "drafts", "sqlite_sequence",
-];
+pub(super) const TABLES: [&str; 10] =
+    ["meta", "rooms", "messages", "members", "receipts", "users", "outbox", "marks", "drafts", "sqlite_sequence"];
 
 /// Brings the schema up to date; refuses a file of a later version.
 pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {

@@ -64,9 +64,10 @@ fn outbox(db: &Db, person: usize, typed: &[OutboxItem], restored: bool) -> Optio
     for item in typed {
         let room = room_named(&item.room_id);
         let table = &db.rooms[room];
-        let there = table.items.iter().filter(|there| {
-            there.client_message_id.is_some_and(|id| id.to_string() == item.client_message_id)
-        });
+        let there = table
+            .items
+            .iter()
+            .filter(|there| there.client_message_id.is_some_and(|id| id.to_string() == item.client_message_id));
         let seqs: Vec<i64> = there.map(|there| there.seq).collect();
         // Out of the room nothing can be sent, nor be offered again after a restore.
         let always = |member: &Member| member.joined_at == time(0) && member.state == JOINED;

@@ -70,7 +70,7 @@ fn simulate(options: &Options) -> Result<bool> {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = options.threads.unwrap_or(processors);
     if options.guards {
-        return show_all(threads);
+        return Ok(show_all(threads));
     }
     let without = match &options.without {
         Some(name) => find(name).map(Place::without).with_context(|| format!("no such guard: {name}"))?,

@@ -100,9 +100,9 @@ impl Plan {
             let copied = dice.below(actions.len());
             actions.insert(copied, (actions[copied].0, Action::Copy));
             let last = actions.last().map_or(0, |(at, _)| *at);
-            let restored = copied + 1 + dice.below(actions.len() - copied);
-            let at = actions.get(restored).map_or(last, |(at, _)| *at);
-            actions.insert(restored, (at, Action::Restore));
+            let then = copied + 1 + dice.below(actions.len() - copied);
+            let at = actions.get(then).map_or(last, |(at, _)| *at);
+            actions.insert(then, (at, Action::Restore));
         }
         Self { seed, shape, actions }
     }
@@ -136,7 +136,7 @@ fn shape(seed: u64, dice: &mut Dice) -> Shape {
         devices.push(dice.below(people));
     }
     let lossy = seed.is_multiple_of(2);
-    let rooms = (0..1 + dice.below(3)).map(|room| room == 1 || dice.percent(30)).collect();
+    let rooms = (0..=dice.below(3)).map(|room| room == 1 || dice.percent(30)).collect();
     Shape {
         devices,
         people,

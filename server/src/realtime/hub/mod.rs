@@ -385,7 +385,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::realtime::{Opener, Step, Work};
+    use crate::{
+        ids::DeviceId,
+        realtime::{Opener, Step, Work},
+    };
 
     const ROOM: RoomId = RoomId(Uuid::from_u128(9));
 

@@ -17,13 +17,36 @@ use super::{Db, Place, Stay, new_member, person_of, room_id, room_named, room_of
 #[derive(Debug, Clone)]
 pub(crate) enum Task {
     Send(v1::SendMessageRequest),
-    Mark { room: usize, seq: i64, generation: i64, unread: bool },
-    Edit { room: usize, seq: i64, text: String, mention: Option<usize> },
-    Delete { room: usize, seq: i64 },
-    Join { room: usize },
-    Leave { room: usize },
-    Invite { room: usize, person: usize },
-    Remove { room: usize, person: usize },
+    Mark {
+        room: usize,
+        seq: i64,
+        generation: i64,
+        unread: bool,
+    },
+    Edit {
+        room: usize,
+        seq: i64,
+        text: String,
+        mention: Option<usize>,
+    },
+    Delete {
+        room: usize,
+        seq: i64,
+    },
+    Join {
+        room: usize,
+    },
+    Leave {
+        room: usize,
+    },
+    Invite {
+        room: usize,
+        person: usize,
+    },
+    Remove {
+        room: usize,
+        person: usize,
+    },
     /// Nothing, but slowly.
     Nothing,
 }
@@ -46,11 +69,11 @@ pub(crate) struct Told {
 /// What a transaction answers.
 #[derive(Debug, Clone)]
 pub(crate) enum Done {
-    Sent(v1::SendMessageResponse),
-    Marked(v1::Membership, i64),
-    Changed(v1::Message, i64, i64),
-    Entered(v1::RoomSummary),
-    Left(v1::Membership),
+    Sent(Box<v1::SendMessageResponse>),
+    Marked(Box<v1::Membership>, i64),
+    Changed(Box<v1::Message>, i64, i64),
+    Entered(Box<v1::RoomSummary>),
+    Left(Box<v1::Membership>),
     Happened(Vec<v1::RoomEvent>),
     Refused(ErrorReason),
 }
@@ -215,7 +238,7 @@ impl Tx<'_> {
         let stored = self.db.rooms[room].items.iter().find(|item| item.client_message_id == id && id.is_some());
         if let Some(item) = stored.filter(|_| self.db.idempotent) {
             let message = Some(timeline::wire::message(item));
-            return Done::Sent(v1::SendMessageResponse { message, prev_rev: 0, rev: 0 });
+            return Done::Sent(Box::new(v1::SendMessageResponse { message, prev_rev: 0, rev: 0 }));
         }
         if !is_in {
             return NOT_FOUND;
@@ -225,7 +248,7 @@ impl Tx<'_> {
         self.db.rooms[room].items.push(item.clone());
         self.tell_item(room, &item);
         let message = Some(timeline::wire::message(&item));
-        Done::Sent(v1::SendMessageResponse { message, prev_rev: item.rev - 1, rev: item.rev })
+        Done::Sent(Box::new(v1::SendMessageResponse { message, prev_rev: item.rev - 1, rev: item.rev }))
     }
 
     fn append(
@@ -297,7 +320,7 @@ impl Tx<'_> {
         if moves {
             self.tell_person(&member, mentions.clone(), (0, 0));
         }
-        Done::Marked(rooms::wire::membership(&member, mentions), prev_user_rev)
+        Done::Marked(Box::new(rooms::wire::membership(&member, mentions)), prev_user_rev)
     }
 
     /// A text of the person's own that can still be changed.
@@ -317,7 +340,7 @@ impl Tx<'_> {
         item.changed = true;
         let item = item.clone();
         self.tell_item(room, &item);
-        Done::Changed(timeline::wire::message(&item), item.rev - 1, item.rev)
+        Done::Changed(Box::new(timeline::wire::message(&item)), item.rev - 1, item.rev)
     }
 
     fn edit(&mut self, room: usize, seq: i64, text: &str, mention: Option<usize>) -> Done {
@@ -355,7 +378,12 @@ impl Tx<'_> {
         vec![told, self.notice(room, kind, person)]
     }
 
-    fn take_out(&mut self, room: usize, person: usize, (state, kind): (i16, NoticeKind)) -> (Member, Vec<v1::RoomEvent>) {
+    fn take_out(
+        &mut self,
+        room: usize,
+        person: usize,
+        (state, kind): (i16, NoticeKind),
+    ) -> (Member, Vec<v1::RoomEvent>) {
         self.db.user_revs[person] += 1;
         let user_rev = self.db.user_revs[person];
         let table = &mut self.db.rooms[room];
@@ -381,12 +409,12 @@ impl Tx<'_> {
             self.bring_in(room, self.me, NoticeKind::Joined);
         }
         let summary = self.db.summary((room, self.me), false);
-        summary.map_or(NOT_FOUND, |summary| Done::Entered(rooms::wire::summary(&summary)))
+        summary.map_or(NOT_FOUND, |summary| Done::Entered(Box::new(rooms::wire::summary(&summary))))
     }
 
     fn leave(&mut self, room: usize) -> Done {
         let (member, _) = self.take_out(room, self.me, (2, NoticeKind::Left));
-        Done::Left(rooms::wire::membership(&member, Vec::new()))
+        Done::Left(Box::new(rooms::wire::membership(&member, Vec::new())))
     }
 
     fn invite(&mut self, room: usize, person: usize) -> Done {

@@ -21,7 +21,7 @@ pub(super) enum What {
 /// What is answered.
 #[derive(Debug, Clone)]
 pub(super) enum Reply {
-    Done(Done),
+    Done(Box<Done>),
     Room(Box<Result<v1::RoomDelta, ErrorReason>>),
     User(v1::UserDelta),
     /// Whether a message is not there any more.
@@ -101,7 +101,10 @@ impl World<'_> {
                 let reply = Reply::Missing(self.is_missing(person, doubtful));
                 return self.reply(number, reply);
             }
-            What::Room(cursor) => return self.sync_room(number, person, cursor.clone()),
+            What::Room(cursor) => {
+                let cursor = Cursor { room: room_named(&cursor.room_id), rev: cursor.rev, seq: cursor.seq };
+                return self.sync_room(number, person, cursor);
+            }
             What::User(user_rev) => {
                 let delta = self.db.user_delta(person, *user_rev, self.plan.shape.page);
                 return self.reply(number, Reply::User(delta));
@@ -113,9 +116,8 @@ impl World<'_> {
         self.at(after, Event::Transact(tx));
     }
 
-    fn sync_room(&mut self, number: usize, person: usize, cursor: v1::RoomCursor) {
-        let room = room_named(&cursor.room_id);
-        let cursor = Cursor { room, rev: cursor.rev, seq: cursor.seq };
+    fn sync_room(&mut self, number: usize, person: usize, cursor: Cursor) {
+        let room = cursor.room;
         let shape = &self.plan.shape;
         let delta = self.db.delta(person, cursor, shape.page, shape.most_behind, self.guards);
         let gone = || {
@@ -138,9 +140,7 @@ impl World<'_> {
         }
         let from = self.db.member((room, person)).map_or(1, |member| member.history_from_seq);
         let found = self.db.rooms[room].items.iter().find(|item| item.seq == doubtful.seq() && item.seq >= from);
-        found.is_none_or(|item| {
-            timeline::wire::message(item).client_message_id != doubtful.request().client_message_id
-        })
+        found.is_none_or(|item| timeline::wire::message(item).client_message_id != doubtful.request().client_message_id)
     }
 
     /// The answer goes on its way.
@@ -202,16 +202,15 @@ impl World<'_> {
             (What::User(_), Reply::User(delta)) => core.user_answered(delta),
             (What::Send(leaving), Reply::Done(done)) => {
                 self.devices[device].room_failures.remove(&leaving.request.room_id);
-                self.sent(device, &leaving, done)
+                self.sent(device, &leaving, *done)
             }
             (What::Mark(mark), Reply::Done(done)) => {
                 self.devices[device].marking = false;
-                match done {
-                    Done::Marked(place, prev_user_rev) => core.marked(&mark, place, prev_user_rev),
-                    _ => {
-                        core.mark_refused(&mark);
-                        simulation::Told::default()
-                    }
+                if let Done::Marked(place, prev_user_rev) = *done {
+                    core.marked(&mark, *place, prev_user_rev)
+                } else {
+                    core.mark_refused(&mark);
+                    simulation::Told::default()
                 }
             }
             (What::Doubt(doubtful), Reply::Missing(missing)) => {
@@ -219,7 +218,7 @@ impl World<'_> {
                 core.settle_doubt(&doubtful, missing);
                 simulation::Told::default()
             }
-            (What::Command(_), Reply::Done(done)) => self.commanded(device, done),
+            (What::Command(_), Reply::Done(done)) => self.commanded(device, *done),
             _ => simulation::Told::default(),
         };
         self.ask(device, told);
@@ -228,7 +227,7 @@ impl World<'_> {
 
     fn sent(&mut self, device: usize, leaving: &Leaving, done: Done) -> simulation::Told {
         match done {
-            Done::Sent(answer) => self.cores[device].sent(leaving.id, answer),
+            Done::Sent(answer) => self.cores[device].sent(leaving.id, *answer),
             Done::Refused(reason) => {
                 self.cores[device].send_refused(&leaving.request.room_id, leaving.id, reason);
                 simulation::Told::default()
@@ -240,9 +239,9 @@ impl World<'_> {
     fn commanded(&mut self, device: usize, done: Done) -> simulation::Told {
         let core = &mut self.cores[device];
         match done {
-            Done::Changed(message, prev_rev, rev) => core.changed(message, prev_rev, rev),
-            Done::Entered(summary) => core.entered(summary),
-            Done::Left(place) => core.left(place),
+            Done::Changed(message, prev_rev, rev) => core.changed(*message, prev_rev, rev),
+            Done::Entered(summary) => core.entered(*summary),
+            Done::Left(place) => core.left(*place),
             Done::Happened(events) => core.happened(events),
             _ => simulation::Told::default(),
         }

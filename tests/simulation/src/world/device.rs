@@ -18,6 +18,7 @@ const BATCH: usize = 64;
 
 /// A device, beside its core.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each says of another task what it does")]
 pub(super) struct Device {
     pub(super) person: usize,
     /// Which process it is.
@@ -35,6 +36,8 @@ pub(super) struct Device {
     pub(super) room_failures: BTreeMap<String, u32>,
     pub(super) marking: bool,
     pub(super) doubting: bool,
+    /// It looks soon what waits to be sent.
+    looks: bool,
     focus: usize,
     typed: usize,
     /// How many frames it takes at once.
@@ -56,6 +59,7 @@ impl Device {
             room_failures: BTreeMap::new(),
             marking: false,
             doubting: false,
+            looks: false,
             focus: 0,
             typed: 0,
             batch: dice.pick(&[1, 3, BATCH]),
@@ -188,14 +192,20 @@ impl World<'_> {
 
     pub(super) fn empty_soon(&mut self, device: usize) {
         let life = self.devices[device].life;
-        let after = self.dice.from(0, 300);
-        self.at(after, Event::Empty { device, life });
+        if !std::mem::replace(&mut self.devices[device].looks, true) {
+            let after = self.dice.from(0, 300);
+            self.at(after, Event::Empty { device, life });
+        }
     }
 
     /// Sends what waits to be sent.
     pub(super) fn empty(&mut self, device: usize, life: u64) {
-        let state = &self.devices[device];
-        if state.life != life || state.epoch.is_none() {
+        let state = &mut self.devices[device];
+        if state.life != life {
+            return;
+        }
+        state.looks = false;
+        if state.epoch.is_none() {
             return;
         }
         for leaving in self.cores[device].leaving() {
@@ -207,7 +217,8 @@ impl World<'_> {
             self.devices[device].marking = true;
             self.call(device, What::Mark(mark));
         }
-        if !self.devices[device].doubting
+        if self.epochs > 0
+            && !self.devices[device].doubting
             && let Some(doubtful) = self.cores[device].doubtful()
         {
             self.devices[device].doubting = true;
@@ -248,7 +259,7 @@ impl World<'_> {
         self.cores[device].restart();
         let state = &mut self.devices[device];
         state.life += 1;
-        (state.failures, state.marking, state.doubting) = (0, false, false);
+        (state.failures, state.marking, state.doubting, state.looks) = (0, false, false, false);
         state.room_failures.clear();
         let (life, after) = (state.life, self.dice.from(0, 100) * MS);
         self.at(after, Event::Connect { device, life });

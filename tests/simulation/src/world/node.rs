@@ -154,7 +154,7 @@ impl World<'_> {
             self.offer(node, self.told.len() - 1);
         }
         if let Some(call) = call {
-            self.reply(call, Reply::Done(done));
+            self.reply(call, Reply::Done(Box::new(done)));
         }
     }
 
@@ -189,7 +189,6 @@ impl World<'_> {
         let life = self.nodes[node].life;
         if self.guards.poll() && matches!(self.nodes[node].polling, Polling::Rests) {
             let after = self.dice.from(0, 300) * MS;
-            self.nodes[node].polling = Polling::Rests;
             self.at(after, Event::Poll { node, life });
         }
         if !std::mem::replace(&mut self.nodes[node].beats, true) {
@@ -306,7 +305,11 @@ impl World<'_> {
         self.nodes[node] = Node { life, ..Node::new(self.guards) };
         for number in 0..self.txs.len() {
             let tx = &mut self.txs[number];
-            if tx.node == node && !tx.is_over && tx.life < life && tx.done.is_none() && !matches!(tx.task, Task::Nothing)
+            if tx.node == node
+                && !tx.is_over
+                && tx.life < life
+                && tx.done.is_none()
+                && !matches!(tx.task, Task::Nothing)
             {
                 tx.is_over = true;
                 if let Some(xid) = tx.xid {
@@ -323,6 +326,7 @@ impl World<'_> {
         for stream in 0..self.streams.len() {
             if self.streams[stream].node == node {
                 self.break_off(stream);
+                self.close(stream);
             }
         }
         if self.plan.shape.lossy {
@@ -332,13 +336,9 @@ impl World<'_> {
 
     /// The database has another history: what streams were told says nothing.
     pub(super) fn forget_history(&mut self, node: usize) {
-        let life = self.nodes[node].life;
         self.nodes[node].seen = None;
-        if !matches!(std::mem::take(&mut self.nodes[node].polling), Polling::Rests) {
-            // What it was doing broke off; the pending step begins anew.
-            self.nodes[node].polling = Polling::Rests;
-        }
-        debug_assert_eq!(life, self.nodes[node].life);
+        // A comparison that was on its way breaks off; its next step begins anew.
+        self.nodes[node].polling = Polling::Rests;
         self.nodes[node].hub.forget_all(ClosingReason::EpochChanged);
         for stream in 0..self.streams.len() {
             if self.streams[stream].node == node {

@@ -71,6 +71,7 @@ enum Stage {
 }
 
 /// One stream.
+#[expect(clippy::struct_excessive_bools, reason = "each says of another side how far it is")]
 pub(super) struct Stream {
     pub(super) device: usize,
     person: usize,
@@ -96,6 +97,8 @@ pub(super) struct Stream {
     pub(super) takes: bool,
     /// Newest live revision of each room.
     told: BTreeMap<usize, i64>,
+    /// Newest revision of each room that was told in whatever way.
+    known: BTreeMap<usize, i64>,
 }
 
 impl Stream {
@@ -123,11 +126,8 @@ impl World<'_> {
         };
         let id = SessionId(Uuid::from_u128(0x0d00_0000 + number as u128));
         let session = Session::new(id, opener, self.guards).with_queue(self.plan.shape.queue);
-        let cursor = |cursor: &v1::RoomCursor| Cursor {
-            room: room_named(&cursor.room_id),
-            rev: cursor.rev,
-            seq: cursor.seq,
-        };
+        let cursor =
+            |cursor: &v1::RoomCursor| Cursor { room: room_named(&cursor.room_id), rev: cursor.rev, seq: cursor.seq };
         let cursors = hello.rooms.iter().map(cursor).collect();
         let v1::Hello { epoch, user_rev, watermark, .. } = hello;
         self.streams.push(Stream {
@@ -152,6 +152,7 @@ impl World<'_> {
             pumps: false,
             takes: false,
             told: BTreeMap::new(),
+            known: BTreeMap::new(),
         });
         let after = self.hop();
         self.at(after, Event::Open(number));
@@ -466,11 +467,44 @@ impl World<'_> {
             }
             Some(Frame::RoomSummary(summary)) => self.leak_of_summary(person, summary),
             Some(Frame::RoomDelta(delta)) => self.leak_of_delta(person, delta),
+            Some(Frame::Drained(drained)) => self.early(number, drained.watermark),
+            Some(Frame::Heartbeat(beat)) => self.early(number, beat.watermark),
             _ => None,
         };
+        self.know(number, frame);
         if let Some(what) = what {
             self.fail(|| format!("told to person {person}: {what}"));
         }
+    }
+
+    fn know(&mut self, number: usize, frame: &v1::ServerFrame) {
+        let (room, rev) = match &frame.frame {
+            Some(Frame::RoomEvent(event)) => (&event.room_id, event.rev),
+            Some(Frame::RoomSummary(summary)) => (&summary.room_id, rev_of(summary)),
+            Some(Frame::RoomDelta(delta)) => match &delta.summary {
+                Some(summary) => (&summary.room_id, rev_of(summary)),
+                None => return,
+            },
+            _ => return,
+        };
+        let known = self.streams[number].known.entry(room_named(room)).or_default();
+        *known = rev.max(*known);
+    }
+
+    /// What is wrong with a watermark: everything before it is committed and was told.
+    fn early(&self, number: usize, watermark: i64) -> Option<String> {
+        if self.db.watermark(true) < watermark {
+            return Some(format!("watermark {watermark}, while something before it still runs"));
+        }
+        let stream = &self.streams[number];
+        let told = |room: usize| stream.known.get(&room).copied().unwrap_or_default();
+        let untold = self.db.memberships(stream.person).into_iter().find(|membership| {
+            let room = room_of(membership.room_id);
+            let changed = self.db.rooms[room].row.changed_xid;
+            (stream.stand.watermark..watermark).contains(&changed) && told(room) < membership.room_rev
+        })?;
+        let room = room_of(untold.room_id);
+        Some(format!("watermark {watermark}, and of room {room} revision {} of {}", told(room), untold.room_rev))
     }
 
     /// What is wrong when a person is told of a room as of a revision, with items from a position on.
@@ -531,6 +565,14 @@ impl World<'_> {
             self.nodes[stream.node].hub.close(&stream.session);
         }
         self.devices[stream.device].open.retain(|open| *open != number);
+    }
+}
+
+/// The revision that a verdict speaks of; nothing is missing of a room that is gone.
+fn rev_of(summary: &v1::RoomSummary) -> i64 {
+    match &summary.verdict {
+        Some(Verdict::Present(present)) => present.room.as_ref().map_or(0, |room| room.rev),
+        _ => 0,
     }
 }
 
