@@ -36,8 +36,13 @@ impl Default for Backoff {
 impl Backoff {
     /// The wait before the attempt after `failures` failures, with full jitter.
     pub(crate) fn delay(&self, failures: u32) -> Duration {
+        self.part(failures, rand::random())
+    }
+
+    /// A part of the longest wait, between 0 and 1.
+    pub(crate) fn part(&self, failures: u32, part: f64) -> Duration {
         let most = self.base.saturating_mul(2_u32.saturating_pow(failures.saturating_sub(1))).min(self.cap);
-        most.mul_f64(rand::random::<f64>())
+        most.mul_f64(part)
     }
 }
 

@@ -23,6 +23,10 @@ mod watched;
 
 pub use madang_proto::v1;
 
+#[cfg(feature = "simulation")]
+#[doc(hidden)]
+pub use self::engine::simulation;
+
 pub use self::{
     client::{Client, server_info},
     clock::{Clock, Sleep, SystemClock},

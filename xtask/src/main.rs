@@ -8,6 +8,7 @@ mod bench;
 mod dev;
 mod packages;
 mod run;
+mod simulation;
 mod sqlx;
 mod test;
 mod tidy;
@@ -23,10 +24,11 @@ const HELP: &str = "\
 cargo xtask dev [OPTION...]     a whole Madang on this machine, until Ctrl-C (dev --help)
 cargo xtask check               format and clippy
 cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny, features
-cargo xtask test [PART...]      everything: tidy, clippy, unit, e2e, security, terminal, guards, torture, docs
+cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, guards, torture, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
 cargo xtask bench [NAME...]     measure send, fanout, idle [--json]
 cargo xtask guards              each rule of sync with the test that fails without it
+cargo xtask simulate [OPTION..] schedules of a simulated world against the same promise (simulate --help)
 cargo xtask torture [OPTION...] seeds of faults against the promise (torture --help)
 cargo xtask check-toy           how many files a new RPC touches
 cargo xtask docs                write the generated pages anew
@@ -54,6 +56,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "sqlx" => sqlx::sqlx(rest),
         "guards" => test::guards().map(drop),
         "bench" => bench::bench(rest),
+        "simulate" => simulation::simulate(rest),
         "torture" => torture::torture(rest),
         // A program of the test crate; the name is its own.
         "check-toy" => Cargo::new(["run", "-p", "madang-tests", "--bin", "check-toy", "--"]).args(rest).run(),
@@ -84,7 +87,7 @@ fn check() -> Result<()> {
 
 fn clippy() -> Result<()> {
     let mut clippy = vec!["clippy", "--quiet", "--workspace", "--all-targets"];
-    // The stories are compiled only with the guards that they take out.
-    clippy.extend(["--features", "madang-tests/sabotage", "--", "-D", "warnings"]);
+    // The stories and the simulation are compiled only with the guards that they take out.
+    clippy.extend(["--features", "madang-tests/sabotage,madang-simulation/sabotage", "--", "-D", "warnings"]);
     Cargo::new(clippy).run()
 }

@@ -5,15 +5,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::run::{Cargo, root, target};
-use crate::{clippy, packages, tidy, torture};
+use crate::{clippy, packages, simulation, tidy, torture};
 
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
 type Part = (&'static str, fn() -> Result<bool>);
 
-const PARTS: [Part; 9] = [
+const PARTS: [Part; 10] = [
     ("tidy", || tidy::tidy(&[]).map(|()| true)),
     ("clippy", || clippy().map(|()| true)),
     ("unit", unit),
+    ("simulation", simulation::fixed),
     ("e2e", || suite("e2e")),
     ("security", || suite("security")),
     ("terminal", || suite("terminal")),

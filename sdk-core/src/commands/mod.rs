@@ -6,6 +6,11 @@ mod people;
 mod rooms;
 mod writing;
 
+#[cfg(feature = "simulation")]
+pub(crate) use self::{
+    marks::{put_read, put_unread},
+    writing::put,
+};
 pub use self::{
     rooms::{NewRoom, RoomMember},
     writing::Draft,

@@ -1,8 +1,8 @@
 //! Messages: written, changed, deleted.
 
 use madang_proto::v1::{
-    ClientFrame, DeleteMessageRequest, EditMessageRequest, Message, MessageBody, RoomEvent, SendMessageRequest, Typing,
-    client_frame::Frame, message_service_client::MessageServiceClient, room_event::Change,
+    ClientFrame, DeleteMessageRequest, EditMessageRequest, Message, MessageBody, SendMessageRequest, Typing,
+    client_frame::Frame, message_service_client::MessageServiceClient,
 };
 
 use crate::{
@@ -117,13 +117,7 @@ impl Client {
 
     async fn changed_message(&self, message: Option<Message>, prev_rev: i64, rev: i64) -> Result<(), ClientError> {
         let Some(message) = message else { return Ok(()) };
-        let event = RoomEvent {
-            room_id: message.room_id.clone(),
-            prev_rev,
-            rev,
-            actor_id: message.sender_id.clone(),
-            change: Some(Change::Message(message)),
-        };
+        let event = engine::change_of(message, (prev_rev, rev));
         self.inner.apply(move |w, view, out| engine::answer(w, view, event, out)).await
     }
 
@@ -151,8 +145,8 @@ impl Client {
     }
 }
 
-/// Only what was in front of the person, in a room held complete, may move their mark.
-fn put(w: &mut Write<'_>, mut request: SendMessageRequest, seen_seq: i64, now: i64) -> rusqlite::Result<()> {
+/// Puts a message in. Only what was in front of the person, in a room held complete, may move their mark.
+pub(crate) fn put(w: &mut Write<'_>, mut request: SendMessageRequest, seen_seq: i64, now: i64) -> rusqlite::Result<()> {
     let state = rooms::load(&w.tx, &request.room_id)?;
     if seen_seq > 0 && state.rev == state.head_rev {
         let waiting = marks::find(&w.tx, &request.room_id)?.map(|mark| mark.shown);

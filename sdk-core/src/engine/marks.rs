@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use madang_proto::v1::{MarkReadRequest, MarkUnreadRequest, Membership, read_service_client::ReadServiceClient};
 
-use super::{Inner, frames};
+use super::{
+    Inner,
+    frames::{self, Outcome, View},
+};
 use crate::{
     error::ClientError,
     store::{
-        Durability,
+        Durability, Write,
         marks::{self, Pending},
     },
 };
@@ -41,27 +44,37 @@ pub(super) async fn run(inner: Arc<Inner>) {
 async fn settle(inner: &Inner, mark: Pending) -> Result<(), ClientError> {
     match send(inner, &mark).await {
         Ok((place, prev_user_rev)) => {
-            inner
-                .apply(move |w, view, out| {
-                    marks::done(&w.tx, &mark)?;
-                    if mark.unread {
-                        marks::rebase(&w.tx, &mark.room_id, place.read_generation)?;
-                    }
-                    w.changes.room(&mark.room_id);
-                    frames::own_answer(w, view, place, prev_user_rev, out)
-                })
-                .await
+            inner.apply(move |w, view, out| answered(w, view, &mark, place, prev_user_rev, out)).await
         }
         Err(error) if error.may_repeat() => Err(error),
         Err(error) => {
             tracing::info!(%error, "a mark was refused");
-            let drop = move |w: &mut crate::store::Write<'_>| {
-                w.changes.room(&mark.room_id);
-                marks::done(&w.tx, &mark)
-            };
-            inner.store.write(Durability::Frames, drop).await
+            inner.store.write(Durability::Frames, move |w| refused(w, &mark)).await
         }
     }
+}
+
+/// The server has the mark, or says what holds instead.
+pub(super) fn answered(
+    w: &mut Write<'_>,
+    view: &View,
+    mark: &Pending,
+    place: Membership,
+    prev_user_rev: i64,
+    out: &mut Outcome,
+) -> rusqlite::Result<()> {
+    marks::done(&w.tx, mark)?;
+    if mark.unread {
+        marks::rebase(&w.tx, &mark.room_id, place.read_generation)?;
+    }
+    w.changes.room(&mark.room_id);
+    frames::own_answer(w, view, place, prev_user_rev, out)
+}
+
+/// The server will not have the mark.
+pub(super) fn refused(w: &mut Write<'_>, mark: &Pending) -> rusqlite::Result<()> {
+    w.changes.room(&mark.room_id);
+    marks::done(&w.tx, mark)
 }
 
 async fn send(inner: &Inner, mark: &Pending) -> Result<(Membership, i64), ClientError> {

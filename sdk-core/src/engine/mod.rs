@@ -7,6 +7,8 @@ mod outbox;
 mod people;
 mod repair;
 mod session;
+#[cfg(feature = "simulation")]
+pub mod simulation;
 #[cfg(test)]
 mod tests;
 mod typing;
@@ -28,6 +30,7 @@ use tokio::{
 pub use self::watched::ReadCount;
 pub(crate) use self::{
     frames::{Outcome, View, answer, membership, page, summary},
+    outbox::change_of,
     repair::{Ask, sync_now},
     watched::{Board, Item, WatchedThings},
 };

@@ -7,12 +7,15 @@ use std::{
 };
 
 use madang_proto::v1::{
-    ErrorReason, GetMessageRequest, RoomEvent, SendMessageResponse, message_service_client::MessageServiceClient,
-    room_event::Change,
+    ErrorReason, GetMessageRequest, Message, RoomEvent, SendMessageResponse,
+    message_service_client::MessageServiceClient, room_event::Change,
 };
 use tokio::task::JoinSet;
 
-use super::{Inner, frames};
+use super::{
+    Inner,
+    frames::{self, Outcome, View},
+};
 use crate::{
     clock::millis,
     error::ClientError,
@@ -83,25 +86,25 @@ impl Rooms {
 async fn start(inner: &Arc<Inner>, sends: &mut JoinSet<Attempt>, rooms: &mut Rooms) -> Result<(), ClientError> {
     let free = ROOMS_AT_ONCE.saturating_sub(sends.len());
     let busy = if inner.guards.holds(Guard::OutboxOrder) { rooms.busy.clone() } else { BTreeSet::new() };
-    let entries = inner
-        .store
-        .write(Durability::Outbox, move |w| {
-            let mut entries = outbox::ready(&w.tx, w.guards)?;
-            entries.retain(|entry| !busy.contains(&entry.request.room_id));
-            entries.truncate(free);
-            for entry in &entries {
-                outbox::set_state(&w.tx, entry.id, EntryState::Sending)?;
-                w.changes.room(&entry.request.room_id);
-            }
-            Ok(entries)
-        })
-        .await?;
+    let entries = inner.store.write(Durability::Outbox, move |w| take(w, &busy, free)).await?;
     for entry in entries {
         rooms.busy.insert(entry.request.room_id.clone());
         let failed = rooms.failures.get(&entry.request.room_id).copied().unwrap_or(0);
         sends.spawn(attempt(Arc::clone(inner), entry, failed));
     }
     Ok(())
+}
+
+/// Takes the entries that leave now, of rooms that are not busy.
+pub(super) fn take(w: &mut Write<'_>, busy: &BTreeSet<String>, most: usize) -> rusqlite::Result<Vec<Entry>> {
+    let mut entries = outbox::ready(&w.tx, w.guards)?;
+    entries.retain(|entry| !busy.contains(&entry.request.room_id));
+    entries.truncate(most);
+    for entry in &entries {
+        outbox::set_state(&w.tx, entry.id, EntryState::Sending)?;
+        w.changes.room(&entry.request.room_id);
+    }
+    Ok(entries)
 }
 
 /// Sends an entry once. One that may be repeated goes back into the queue and the room waits: the entry keeps its place, and
@@ -122,17 +125,24 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
         }
         Err(error) => {
             let (reason, room) = (error.reason.unwrap_or_default(), room_id.clone());
-            let fail = move |w: &mut Write<'_>| {
-                // What waits behind it has never left, and would be refused one by one.
-                if concerns_room(reason) {
-                    return outbox::fail_room(&w.tx, &room, reason, &error.message);
-                }
-                outbox::fail(&w.tx, entry.id, reason, &error.message)
-            };
-            write(&inner, &room_id, fail).await;
+            write(&inner, &room_id, move |w| refused(w, &room, entry.id, reason, &error.message)).await;
         }
     }
     Attempt { room_id, retry_after }
+}
+
+/// The server refused an entry. What waits behind it has never left, and would be refused one by one.
+pub(super) fn refused(
+    w: &mut Write<'_>,
+    room_id: &str,
+    id: i64,
+    reason: ErrorReason,
+    message: &str,
+) -> rusqlite::Result<()> {
+    if concerns_room(reason) {
+        return outbox::fail_room(&w.tx, room_id, reason, message);
+    }
+    outbox::fail(&w.tx, id, reason, message)
 }
 
 /// Whether a refusal is about the person's place in the room, and not about the message.
@@ -148,35 +158,42 @@ async fn send(inner: &Inner, entry: &Entry) -> Result<SendMessageResponse, Clien
 /// The server has it: the row is taken, and the echo becomes it.
 async fn settle(inner: &Inner, entry: &Entry, answer: SendMessageResponse) {
     let (id, now) = (entry.id, millis(inner.config.clock.now()));
-    let echo = inner.guards.holds(Guard::EchoMerge);
     let Some(message) = answer.message else {
         let missing = "the answer names no message";
         let room_id = entry.request.room_id.clone();
         write(inner, &room_id, move |w| outbox::fail(&w.tx, id, ErrorReason::Internal, missing)).await;
         return;
     };
-    let seq = message.seq;
-    let event = RoomEvent {
-        room_id: entry.request.room_id.clone(),
-        prev_rev: answer.prev_rev,
-        rev: answer.rev,
-        actor_id: message.sender_id.clone(),
-        change: Some(Change::Message(message)),
-    };
-    let settled = inner
-        .apply(move |w, view, out| {
-            if echo {
-                outbox::acknowledge(&w.tx, id, seq, now)?;
-            } else {
-                outbox::fail(&w.tx, id, ErrorReason::Unspecified, "sent")?;
-            }
-            w.changes.room(&event.room_id);
-            frames::answer(w, view, event, out)
-        })
-        .await;
+    let numbers = (answer.prev_rev, answer.rev);
+    let settled = inner.apply(move |w, view, out| acknowledged(w, view, id, message, numbers, now, out)).await;
     if let Err(error) = settled {
         tracing::warn!(%error, "an acknowledged message could not be settled; it will be offered again");
     }
+}
+
+/// The server has an entry, as this message, which moved its room's revision from one number to another.
+pub(super) fn acknowledged(
+    w: &mut Write<'_>,
+    view: &View,
+    id: i64,
+    message: Message,
+    (prev_rev, rev): (i64, i64),
+    now: i64,
+    out: &mut Outcome,
+) -> rusqlite::Result<()> {
+    if w.guards.holds(Guard::EchoMerge) {
+        outbox::acknowledge(&w.tx, id, message.seq, now)?;
+    } else {
+        outbox::fail(&w.tx, id, ErrorReason::Unspecified, "sent")?;
+    }
+    w.changes.room(&message.room_id);
+    frames::answer(w, view, change_of(message, (prev_rev, rev)), out)
+}
+
+/// The event that a message's change is, as a command's answer tells it.
+pub(crate) fn change_of(message: Message, (prev_rev, rev): (i64, i64)) -> RoomEvent {
+    let (room_id, actor_id) = (message.room_id.clone(), message.sender_id.clone());
+    RoomEvent { room_id, prev_rev, rev, actor_id, change: Some(Change::Message(message)) }
 }
 
 async fn write(

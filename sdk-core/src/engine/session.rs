@@ -20,7 +20,7 @@ use crate::{
     clock::Sleep,
     error::{ClientError, ClientErrorKind},
     observe::lock,
-    sabotage::Guard,
+    sabotage::{Guard, Guards},
     store::{Durability, rooms},
 };
 
@@ -236,18 +236,7 @@ impl Session<'_> {
 
     /// With the guard out, the watermark is kept before the verdicts that it stands for.
     fn put_off(&mut self, frames: Vec<ServerFrame>) -> Vec<ServerFrame> {
-        if self.inner.guards.holds(Guard::KeepAfterDrained) {
-            return frames;
-        }
-        let (mut now, later) =
-            frames.into_iter().partition::<Vec<_>, _>(|f| matches!(f.frame, Some(Frame::Drained(_))));
-        if self.live {
-            now.append(&mut self.late);
-            now.extend(later);
-        } else {
-            self.late.extend(later);
-        }
-        now
+        put_off(frames, &mut self.late, self.live, self.inner.guards)
     }
 
     /// Applies durable frames; tells whether the client is live by that.
@@ -338,6 +327,26 @@ impl Session<'_> {
             _ => Ok(End::Resume(after)),
         }
     }
+}
+
+/// With the guard out: what is applied now; the rest waits until the stream is live.
+pub(super) fn put_off(
+    frames: Vec<ServerFrame>,
+    late: &mut Vec<ServerFrame>,
+    live: bool,
+    guards: Guards,
+) -> Vec<ServerFrame> {
+    if guards.holds(Guard::KeepAfterDrained) {
+        return frames;
+    }
+    let (mut now, later) = frames.into_iter().partition::<Vec<_>, _>(|f| matches!(f.frame, Some(Frame::Drained(_))));
+    if live {
+        now.append(late);
+        now.extend(later);
+    } else {
+        late.extend(later);
+    }
+    now
 }
 
 /// Everything that is there already, so that one transaction takes it; and the end, if it has come.

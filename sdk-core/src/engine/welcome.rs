@@ -13,17 +13,18 @@ const CURSORS: usize = 200;
 
 /// What the client has.
 pub(super) async fn hello(store: &Store, focus: Vec<String>) -> Result<Hello, ClientError> {
-    store
-        .write(Durability::Frames, move |w| {
-            w.repairs.begin();
-            Ok(Hello {
-                epoch: meta::text(&w.tx, meta::EPOCH)?,
-                user_rev: meta::number(&w.tx, meta::USER_REV)?,
-                watermark: meta::number(&w.tx, meta::WATERMARK)?,
-                rooms: rooms::cursors(&w.tx, &focus, CURSORS)?,
-            })
-        })
-        .await
+    store.write(Durability::Frames, move |w| begin(w, &focus)).await
+}
+
+/// A stream begins.
+pub(super) fn begin(w: &mut Write<'_>, focus: &[String]) -> rusqlite::Result<Hello> {
+    w.repairs.begin();
+    Ok(Hello {
+        epoch: meta::text(&w.tx, meta::EPOCH)?,
+        user_rev: meta::number(&w.tx, meta::USER_REV)?,
+        watermark: meta::number(&w.tx, meta::WATERMARK)?,
+        rooms: rooms::cursors(&w.tx, focus, CURSORS)?,
+    })
 }
 
 /// Takes the Welcome in. Fails when the store belongs to another person.
@@ -34,7 +35,8 @@ pub(super) async fn welcome(store: &Store, welcome: &Welcome) -> Result<(), Clie
     if taken { Ok(()) } else { Err(other()) }
 }
 
-fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::Result<bool> {
+/// Takes a history in; `false` when the store belongs to another person of it.
+pub(super) fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::Result<bool> {
     if w.me.is_empty() {
         meta::set(&w.tx, meta::USER_ID, user_id)?;
         user_id.clone_into(&mut w.me);

@@ -26,12 +26,14 @@ pub(crate) fn upsert(conn: &Connection, messages: &[Message], guards: Guards) ->
     Ok(())
 }
 
-/// A message that moved its sender's mark is a receipt too.
+/// A message that moved its sender's mark is a receipt too, as of the revision at which it was sent: the answer to a
+/// repeated send may bring a later state of it before the event that brings the first.
 fn receipt_by_message(conn: &Connection, message: &Message) -> rusqlite::Result<()> {
     let sql =
         "insert into receipts (room_id, user_id, rev, sent_seq, sent_rev, receipt) values (?1, ?2, 0, ?3, ?4, x'')
          on conflict (room_id, user_id) do update set sent_seq = excluded.sent_seq, sent_rev = excluded.sent_rev
-         where excluded.sent_seq > receipts.sent_seq";
+         where excluded.sent_seq > receipts.sent_seq
+           or excluded.sent_seq = receipts.sent_seq and excluded.sent_rev < receipts.sent_rev";
     let Message { room_id, sender_id, seq, rev, .. } = message;
     conn.prepare_cached(sql)?.execute((room_id, sender_id, seq, rev))?;
     Ok(())
@@ -111,4 +113,22 @@ pub(crate) fn receipts(conn: &Connection, room_id: &str) -> rusqlite::Result<Vec
         Ok(receipt)
     })?
     .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Durability, tests::memory};
+
+    #[tokio::test]
+    async fn a_message_is_a_receipt_as_of_its_first_state_whichever_state_comes_first() {
+        let sent = Message { seq: 2, rev: 4, sender_id: "ann".into(), mark_generation: Some(0), ..Message::default() };
+        let deleted = Message { rev: 7, ..sent.clone() };
+        let both = move |w: &mut crate::store::Write<'_>| {
+            upsert(&w.tx, &[deleted, sent], w.guards)?;
+            receipts(&w.tx, "")
+        };
+        let receipts = memory().await.write(Durability::Frames, both).await.unwrap();
+        assert_eq!(receipts.iter().map(|one| (one.last_read_seq, one.rev)).collect::<Vec<_>>(), [(2, 4)]);
+    }
 }

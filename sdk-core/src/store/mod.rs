@@ -157,7 +157,11 @@ impl Store {
 }
 
 impl Db {
-    fn open(location: &StoreLocation, observers: Arc<Observers>, guards: Guards) -> Result<Self, ClientError> {
+    pub(crate) fn open(
+        location: &StoreLocation,
+        observers: Arc<Observers>,
+        guards: Guards,
+    ) -> Result<Self, ClientError> {
         let mut conn = match location {
             StoreLocation::File(path) => Connection::open(path)?,
             StoreLocation::Memory => Connection::open_in_memory()?,
@@ -195,7 +199,8 @@ impl Db {
         Ok(value)
     }
 
-    fn transact<T>(
+    /// Writes in one transaction and tells nobody.
+    pub(crate) fn transact<T>(
         &mut self,
         job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<(T, Changes)> {
@@ -211,6 +216,32 @@ impl Db {
         tx.commit()?;
         self.me = me;
         Ok((value, changes))
+    }
+}
+
+#[cfg(feature = "simulation")]
+impl Db {
+    /// Reads.
+    pub(crate) fn read<T>(&self, job: impl FnOnce(&Read<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        job(&Read { conn: &self.conn, me: &self.me, guards: self.guards })
+    }
+
+    /// What the next process finds: the rows, and nothing that lived beside them.
+    pub(crate) fn reopen(&mut self) -> rusqlite::Result<()> {
+        self.repairs = Repairs::default();
+        self.me = meta::text(&self.conn, meta::USER_ID)?;
+        outbox::recover(&self.conn)
+    }
+
+    /// A store without a row, under these rules: emptying one is much faster than making one.
+    pub(crate) fn empty(&mut self, guards: Guards) -> rusqlite::Result<()> {
+        let tx = self.conn.transaction()?;
+        for table in schema::TABLES {
+            tx.prepare_cached(&format!("delete from {table}"))?.execute([])?;
+        }
+        tx.commit()?;
+        self.guards = guards;
+        self.reopen()
     }
 }
 

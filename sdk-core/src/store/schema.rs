@@ -95,6 +95,11 @@ alter table receipts add column sent_rev integer not null default 0;
 ",
 ];
 
+/// All tables, that of `SQLite` for its own numbers among them.
+#[cfg(feature = "simulation")]
+pub(super) const TABLES: [&str; 10] =
+    ["meta", "rooms", "messages", "members", "receipts", "users", "outbox", "marks", "drafts", "sqlite_sequence"];
+
 /// Brings the schema up to date; refuses a file of a later version.
 pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;

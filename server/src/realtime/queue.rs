@@ -78,8 +78,9 @@ pub enum Next {
 }
 
 /// What waits for one reader.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Queue {
+    most_frames: usize,
     frames: VecDeque<Frame>,
     bytes: usize,
     ephemeral: VecDeque<Bytes>,
@@ -90,7 +91,27 @@ pub struct Queue {
     watermark: Option<i64>,
 }
 
+impl Default for Queue {
+    fn default() -> Self {
+        Self::bounded(MOST_FRAMES)
+    }
+}
+
 impl Queue {
+    /// A queue in which at most so many frames wait.
+    pub fn bounded(most_frames: usize) -> Self {
+        Self {
+            most_frames,
+            frames: VecDeque::new(),
+            bytes: 0,
+            ephemeral: VecDeque::new(),
+            dirty_rooms: BTreeSet::new(),
+            dirty_person: false,
+            dirty_profiles: false,
+            watermark: None,
+        }
+    }
+
     /// Offers a durable frame; of a dirty room nothing is kept, because the read will cover it. Answers with the rooms that
     /// became dirty because there was no place.
     pub fn offer(&mut self, frame: Frame, guards: Guards) -> Vec<RoomId> {
@@ -104,7 +125,7 @@ impl Queue {
             return Vec::new();
         }
         let size = frame.size();
-        if self.frames.len() >= MOST_FRAMES || self.bytes + size > MOST_BYTES {
+        if self.frames.len() >= self.most_frames || self.bytes + size > MOST_BYTES {
             return self.overflow(frame, guards);
         }
         self.bytes += size;

@@ -120,6 +120,14 @@ impl Session {
         }
     }
 
+    /// The same with a queue of so many frames, which a test can fill.
+    #[cfg(feature = "sabotage")]
+    #[must_use]
+    pub fn with_queue(self, most_frames: usize) -> Self {
+        self.state().queue = Queue::bounded(most_frames);
+        self
+    }
+
     /// Its name.
     pub fn id(&self) -> SessionId {
         self.id

@@ -5,7 +5,7 @@ use super::source::Source;
 
 /// A crate and the crates of ours that it may use. What only its tests use is free, except that server and client never
 /// name each other.
-const ALLOWED: [(&str, &[&str]); 9] = [
+const ALLOWED: [(&str, &[&str]); 10] = [
     ("madang-proto", &[]),
     ("madang-server", &["madang-proto"]),
     ("madang-sdk-core", &["madang-proto"]),
@@ -13,6 +13,7 @@ const ALLOWED: [(&str, &[&str]); 9] = [
     ("madang-terminal", &["madang-sdk-core"]),
     ("madang-devstack", &[]),
     ("madang-tests", &["madang-proto", "madang-server", "madang-sdk-core", "madang-devstack"]),
+    ("madang-simulation", &["madang-proto", "madang-server", "madang-sdk-core", "madang-tests"]),
     ("madang-torture", &["madang-proto", "madang-sdk-core", "madang-devstack", "madang-tests"]),
     ("xtask", &[]),
 ];

@@ -1,0 +1,21 @@
+//! `cargo xtask simulate`: builds the simulated world and plays schedules of it.
+
+use anyhow::Result;
+
+use crate::run::{Cargo, target};
+
+/// The program with the guards that it takes out; nothing else is built with them by this.
+const PROGRAM: [&str; 4] = ["-p", "madang-simulation", "--features", "sabotage"];
+
+pub(crate) fn simulate(arguments: &[String]) -> Result<()> {
+    Cargo::new(["build", "--quiet"]).args(PROGRAM).run()?;
+    Cargo::program(target().join("debug").join("madang-simulation")).args(arguments).run()
+}
+
+/// What is a part of every test run: its own tests, schedules for 20 seconds, and every guard.
+pub(crate) fn fixed() -> Result<bool> {
+    Cargo::new(["test", "--quiet"]).args(PROGRAM).run()?;
+    simulate(&["--seconds".to_owned(), "20".to_owned()])?;
+    simulate(&["--guards".to_owned()])?;
+    Ok(true)
+}
