@@ -20,8 +20,13 @@ const FLOOD: std::ops::Range<usize> = 20..700;
 const FLOODS: usize = 2;
 /// So long a fault makes a clock wrong by three days at most.
 const CLOCK_FEW: u64 = 400;
+/// Devices that are revoked in a plan, and how many steps later they sign in again.
+const REVOKED: usize = 2;
+const SIGN_IN: std::ops::Range<usize> = 4..60;
+/// A long outage.
+const LONG_MS: u64 = 30_000;
 /// Of a hundred steps, those that break something.
-const BREAKS: u32 = 8;
+const BREAKS: u32 = 9;
 
 /// The plan of a seed.
 pub fn generate(seed: u64, settings: &Settings) -> Plan {
@@ -32,23 +37,32 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
         database_connections: if rng.random_ratio(1, 4) { 2 } else { 8 },
         alone: settings.nodes == 1 && rng.random_ratio(1, 2),
         nats: settings.nodes > 1 && rng.random_ratio(1, 2),
+        short_tokens: settings.faults.contains(&Fault::TokenExpired) && rng.random_ratio(1, 4),
+        false_clocks: settings.faults.contains(&Fault::ServerClock) && rng.random_ratio(1, 4),
     };
-    let may_be = |fault: &Fault| !(servers.alone && fault.hides_commits() || !servers.nats && fault.needs_nats());
+    // By a clock that was wrong a revocation may lie in the future.
+    let excluded = |fault: &Fault| match fault {
+        Fault::ServerClock => !servers.false_clocks,
+        Fault::Revoked => servers.false_clocks,
+        fault => servers.alone && fault.hides_commits() || !servers.nats && fault.needs_nats(),
+    };
+    let may_be = |fault: &Fault| !excluded(fault);
     settings.faults.retain(may_be);
     // Most people have one device, some two or three.
     let people = (settings.clients * 2).div_ceil(3).max(2);
     let devices = (0..settings.clients)
         .map(|n| DevicePlan {
             person: if n < people { n } else { rng.random_range(0..people) },
-            process: n % 4 == 1 && settings.faults.contains(&Fault::ClientKill),
+            process: n % 3 == 1 && settings.faults.iter().any(|fault| fault.needs_process()),
             node: rng.random_range(0..settings.nodes),
         })
         .collect();
-    let mut world = World { rng, settings: &settings, people, devices, rooms: 0, texts: 0, new_devices: 0, floods: 0 };
+    let mut world = World::new(rng, &settings, people, devices);
     let mut steps = world.beginning();
     while steps.len() < settings.steps + settings.rooms {
         let quiet = steps.len() % QUIET_EVERY == QUIET_EVERY - 1;
-        let action = if quiet { Action::Quiet } else { world.action() };
+        let action =
+            if quiet { Action::Quiet } else { world.due(steps.len()).unwrap_or_else(|| world.action(steps.len())) };
         steps.push(Step { pause_ms: world.pause(), action });
     }
     world.restore(&mut steps);
@@ -67,9 +81,29 @@ struct World<'a> {
     texts: usize,
     new_devices: usize,
     floods: usize,
+    /// Devices whose session was revoked.
+    revoked: Vec<usize>,
+    /// The one of them that signs in anew, and from which step on.
+    signs_in: Option<(usize, usize)>,
+    /// There was an outage of 30 s.
+    long: bool,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    fn new(rng: StdRng, settings: &'a Settings, people: usize, devices: Vec<DevicePlan>) -> Self {
+        let (rooms, texts, new_devices, floods) = (0, 0, 0, 0);
+        let (revoked, signs_in, long) = (Vec::new(), None, false);
+        Self { rng, settings, people, devices, rooms, texts, new_devices, floods, revoked, signs_in, long }
+    }
+
+    /// A sign-in whose time has come.
+    fn due(&mut self, step: usize) -> Option<Action> {
+        let (of, _) = self.signs_in.take_if(|(_, at)| *at <= step)?;
+        let plan = DevicePlan { node: self.rng.random_range(0..self.settings.nodes), ..self.devices[of] };
+        self.devices.push(plan);
+        Some(Action::SignIn { device: self.devices.len() - 1, of, plan })
+    }
+
     /// In some worlds the database is copied after one quiet point and restored after a later one.
     fn restore(&mut self, steps: &mut Vec<Step>) {
         let quiet = |(n, step): (usize, &Step)| (step.action == Action::Quiet).then_some(n + 1);
@@ -104,8 +138,14 @@ impl World<'_> {
         if self.rng.random_ratio(2, 5) { 0 } else { self.rng.random_range(1..PAUSE_MS) }
     }
 
+    /// One that has not been revoked.
     fn device(&mut self) -> usize {
-        self.rng.random_range(0..self.devices.len())
+        loop {
+            let device = self.rng.random_range(0..self.devices.len());
+            if !self.revoked.contains(&device) {
+                return device;
+            }
+        }
     }
 
     /// A few rooms are busier than the others.
@@ -133,9 +173,9 @@ impl World<'_> {
         if cancels { self.rng.random_range(0..12) } else { PATIENT_MS }
     }
 
-    fn action(&mut self) -> Action {
+    fn action(&mut self, step: usize) -> Action {
         if !self.settings.faults.is_empty() && self.rng.random_ratio(BREAKS, 100) {
-            return self.fault();
+            return self.fault(step);
         }
         let (device, room) = (self.device(), self.room());
         match self.rng.random_range(0..100) {
@@ -214,21 +254,37 @@ impl World<'_> {
         Action::NewDevice { device: self.devices.len() - 1, plan }
     }
 
-    fn fault(&mut self) -> Action {
-        let chosen = self.settings.faults.choose_weighted(&mut self.rng, |fault| fault.weight());
-        let Ok(&fault) = chosen else {
+    /// `step`: where it stands.
+    fn fault(&mut self, step: usize) -> Action {
+        let chosen = self.settings.faults.choose_weighted(&mut self.rng, |fault| fault.weight()).ok().copied();
+        let long = matches!(chosen, Some(Fault::DatabaseLong | Fault::NatsLong));
+        let Some(fault) = chosen.filter(|fault| self.may_be(*fault) && !(long && self.long)) else {
             let (device, room) = (self.device(), self.room());
             return self.send(device, room);
         };
+        self.long |= long;
         let target = match fault {
             Fault::NodeKill | Fault::NodeDrain | Fault::NodeRoll => self.rng.random_range(0..self.settings.nodes),
             _ => self.device(),
         };
+        if fault == Fault::Revoked {
+            self.revoked.push(target);
+            self.signs_in = Some((target, step + self.rng.random_range(SIGN_IN)));
+        }
         let for_ms = match fault {
-            Fault::DatabaseGone | Fault::HalfOpen | Fault::Throttle => self.rng.random_range(500..4_000),
+            Fault::DatabaseLong | Fault::NatsLong => LONG_MS,
+            Fault::DatabaseGone | Fault::DatabaseSmart | Fault::NatsKill => self.rng.random_range(1_500..2_500),
+            Fault::HalfOpen | Fault::Throttle | Fault::NatsSlow => self.rng.random_range(500..4_000),
+            Fault::Locked | Fault::DiskFull | Fault::ServerClock => self.rng.random_range(500..2_500),
             _ => self.rng.random_range(0..1_000),
         };
         Action::Break { fault, target, for_ms }
+    }
+
+    /// Whether a fault may be here: few are revoked, and one after the other.
+    fn may_be(&self, fault: Fault) -> bool {
+        fault != Fault::Revoked
+            || self.signs_in.is_none() && self.revoked.len() < REVOKED && self.revoked.len() + 2 < self.devices.len()
     }
 }
 
@@ -258,7 +314,7 @@ mod tests {
                         assert_eq!(*room, rooms);
                         rooms += 1;
                     }
-                    Action::NewDevice { device, .. } => {
+                    Action::NewDevice { device, .. } | Action::SignIn { device, .. } => {
                         assert_eq!(*device, devices);
                         devices += 1;
                     }

@@ -56,8 +56,10 @@ impl Shrink {
 fn without(steps: &[Step], from: usize, to: usize) -> Vec<Step> {
     let last = steps.len() - 1;
     let stays = |n: usize, step: &Step| {
-        let named =
-            matches!(step.action, Action::CreateRoom { .. } | Action::OpenDirect { .. } | Action::NewDevice { .. });
+        let named = matches!(
+            step.action,
+            Action::CreateRoom { .. } | Action::OpenDirect { .. } | Action::NewDevice { .. } | Action::SignIn { .. }
+        );
         !(from..to).contains(&n) || n == last || named
     };
     steps.iter().enumerate().filter(|(n, step)| stays(*n, step)).map(|(_, step)| step.clone()).collect()
