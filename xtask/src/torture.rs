@@ -16,7 +16,26 @@ pub(crate) fn torture(arguments: &[String]) -> Result<()> {
     Cargo::new(["build", "--quiet", "-p", "madang-server", "--bin", "madang"]).run()?;
     // The clients' guards hold unless one is named; the feature is needed for where their processes die.
     Cargo::new(["build", "--quiet", "-p", "madang-torture", "--features", "sabotage"]).run()?;
+    if arguments.iter().any(|argument| argument.starts_with("--guards") || argument.starts_with("--without")) {
+        return Cargo::program(target().join("debug").join("madang-torture"))
+            .args(["--server-binary"])
+            .args([sabotaged()?])
+            .args(arguments)
+            .run();
+    }
     Cargo::program(target().join("debug").join("madang-torture")).args(arguments).run()
+}
+
+/// A server whose guards can be taken out, beside the other: nobody else is to find it under the server's name.
+fn sabotaged() -> Result<String> {
+    let build = ["build", "--quiet", "-p", "madang-server", "--bin", "madang"];
+    Cargo::new(build).args(["--features", "sabotage"]).run()?;
+    let (built, apart) = (target().join("debug").join("madang"), target().join("debug").join("madang-sabotage"));
+    // One that runs keeps its own file.
+    std::fs::remove_file(&apart).ok();
+    std::fs::copy(&built, &apart)?;
+    Cargo::new(build).run()?;
+    Ok(apart.display().to_string())
 }
 
 /// The fixed seeds.

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use madang_sdk_core::StoreSnapshot;
+
 use super::{Findings, Wrong, database::is_in};
 use crate::history::{EndedFacts, History, Move, News, RoomFacts, StreamFacts};
 
@@ -12,7 +14,7 @@ pub(super) fn check(history: &History, found: &mut Findings) {
         stream_of(&whose, history, stream, found);
     }
     for ended in &history.ended {
-        revoked(ended, found);
+        revoked(history, ended, found);
     }
 }
 
@@ -113,10 +115,12 @@ fn told(whose: &str, room: &RoomFacts, person: &str, known: &Known, found: &mut 
 }
 
 /// A device that was revoked says so, and has got nothing since.
-fn revoked(ended: &EndedFacts, found: &mut Findings) {
+fn revoked(history: &History, ended: &EndedFacts, found: &mut Findings) {
     let whose = format!("device {}, which was revoked,", ended.device);
     found.check(ended.over.is_some() || ended.closed, Wrong::Leak, || format!("{whose} does not know it"));
-    for (id, held) in ended.store.iter().flat_map(|store| &store.rooms) {
+    // A store that was revoked before it heard of a restore has numbers of another history.
+    let same = |store: &&StoreSnapshot| history.devices.iter().any(|device| device.store.epoch == store.epoch);
+    for (id, held) in ended.store.iter().filter(same).flat_map(|store| &store.rooms) {
         let limit = ended.limits.get(id).copied().unwrap_or_default();
         let newest = held.messages.values().chain(&held.last_message).map(|message| message.rev).max();
         let newest = newest.unwrap_or_default().max(held.head_rev).max(held.rev);

@@ -66,8 +66,21 @@ impl Outcome {
 pub struct Conditions {
     /// How long a world may take to settle.
     pub patience: Duration,
-    /// The client's rule that is taken out.
+    /// The guard that is taken out, of the servers or of the client.
     pub without: Option<String>,
+}
+
+/// How the names of the client's rules begin.
+const CLIENT: &str = "client_";
+
+impl Conditions {
+    fn of_client(&self) -> Option<&str> {
+        self.without.as_deref().filter(|name| name.starts_with(CLIENT))
+    }
+
+    fn of_server(&self) -> Option<&str> {
+        self.without.as_deref().filter(|name| !name.starts_with(CLIENT))
+    }
 }
 
 /// Runs a plan; logs and stores go into a folder.
@@ -108,7 +121,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     async fn begin(ground: &Arc<Ground>, plan: &'a Plan, folder: &Path, conditions: &'a Conditions) -> Result<Self> {
         let database = ground.database().await?;
-        let nodes = Arc::new(Nodes::start(ground, plan, &database.url, folder).await?);
+        let nodes = Arc::new(Nodes::start(ground, plan, &database.url, folder, conditions.of_server()).await?);
         let server = nodes.addresses.any().context("a server is up")?;
         let world = Arc::new(World::begin(ground, &format!("http://{server}"), plan.people).await?);
         let faults = Faults::new(Arc::clone(ground), Arc::clone(&nodes), Arc::clone(&world), &database.url);
@@ -137,7 +150,7 @@ impl<'a> Run<'a> {
             folder: &self.folder,
             ground: &self.ground,
             addresses: self.nodes.addresses.clone(),
-            without: self.conditions.without.clone(),
+            without: self.conditions.of_client().map(str::to_owned),
         };
         let login = &self.world.people[plan.person].login;
         let device = Arc::new(Device::open(self.lanes.len(), plan, login, place, installation).await?);

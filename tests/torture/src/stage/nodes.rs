@@ -78,7 +78,13 @@ pub struct Nodes {
 
 impl Nodes {
     /// Starts them.
-    pub async fn start(ground: &Ground, plan: &Plan, database_url: &str, logs: &Path) -> Result<Self> {
+    pub async fn start(
+        ground: &Ground,
+        plan: &Plan,
+        database_url: &str,
+        logs: &Path,
+        without: Option<&str>,
+    ) -> Result<Self> {
         let count = plan.settings.nodes;
         let nats = if plan.servers.nats { Some(Nats::start().await?) } else { None };
         let nats_way = match &nats {
@@ -90,6 +96,8 @@ impl Nodes {
         let launches: Vec<Launch> = (0..count)
             .map(|n| {
                 let launch = ground.launch(database_url, &logs.join(format!("node{n}.log")));
+                // Understood by a server that was built with the feature `sabotage`, and by no other.
+                let launch = without.iter().fold(launch, |launch, name| launch.with("SABOTAGE_WITHOUT", *name));
                 let launch = settings(launch, plan.servers).with("MADANG_NODE_NAME", format!("node{n}"));
                 let launch = clocks.iter().fold(launch, |launch, clocks| with_clock(launch, &clocks[n]));
                 nats_way.iter().fold(launch, |launch, way| launch.with("MADANG_NATS_URL", way.url_of("nats")))
