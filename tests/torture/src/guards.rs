@@ -40,8 +40,10 @@ pub async fn guards(options: &Options, grounds: &[Arc<Ground>], names: &str) -> 
     say(format!("{:<28} {:>9} {:>6}  what the oracle said", "guard", "caught by", "tried"));
     let queue = Mutex::new(wanted.into_iter());
     let rows = Mutex::new(BTreeMap::new());
+    // The lock is let go of before anything is waited for.
+    let next = || locked(&queue).next();
     let work = async |ground: &Arc<Ground>| {
-        while let Some(name) = locked(&queue).next() {
+        while let Some(name) = next() {
             let row = guard(options, ground, name).await?;
             let by = row.caught_by.map_or_else(|| "-".to_owned(), |seed| seed.to_string());
             say(format!("{name:<28} {by:>9} {:>6}  {}", row.tried, row.said));

@@ -187,8 +187,10 @@ async fn all(options: &Options, grounds: &[Arc<Ground>]) -> Result<bool> {
         let (from, to) = options.seeds.unwrap_or((options.seed, options.seed + 1));
         let seeds = Mutex::new(from..to);
         let reports = Mutex::new(&mut report);
+        // The lock is let go of before anything is waited for.
+        let next = || locked(&seeds).next();
         let work = async |ground: &Arc<Ground>| {
-            while let Some(seed) = locked(&seeds).next() {
+            while let Some(seed) = next() {
                 let outcome = one(options, ground, &generate(seed, &settings(options, seed)?)).await?;
                 locked(&reports).add(seed, &outcome);
             }

@@ -6,14 +6,16 @@ use super::{Action, DevicePlan, Fault, Plan, Servers, Settings, Step};
 
 /// Steps between two quiet points.
 const QUIET_EVERY: usize = 70;
+/// Steps between two stories.
+const STORY_EVERY: u32 = 40;
 /// Longest pause before a step, in milliseconds.
 const PAUSE_MS: u64 = 40;
 /// How long a call may take before it is given up, when nobody means it to be.
-const PATIENT_MS: u64 = 20_000;
+pub(super) const PATIENT_MS: u64 = 20_000;
 /// Devices that a person may get during a run, all people together.
 const NEW_DEVICES: usize = 4;
 /// Rooms that may be made during a run.
-const NEW_ROOMS: usize = 6;
+const NEW_ROOMS: usize = 9;
 /// Messages of a flood; a client that is more than 500 rows behind begins anew.
 const FLOOD: std::ops::Range<usize> = 20..700;
 /// Floods in a plan.
@@ -59,11 +61,17 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
         .collect();
     let mut world = World::new(rng, &settings, people, devices);
     let mut steps = world.beginning();
+    let mut quiet_at = QUIET_EVERY;
     while steps.len() < settings.steps + settings.rooms {
-        let quiet = steps.len() % QUIET_EVERY == QUIET_EVERY - 1;
-        let action =
-            if quiet { Action::Quiet } else { world.due(steps.len()).unwrap_or_else(|| world.action(steps.len())) };
-        steps.push(Step { pause_ms: world.pause(), action });
+        if steps.len() >= quiet_at {
+            quiet_at = steps.len() + QUIET_EVERY;
+            steps.push(Step { pause_ms: 0, action: Action::Quiet });
+        } else if world.rng.random_ratio(1, STORY_EVERY) {
+            steps.extend(world.story());
+        } else {
+            let action = world.due(steps.len()).unwrap_or_else(|| world.action(steps.len()));
+            steps.push(Step { pause_ms: world.pause(), action });
+        }
     }
     world.restore(&mut steps);
     steps.push(Step { pause_ms: 0, action: Action::Quiet });
@@ -72,17 +80,17 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
 }
 
 /// What the generator knows of the world: how many of what there are.
-struct World<'a> {
-    rng: StdRng,
-    settings: &'a Settings,
+pub(super) struct World<'a> {
+    pub(super) rng: StdRng,
+    pub(super) settings: &'a Settings,
     people: usize,
-    devices: Vec<DevicePlan>,
-    rooms: usize,
+    pub(super) devices: Vec<DevicePlan>,
+    pub(super) rooms: usize,
     texts: usize,
     new_devices: usize,
     floods: usize,
     /// Devices whose session was revoked.
-    revoked: Vec<usize>,
+    pub(super) revoked: Vec<usize>,
     /// The one of them that signs in anew, and from which step on.
     signs_in: Option<(usize, usize)>,
     /// There was an outage of 30 s.
@@ -139,7 +147,7 @@ impl<'a> World<'a> {
     }
 
     /// One that has not been revoked.
-    fn device(&mut self) -> usize {
+    pub(super) fn device(&mut self) -> usize {
         loop {
             let device = self.rng.random_range(0..self.devices.len());
             if !self.revoked.contains(&device) {
@@ -154,11 +162,11 @@ impl<'a> World<'a> {
         one.min(other)
     }
 
-    fn person(&mut self) -> usize {
+    pub(super) fn person(&mut self) -> usize {
         self.rng.random_range(0..self.people)
     }
 
-    fn text(&mut self) -> String {
+    pub(super) fn text(&mut self) -> String {
         self.texts += 1;
         let length =
             if self.rng.random_ratio(1, 12) { self.rng.random_range(200..3_000) } else { self.rng.random_range(0..30) };
@@ -201,7 +209,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn send(&mut self, device: usize, room: usize) -> Action {
+    pub(super) fn send(&mut self, device: usize, room: usize) -> Action {
         let mention = self.rng.random_ratio(1, 5).then(|| self.person());
         Action::Send { device, room, text: self.text(), mention, mention_all: self.rng.random_ratio(1, 15) }
     }
@@ -233,7 +241,7 @@ impl<'a> World<'a> {
     }
 
     fn new_room(&mut self, device: usize, room: usize) -> Action {
-        if self.rooms >= self.settings.rooms + NEW_ROOMS {
+        if self.rooms >= self.most_rooms() {
             return self.send(device, room);
         }
         if self.rng.random_ratio(1, 2) {
@@ -241,6 +249,11 @@ impl<'a> World<'a> {
         }
         self.rooms += 1;
         Action::OpenDirect { device, room: self.rooms - 1, person: self.person() }
+    }
+
+    /// Rooms that there may be.
+    pub(super) fn most_rooms(&self) -> usize {
+        self.settings.rooms + NEW_ROOMS
     }
 
     fn new_device(&mut self, device: usize, room: usize) -> Action {

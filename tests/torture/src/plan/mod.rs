@@ -5,6 +5,7 @@
 
 mod generate;
 mod shrink;
+mod stories;
 
 use std::{path::Path, time::Duration};
 
