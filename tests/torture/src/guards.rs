@@ -66,24 +66,35 @@ pub async fn guards(options: &Options, grounds: &[Arc<Ground>], names: &str) -> 
 async fn guard(options: &Options, ground: &Arc<Ground>, name: &str) -> Result<Row> {
     let mut row = Row { caught_by: None, said: String::new(), tried: 0 };
     for seed in FIRST..FIRST + options.upto {
-        let plan: Plan = generate(seed, &settings(options, seed)?);
-        let folder = options.keep.join(format!("without-{name}"));
-        if folder.exists() {
-            std::fs::remove_dir_all(&folder)?;
-        }
-        std::fs::create_dir_all(&folder)?;
-        plan.save(&folder.join("plan.json"))?;
-        let folder = std::path::absolute(folder)?;
-        let conditions = Conditions { patience: PATIENCE, without: Some(name.to_owned()) };
-        let outcome = run(ground, &plan, &folder, &conditions).await;
         row.tried += 1;
-        if outcome.failed() {
-            let first = outcome.findings.first().map(ToString::to_string);
-            row.said = first.or(outcome.broken).unwrap_or_default().lines().next().unwrap_or_default().to_owned();
-            row.caught_by = Some(seed);
+        let without = said(options, ground, seed, name, true).await?;
+        // What fails with the guard as well says nothing about it.
+        if let Some(said_without) = without
+            && said(options, ground, seed, name, false).await?.is_none()
+        {
+            (row.said, row.caught_by) = (said_without, Some(seed));
             return Ok(row);
         }
-        std::fs::remove_dir_all(&folder)?;
     }
     Ok(row)
+}
+
+/// What the oracle says of a seed first, without a guard or with it.
+async fn said(options: &Options, ground: &Arc<Ground>, seed: u64, name: &str, out: bool) -> Result<Option<String>> {
+    let plan: Plan = generate(seed, &settings(options, seed)?);
+    let folder = options.keep.join(format!("{}-{name}", if out { "without" } else { "with" }));
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
+    std::fs::create_dir_all(&folder)?;
+    plan.save(&folder.join("plan.json"))?;
+    let folder = std::path::absolute(folder)?;
+    let conditions = Conditions { patience: PATIENCE, without: out.then(|| name.to_owned()) };
+    let outcome = run(ground, &plan, &folder, &conditions).await;
+    if !outcome.failed() {
+        std::fs::remove_dir_all(&folder)?;
+        return Ok(None);
+    }
+    let first = outcome.findings.first().map(ToString::to_string).or(outcome.broken).unwrap_or_default();
+    Ok(Some(first.lines().next().unwrap_or_default().to_owned()))
 }

@@ -122,6 +122,10 @@ impl Parts {
             tokio::time::sleep(LOOK).await;
         }
         device.limit_files(None).await?;
+        if device.is_gone().await {
+            // It was just being opened, which its host tries again.
+            device.kill(Duration::ZERO).await?;
+        }
         Ok(refused)
     }
 

@@ -152,6 +152,7 @@ impl Nodes {
             // While it drains it is still there for those who ask it.
             let ended = end(&mut server).await;
             self.addresses.set(node, None);
+            forget_clock(server.pid());
             ended?;
         }
         let until = Instant::now() + START;
@@ -229,6 +230,7 @@ impl Nodes {
         for (node, server) in self.running.iter().enumerate() {
             if let Some(mut server) = server.lock().await.take() {
                 server.kill().await.ok();
+                forget_clock(server.pid());
                 self.addresses.set(node, None);
             }
         }
@@ -242,6 +244,13 @@ fn with_clock(launch: Launch, clock: &Path) -> Launch {
         .with("FAKETIME_TIMESTAMP_FILE", clock.to_string_lossy())
         .with("FAKETIME_CACHE_DURATION", "1")
         .with("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
+
+/// A process that is killed leaves memory of its clock behind.
+fn forget_clock(pid: u32) {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+        std::fs::remove_file(Path::new("/dev/shm").join(name)).ok();
+    }
 }
 
 fn set_clock(file: &Path, ahead_s: i64) -> Result<()> {
