@@ -20,9 +20,6 @@ use crate::{
 /// A world whose guard is out need not be given long: most of the wait is for what never comes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Seeds of guards begin here, apart from those that are expected to be good.
-const FIRST: u64 = 1;
-
 /// What became of a guard.
 struct Row {
     caught_by: Option<u64>,
@@ -65,7 +62,7 @@ pub async fn guards(options: &Options, grounds: &[Arc<Ground>], names: &str) -> 
 
 async fn guard(options: &Options, ground: &Arc<Ground>, name: &str) -> Result<Row> {
     let mut row = Row { caught_by: None, said: String::new(), tried: 0 };
-    for seed in FIRST..FIRST + options.upto {
+    for seed in 1..=options.upto {
         row.tried += 1;
         let without = said(options, ground, seed, name, true).await?;
         // What fails with the guard as well says nothing about it.

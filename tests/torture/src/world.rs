@@ -129,7 +129,7 @@ impl World {
             Answer::Refused { reason } => *tally.refused.entry(reason.clone()).or_default() += 1,
             Answer::Failed { kind, message } => *tally.failed.entry(format!("{kind}: {message}")).or_default() += 1,
             Answer::Done | Answer::Sent { .. } | Answer::Room { .. } | Answer::Over { .. } | Answer::Snapshot(_) => {
-                tally.done += 1
+                tally.done += 1;
             }
         }
     }

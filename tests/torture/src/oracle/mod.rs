@@ -80,6 +80,8 @@ pub fn judge(history: &History) -> Vec<Finding> {
     stores::check(history, &mut found);
     screens::check(history, &mut found);
     streams::check(history, &mut found);
+    // What will not be mended is told before what may be on its way.
+    found.0.sort_by_key(|finding| !finding.lasting);
     found.0
 }
 

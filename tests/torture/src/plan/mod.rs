@@ -48,6 +48,7 @@ pub struct Plan {
 
 /// How the servers of a plan are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Servers {
     /// Members above which a room is large.
     pub large_room_members: i64,

@@ -49,13 +49,13 @@ pub(super) struct Listeners {
 
 impl Listeners {
     /// Starts one for each person.
-    pub(super) fn start(people: &[Someone], addresses: &Addresses, nodes: usize) -> Self {
+    pub(super) fn start(people: &[Someone], addresses: &Addresses, servers: usize) -> Self {
         let (notes, mut tasks) = (Arc::<Mutex<Notes>>::default(), JoinSet::new());
         for (number, person) in people.iter().enumerate() {
             let listener = Listener {
                 person: Someone { device_id: Uuid::now_v7().to_string(), ..person.clone() },
                 addresses: addresses.clone(),
-                nodes,
+                servers,
                 notes: Arc::clone(&notes),
                 held: BTreeMap::new(),
                 watermark: 0,
@@ -87,7 +87,7 @@ impl Listeners {
 struct Listener {
     person: Someone,
     addresses: Addresses,
-    nodes: usize,
+    servers: usize,
     notes: Arc<Mutex<Notes>>,
     /// Revision and position up to which each room is known.
     held: BTreeMap<String, (i64, i64)>,
@@ -105,7 +105,7 @@ struct Sheet {
 impl Listener {
     /// Goes from server to server, so that both sides of a resume are heard.
     async fn run(mut self, number: usize) {
-        for node in (0..self.nodes).cycle().skip(number) {
+        for node in (0..self.servers).cycle().skip(number) {
             if let Some(server) = self.addresses.of(node) {
                 self.listen(&format!("http://{server}")).await;
             }
