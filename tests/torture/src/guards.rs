@@ -17,8 +17,8 @@ use crate::{
     stage::Ground,
 };
 
-/// A world whose guard is out need not be given long: most of the wait is for what never comes.
-const PATIENCE: Duration = Duration::from_secs(20);
+/// A world whose guard is out is given less than another, but more than silence needs to be noticed.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What became of a guard.
 struct Row {
