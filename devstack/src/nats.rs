@@ -1,6 +1,6 @@
 //! A real nats-server of one's own, for as long as the value lives.
 
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -44,6 +44,11 @@ impl Nats {
     /// What a server's `nats_url` says.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
     /// Starts the server again on the same port, after [`Nats::kill`].

@@ -73,3 +73,60 @@ impl Guards {
         true
     }
 }
+
+/// Places at which a test lets the process die.
+#[cfg(feature = "sabotage")]
+pub const PHASES: &[&str] = &["typing", "typed", "sending", "sent", "answered", "applying"];
+
+/// Where this process dies, and how many times it still passes there first.
+#[cfg(feature = "sabotage")]
+static DEATH: std::sync::Mutex<Option<(String, u32)>> = std::sync::Mutex::new(None);
+
+/// How long a request may be on its way before the process dies of having sent it.
+#[cfg(feature = "sabotage")]
+const ON_ITS_WAY: std::time::Duration = std::time::Duration::from_millis(3);
+
+/// Lets this process end without a word when it has passed a place so many times.
+#[cfg(feature = "sabotage")]
+pub fn die_at(phase: &str, times: u32) {
+    *crate::observe::lock(&DEATH) = Some((phase.to_owned(), times));
+}
+
+/// Whether the process dies here and now.
+#[cfg(feature = "sabotage")]
+fn is_time(name: &str) -> bool {
+    match crate::observe::lock(&DEATH).as_mut() {
+        Some((phase, times)) if phase == name => {
+            *times = times.saturating_sub(1);
+            *times == 0
+        }
+        _ => false,
+    }
+}
+
+/// A place at which a test may let the process die.
+#[cfg(feature = "sabotage")]
+pub(crate) fn phase(name: &str) {
+    if is_time(name) {
+        std::process::abort();
+    }
+}
+
+/// The same, a moment later and whatever happens meanwhile.
+#[cfg(feature = "sabotage")]
+pub(crate) fn phase_soon(name: &str) {
+    if is_time(name) {
+        std::thread::spawn(|| {
+            std::thread::sleep(ON_ITS_WAY);
+            std::process::abort();
+        });
+    }
+}
+
+/// A place at which a test may let the process die: nothing without the feature.
+#[cfg(not(feature = "sabotage"))]
+pub(crate) const fn phase(_: &str) {}
+
+/// The same, a moment later: nothing without the feature.
+#[cfg(not(feature = "sabotage"))]
+pub(crate) const fn phase_soon(_: &str) {}

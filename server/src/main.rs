@@ -92,6 +92,8 @@ async fn run() -> anyhow::Result<()> {
         _ => {}
     }
     let config = Config::load(arguments.config.as_deref(), std::env::vars())?;
+    #[cfg(feature = "sabotage")]
+    let config = Config { held: held()?, ..config };
     match arguments.command {
         Command::Serve => serve(config).await,
         Command::Migrate => app::migrate(&config.database_url).await.context("the database was not migrated"),
@@ -102,6 +104,15 @@ async fn run() -> anyhow::Result<()> {
         }
         Command::CheckConfig | Command::Docs { .. } => Ok(()),
     }
+}
+
+/// The guards of this process: all but the one that a test names in `SABOTAGE_WITHOUT`.
+#[cfg(feature = "sabotage")]
+fn held() -> anyhow::Result<madang_server::sabotage::Guards> {
+    use madang_server::sabotage::{Guard, Guards};
+    let Ok(name) = std::env::var("SABOTAGE_WITHOUT") else { return Ok(Guards::default()) };
+    let found = Guard::ALL.iter().find(|(known, _)| *known == name);
+    found.map(|(_, guard)| Guards::without(*guard)).with_context(|| format!("no guard is called {name}"))
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use crate::{
     clock::{millis, new_id},
     engine,
     error::{ClientError, ClientErrorKind},
+    sabotage,
     store::{Durability, Write, drafts, marks, meta, outbox, rooms},
 };
 
@@ -58,7 +59,9 @@ impl Client {
         let id = request.client_message_id.clone();
         let seen_seq = self.inner.seen(room_id);
         let now = millis(self.inner.config.clock.now());
+        sabotage::phase("typing");
         self.inner.store.write(Durability::Outbox, move |w| put(w, request, seen_seq, now)).await?;
+        sabotage::phase("typed");
         self.inner.wake.outbox.notify_one();
         Ok(id)
     }

@@ -9,7 +9,7 @@ use madang_proto::v1::{
 
 use super::repair::{self, Ask};
 use crate::{
-    sabotage::Guard,
+    sabotage::{self, Guard},
     store::{Write, messages, meta, outbox, people, rooms},
     sync::{Effects, Place, Receiver, RoomState, Verdict},
 };
@@ -85,6 +85,9 @@ pub(crate) fn on_room(
     rule(&mut state, w.receiver(), &mut effects);
     rooms::drop_rows(&w.tx, room_id, &effects)?;
     messages::upsert(&w.tx, &effects.messages, w.guards)?;
+    if !effects.messages.is_empty() {
+        sabotage::phase("applying");
+    }
     messages::upsert_members(&w.tx, room_id, &effects.members)?;
     messages::upsert_receipts(&w.tx, room_id, &effects.receipts)?;
     if effects.ended {

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     clock::millis,
     error::ClientError,
-    sabotage::Guard,
+    sabotage::{self, Guard},
     store::{
         Durability, Write, meta,
         outbox::{self, Entry, EntryState},
@@ -112,8 +112,12 @@ pub(super) fn take(w: &mut Write<'_>, busy: &BTreeSet<String>, most: usize) -> r
 async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
     let room_id = entry.request.room_id.clone();
     let mut retry_after = None;
+    sabotage::phase("sending");
     match send(&inner, &entry).await {
-        Ok(answer) => settle(&inner, &entry, answer).await,
+        Ok(answer) => {
+            sabotage::phase("answered");
+            settle(&inner, &entry, answer).await;
+        }
         Err(error) if error.may_repeat() => {
             let delay = error.retry_after.unwrap_or_default().max(inner.config.backoff.delay(failed + 1));
             retry_after = Some(delay);
@@ -152,6 +156,7 @@ fn concerns_room(reason: ErrorReason) -> bool {
 
 async fn send(inner: &Inner, entry: &Entry) -> Result<SendMessageResponse, ClientError> {
     let rpc = |channel, request| async { MessageServiceClient::new(channel).send_message(request).await };
+    sabotage::phase_soon("sent");
     inner.connection.call_once(entry.request.clone(), rpc).await
 }
 

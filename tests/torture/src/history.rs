@@ -16,6 +16,10 @@ pub struct History {
     pub fresh: BTreeMap<String, Fresh>,
     /// The devices.
     pub devices: Vec<DeviceFacts>,
+    /// Devices whose sessions were revoked.
+    pub ended: Vec<EndedFacts>,
+    /// What the server said on the streams of listeners.
+    pub streams: Vec<StreamFacts>,
     /// What was noted while it happened.
     pub journal: Journal,
 }
@@ -43,6 +47,19 @@ pub struct RoomFacts {
     pub messages: Vec<MessageFacts>,
     /// Everybody who is or was in it, by id.
     pub members: BTreeMap<String, MemberFacts>,
+    /// Who came and went, in order, as its notices tell. A room that was ever large tells nothing.
+    pub moves: Vec<Move>,
+}
+
+/// Somebody came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// Number of the notice; the membership's is beside it.
+    pub rev: i64,
+    /// Who.
+    pub person: String,
+    /// Came.
+    pub came: bool,
 }
 
 /// An item in the database.
@@ -99,6 +116,78 @@ pub struct DeviceFacts {
     pub store: StoreSnapshot,
     /// What its timelines have shown.
     pub sights: Vec<Sighting>,
+}
+
+/// A device whose session was revoked.
+#[derive(Debug, Clone, Default)]
+pub struct EndedFacts {
+    /// Its index.
+    pub device: usize,
+    /// Its store, as it last told it.
+    pub store: Option<StoreSnapshot>,
+    /// Revisions of the rooms when it had had time to end: nothing greater may have reached it.
+    pub limits: BTreeMap<String, i64>,
+    /// Why it has ended, as it says; absent while it has not.
+    pub over: Option<String>,
+    /// Another index has its installation.
+    pub closed: bool,
+}
+
+/// A stream that somebody listened to, without a client.
+#[derive(Debug, Clone, Default)]
+pub struct StreamFacts {
+    /// The person.
+    pub person: String,
+    /// It is open, and all its verdicts are in.
+    pub open: bool,
+    /// What was heard of rooms, in order.
+    pub heard: Vec<Heard>,
+}
+
+/// Something heard of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Heard {
+    /// The room.
+    pub room: String,
+    /// What.
+    pub news: News,
+}
+
+/// What a stream says of a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum News {
+    /// What its Hello said: this is held.
+    Held {
+        /// The revision.
+        rev: i64,
+    },
+    /// A live change.
+    Event {
+        /// The revision before.
+        prev_rev: i64,
+        /// The revision after.
+        rev: i64,
+        /// The position of the item in it, if there is one.
+        seq: Option<i64>,
+    },
+    /// A summary or a delta: the room as of a revision, with these items.
+    Verdict {
+        /// The revision.
+        rev: i64,
+        /// Positions of items in it.
+        seqs: Vec<i64>,
+    },
+    /// The listener's own removal, as a live change.
+    Removed {
+        /// The revision before.
+        prev_rev: i64,
+        /// The revision after.
+        rev: i64,
+    },
+    /// The room is not there for the listener.
+    Gone,
+    /// The listener is in it.
+    Joined,
 }
 
 /// Something that a timeline has shown.
@@ -180,6 +269,13 @@ impl Journal {
     pub fn restored(&mut self) {
         self.restored = true;
         self.acknowledged.clear();
+    }
+
+    /// An installation has another index now.
+    pub fn inherit(&mut self, of: usize, device: usize) {
+        for typed in self.typed.iter_mut().filter(|typed| typed.device == of) {
+            typed.device = device;
+        }
     }
 
     /// Notes what a device's outbox shows as acknowledged.

@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context as _, Result};
 use futures_util::future::try_join_all;
+use madang_proto::v1::{self, SystemKind};
 use madang_tests::{fresh, person::Calls};
+use prost::Message as _;
 use sqlx::{Connection as _, PgConnection, Row as _, postgres::PgRow};
 use uuid::Uuid;
 
 use crate::{
     device::Device,
-    history::{DeviceFacts, History, Journal, MemberFacts, MessageFacts, RoomFacts},
+    history::{DeviceFacts, History, Journal, MemberFacts, MessageFacts, Move, RoomFacts},
     world::Someone,
 };
 
@@ -42,7 +44,15 @@ pub async fn look(
     for device in &devices {
         journal.note(device.device, &device.store);
     }
-    Ok(History { rooms, fresh, devices, journal: journal.clone() })
+    Ok(History { rooms, fresh, devices, journal: journal.clone(), ..History::default() })
+}
+
+/// The rooms' revisions, by id.
+pub async fn revisions(database_url: &str) -> Result<BTreeMap<String, i64>> {
+    let mut database = PgConnection::connect(database_url).await.context("connect to the database")?;
+    let rows = sqlx::query("select id, rev from rooms").fetch_all(&mut database).await?;
+    database.close().await?;
+    rows.iter().map(|row| Ok((text(row, "id")?, row.try_get("rev")?))).collect()
 }
 
 async fn rooms(database_url: &str) -> Result<BTreeMap<String, RoomFacts>> {
@@ -63,14 +73,30 @@ async fn rooms(database_url: &str) -> Result<BTreeMap<String, RoomFacts>> {
     }
     let sql =
         "select room_id, seq, rev, count, sender_id, client_message_id, kind, text, edited_at is not null as edited,
-               deleted_at is not null as deleted, mentioned, mentions_all from messages order by room_id, seq";
+               deleted_at is not null as deleted, mentioned, mentions_all, extra from messages order by room_id, seq";
     for row in sqlx::query(sql).fetch_all(&mut *tx).await? {
         let room = rooms.get_mut(&text(&row, "room_id")?).context("a message of no room")?;
         room.messages.push(message(&row)?);
+        room.moves.extend(moves(&row)?);
     }
     tx.rollback().await?;
     database.close().await?;
     Ok(rooms)
+}
+
+/// Who came and went by an item.
+fn moves(row: &PgRow) -> Result<Vec<Move>> {
+    let (rev, extra) = (row.try_get("rev")?, row.try_get::<Option<Vec<u8>>, _>("extra")?);
+    let said = v1::Message::decode(extra.unwrap_or_default().as_slice()).unwrap_or_default();
+    let Some(notice) = said.system else { return Ok(Vec::new()) };
+    let came = match notice.kind() {
+        SystemKind::Created | SystemKind::Invited | SystemKind::Joined => true,
+        SystemKind::Left | SystemKind::Removed => false,
+        _ => return Ok(Vec::new()),
+    };
+    let actor = notice.user_ids.is_empty() || notice.kind() == SystemKind::Created;
+    let people = notice.user_ids.into_iter().chain(actor.then_some(notice.actor_id));
+    Ok(people.map(|person| Move { rev, person, came }).collect())
 }
 
 fn text(row: &PgRow, column: &str) -> Result<String> {
@@ -89,6 +115,7 @@ fn room(row: &PgRow) -> Result<RoomFacts> {
         member_count: row.try_get::<i32, _>("member_count")?.into(),
         messages: Vec::new(),
         members: BTreeMap::new(),
+        moves: Vec::new(),
     })
 }
 

@@ -4,6 +4,8 @@
 //! among them, and at quiet points an oracle compares everything with everything. `cargo xtask torture --seed N`.
 
 mod device;
+#[cfg(feature = "sabotage")]
+mod guards;
 mod history;
 mod look;
 mod oracle;
@@ -14,10 +16,16 @@ mod run;
 mod stage;
 mod world;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use clap::{Parser, Subcommand};
+use futures_util::future::try_join_all;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
@@ -78,7 +86,7 @@ struct Options {
     /// Makes a plan that fails smaller.
     #[arg(long)]
     shrink: bool,
-    /// Takes a rule of the client out, where the feature `sabotage` is compiled in.
+    /// Takes a guard of the servers or a rule of the client out, where the feature `sabotage` is compiled in.
     #[arg(long)]
     without: Option<String>,
     /// Seconds that a world may take to settle: silence alone needs 45 to be noticed.
@@ -87,6 +95,15 @@ struct Options {
     /// The server's binary; else the one beside this program.
     #[arg(long)]
     server_binary: Option<PathBuf>,
+    /// Seeds that run at once, each on grounds of its own.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    jobs: u8,
+    /// Takes each guard out, or those that are named with commas, and tells by which seed that is noticed.
+    #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "all")]
+    guards: Option<String>,
+    /// Seeds that are tried for a guard.
+    #[arg(long, default_value_t = 50)]
+    upto: u64,
 }
 
 fn seeds(text: &str) -> Result<(u64, u64)> {
@@ -116,16 +133,21 @@ async fn main() -> ExitCode {
 
 /// Runs all seeds; tells whether nothing was wrong.
 async fn torture(options: &Options) -> Result<bool> {
-    ensure!(options.without.is_none() || cfg!(feature = "sabotage"), "--without needs the feature sabotage");
+    let wanted = options.without.is_some() || options.guards.is_some();
+    ensure!(!wanted || cfg!(feature = "sabotage"), "--without and --guards need the feature sabotage");
     std::fs::create_dir_all(&options.keep).with_context(|| format!("create {}", options.keep.display()))?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let ground = Arc::new(Ground::start(&server_binary(options)?, &options.keep).await?);
+    let binary = server_binary(options)?;
+    let grounds = try_join_all((0..options.jobs).map(|job| Ground::start(&binary, &options.keep, job))).await?;
+    let grounds: Vec<Arc<Ground>> = grounds.into_iter().map(Arc::new).collect();
     let done = tokio::select! {
-        done = all(options, &ground) => done,
+        done = all(options, &grounds) => done,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
     };
-    alone(ground).await?.stop().await?;
+    for ground in grounds {
+        alone(ground).await?.stop().await?;
+    }
     done
 }
 
@@ -150,7 +172,12 @@ fn server_binary(options: &Options) -> Result<PathBuf> {
     Ok(beside)
 }
 
-async fn all(options: &Options, ground: &Arc<Ground>) -> Result<bool> {
+async fn all(options: &Options, grounds: &[Arc<Ground>]) -> Result<bool> {
+    let ground = grounds.first().context("a ground")?;
+    #[cfg(feature = "sabotage")]
+    if let Some(names) = &options.guards {
+        return guards::guards(options, grounds, names).await;
+    }
     let mut report = Report::default();
     if let Some(path) = &options.plan {
         let plan = Plan::read(path)?;
@@ -158,12 +185,26 @@ async fn all(options: &Options, ground: &Arc<Ground>) -> Result<bool> {
         report.add(plan.seed, &one(options, ground, &plan).await?);
     } else {
         let (from, to) = options.seeds.unwrap_or((options.seed, options.seed + 1));
-        for seed in from..to {
-            report.add(seed, &one(options, ground, &generate(seed, &settings(options, seed)?)).await?);
-        }
+        let seeds = Mutex::new(from..to);
+        let reports = Mutex::new(&mut report);
+        // The lock is let go of before anything is waited for.
+        let next = || locked(&seeds).next();
+        let work = async |ground: &Arc<Ground>| {
+            while let Some(seed) = next() {
+                let outcome = one(options, ground, &generate(seed, &settings(options, seed)?)).await?;
+                locked(&reports).add(seed, &outcome);
+            }
+            anyhow::Ok(())
+        };
+        try_join_all(grounds.iter().map(work)).await?;
     }
     say(if options.json { report.json() } else { report.text() });
     Ok(report.good())
+}
+
+/// What is behind the lock is whole after every statement.
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn settings(options: &Options, seed: u64) -> Result<Settings> {

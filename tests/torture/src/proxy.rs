@@ -66,6 +66,11 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
+    /// The same for another protocol.
+    pub fn url_of(&self, scheme: &str) -> String {
+        format!("{scheme}://{}", self.address)
+    }
+
     /// Changes what happens to bytes.
     pub fn set(&self, mode: Mode) {
         self.state.send_modify(|state| state.mode = mode);

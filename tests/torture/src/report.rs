@@ -24,6 +24,7 @@ pub struct Report {
     badges_wrong: usize,
     leaks: usize,
     faults: BTreeMap<String, usize>,
+    kinds: BTreeMap<String, usize>,
     failed_seeds: Vec<u64>,
 }
 
@@ -45,6 +46,9 @@ impl Report {
         for (fault, count) in &outcome.tally.faults {
             *self.faults.entry(fault.name()).or_default() += count;
         }
+        for (kind, count) in &outcome.tally.kinds {
+            *self.kinds.entry(kind.clone()).or_default() += count;
+        }
         if outcome.failed() {
             self.failed_seeds.push(seed);
         }
@@ -62,10 +66,13 @@ impl Report {
 
     /// The line for people.
     pub fn text(&self) -> String {
-        let faults: Vec<String> = self.faults.iter().map(|(fault, count)| format!("{fault} {count}")).collect();
+        let list = |counts: &BTreeMap<String, usize>| {
+            let all: Vec<String> = counts.iter().map(|(name, count)| format!("{name} {count}")).collect();
+            if all.is_empty() { "none".to_owned() } else { all.join(", ") }
+        };
         format!(
             "{} seeds, {} acknowledged sends: {} lost, {} repeated, {} reordered, {} differences, {} badges wrong, {} leaks\n\
-             faults: {}\nfailed seeds: {:?}",
+             faults: {}\nin these ways: {}\nfailed seeds: {:?}",
             self.seeds,
             self.acknowledged,
             self.lost,
@@ -74,7 +81,8 @@ impl Report {
             self.stores_different,
             self.badges_wrong,
             self.leaks,
-            if faults.is_empty() { "none".to_owned() } else { faults.join(", ") },
+            list(&self.faults),
+            list(&self.kinds),
             self.failed_seeds
         )
     }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     device::Answer,
-    history::Journal,
+    history::{EndedFacts, Journal, Typed},
     plan::Fault,
     stage::{Ground, login},
 };
@@ -30,6 +30,16 @@ pub struct Someone {
     pub device_id: String,
 }
 
+impl Someone {
+    async fn sign_in(ground: &Ground, server: &str, login: &str) -> Result<Self> {
+        let (login, device_id) = (login.to_owned(), Uuid::now_v7().to_string());
+        let token = ground.issuer.token(&login)?;
+        let calls = Calls::new(server, token.clone(), device_id.clone())?;
+        let me = calls.identity().get_me(calls.request(GetMeRequest {})).await?.into_inner();
+        Ok(Self { login, id: me.user.context("a profile")?.id, token, device_id })
+    }
+}
+
 /// What the steps share.
 #[derive(Debug, Default)]
 pub struct World {
@@ -38,6 +48,10 @@ pub struct World {
     rooms: Mutex<BTreeMap<usize, String>>,
     journal: Mutex<Journal>,
     tally: Mutex<Tally>,
+    /// Devices whose sessions were revoked.
+    ended: Mutex<BTreeMap<usize, EndedFacts>>,
+    /// Somebody who is in no room, and whom nobody misses.
+    pub rogue: Option<Someone>,
 }
 
 /// What was counted.
@@ -55,6 +69,8 @@ pub struct Tally {
     pub failed: BTreeMap<String, usize>,
     /// Faults that happened.
     pub faults: BTreeMap<Fault, usize>,
+    /// Places at which a client's process died, and kinds of bad behaviour.
+    pub kinds: BTreeMap<String, usize>,
 }
 
 impl World {
@@ -62,13 +78,9 @@ impl World {
     pub async fn begin(ground: &Ground, server: &str, people: usize) -> Result<Self> {
         let mut world = Self::default();
         for person in 0..people {
-            let (login, device_id) = (login(person), Uuid::now_v7().to_string());
-            let token = ground.issuer.token(&login)?;
-            let calls = Calls::new(server, token.clone(), device_id.clone())?;
-            let me = calls.identity().get_me(calls.request(GetMeRequest {})).await?.into_inner();
-            let id = me.user.context("a profile")?.id;
-            world.people.push(Someone { login, id, token, device_id });
+            world.people.push(Someone::sign_in(ground, server, &login(person)).await?);
         }
+        world.rogue = Some(Someone::sign_in(ground, server, &login(people)).await?);
         Ok(world)
     }
 
@@ -92,6 +104,17 @@ impl World {
         lock(&self.journal)
     }
 
+    /// The devices that were revoked, by index.
+    pub fn ended(&self) -> MutexGuard<'_, BTreeMap<usize, EndedFacts>> {
+        lock(&self.ended)
+    }
+
+    /// The database was restored: nobody knows of a revocation any more.
+    pub fn restored(&self) {
+        self.journal().restored();
+        self.ended().clear();
+    }
+
     /// What is counted.
     pub fn tally(&self) -> MutexGuard<'_, Tally> {
         lock(&self.tally)
@@ -105,8 +128,21 @@ impl World {
             Answer::GivenUp => tally.given_up += 1,
             Answer::Refused { reason } => *tally.refused.entry(reason.clone()).or_default() += 1,
             Answer::Failed { kind, message } => *tally.failed.entry(format!("{kind}: {message}")).or_default() += 1,
-            Answer::Done | Answer::Sent { .. } | Answer::Room { .. } | Answer::Snapshot(_) => tally.done += 1,
+            Answer::Done | Answer::Sent { .. } | Answer::Room { .. } | Answer::Over { .. } | Answer::Snapshot(_) => {
+                tally.done += 1;
+            }
         }
+    }
+
+    /// A device has taken a plain text.
+    pub fn typed(&self, device: usize, id: String, room: &str, text: String) {
+        let room = room.to_owned();
+        self.journal().typed.push(Typed { device, id, room, text, mentions: Vec::new(), mention_all: false });
+    }
+
+    /// Counts in which way a fault happened.
+    pub fn in_way(&self, kind: &str) {
+        *self.tally().kinds.entry(kind.to_owned()).or_default() += 1;
     }
 
     /// Counts a fault.

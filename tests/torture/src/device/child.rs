@@ -9,9 +9,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines, Stdin},
     process::{Child, ChildStdin, ChildStdout, Command as Process},
+    signal::unix::{SignalKind, signal},
     sync::{Mutex as AsyncMutex, oneshot},
     task::JoinSet,
 };
@@ -22,6 +24,9 @@ use super::{
     watch::Seen,
 };
 use crate::history::Sight;
+
+/// SIGXFSZ.
+const FILE_TOO_LARGE: i32 = 25;
 
 /// Calls whose answers are awaited; `None` once the child says nothing more.
 type Waiting = Arc<Mutex<Option<HashMap<u64, oneshot::Sender<Answer>>>>>;
@@ -70,6 +75,19 @@ impl ChildSeat {
         };
         // The child gives up by itself; twice that time is for one that hangs.
         tokio::time::timeout(within, told).await.ok().flatten().unwrap_or(Answer::GivenUp)
+    }
+
+    /// Whether it has ended by itself, and nobody has taken note of that yet.
+    pub fn is_gone(&self) -> bool {
+        lock(&self.waiting).is_none()
+    }
+
+    /// Lets no file of it grow beyond so many bytes; `None`: as large as it likes.
+    pub async fn limit_files(&self, bytes: Option<u64>) -> Result<()> {
+        let Some(pid) = self.process.lock().await.id() else { return Ok(()) };
+        let limit = Rlimit { current: bytes, maximum: None };
+        prlimit(Pid::from_raw(pid.try_into()?), Resource::Fsize, limit).context("limit a client's files")?;
+        Ok(())
     }
 
     /// Kills it with SIGKILL and waits until it is gone.
@@ -127,6 +145,8 @@ fn say(said: &Line) {
 
 /// Is a child until its input ends.
 pub async fn be_a_child() -> Result<()> {
+    // A file that may not grow is to fail, as on a full disk, and not to end the process.
+    let _too_large = signal(SignalKind::from_raw(FILE_TOO_LARGE)).context("hear of files that are too large")?;
     let mut lines = BufReader::new(tokio::io::stdin()).lines();
     let opening: Opening = serde_json::from_str(&next(&mut lines).await?.context("how to open")?)?;
     let seat = Arc::new(Seat::open(&opening, Arc::new(Printed)).await?);

@@ -17,6 +17,8 @@ pub struct Opening {
     pub store: PathBuf,
     /// The file that holds its token.
     pub token: PathBuf,
+    /// Id of the installation.
+    pub device_id: String,
     /// The client's rule that is taken out.
     pub without: Option<String>,
 }
@@ -77,6 +79,12 @@ pub enum Command {
     CatchUp,
     /// Its clock goes so many seconds ahead of the true time, or behind it.
     Clock { ahead_s: i64 },
+    /// Its token is forgotten, the next few fresh ones cannot be had, and each of those times takes long.
+    Tokens { fails: u32, slow_ms: u64 },
+    /// Its process ends when it comes to this place for the so-manieth time.
+    DieAt { phase: String, times: u32 },
+    /// Tells whether the server will not have it any more.
+    IsOver,
     /// Tells the whole store.
     Snapshot,
     /// Ends in order.
@@ -101,6 +109,8 @@ pub enum Answer {
     GivenUp,
     /// It failed otherwise.
     Failed { kind: String, message: String },
+    /// The server will not have this device any more: this is why.
+    Over { why: String },
     /// The store.
     Snapshot(Box<Encoded>),
 }

@@ -6,33 +6,36 @@
 mod child;
 mod command;
 mod seat;
+mod tokens;
 mod watch;
 mod wire;
 
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use madang_sdk_core::StoreSnapshot;
 use tokio::sync::RwLock;
+use uuid::Uuid;
 
-use self::{child::ChildSeat, seat::Seat};
+use self::{child::ChildSeat, seat::Seat, tokens::Tokens};
 pub use self::{
     child::be_a_child,
     command::{Answer, Call, Command, Opening},
+    tokens::Life,
     watch::Seen,
 };
 use crate::{
     history::{Sight, Sighting},
     plan::DevicePlan,
     proxy::Proxy,
-    stage::Addresses,
+    stage::{Addresses, Ground},
 };
 
 /// How long a store may take to tell everything.
@@ -46,7 +49,6 @@ enum Link {
 }
 
 /// A device.
-#[derive(Debug)]
 pub struct Device {
     /// Its index.
     pub index: usize,
@@ -54,10 +56,33 @@ pub struct Device {
     pub plan: DevicePlan,
     /// The way to its server.
     pub proxy: Proxy,
+    /// Its tokens, as its host keeps them.
+    pub tokens: Tokens,
     opening: Opening,
     sights: Arc<Sights>,
     link: RwLock<Option<Link>>,
     calls: AtomicU64,
+    revoked: AtomicBool,
+    closed: AtomicBool,
+}
+
+/// Where the parts of a device are.
+pub struct Place<'a> {
+    /// The folder of its files.
+    pub folder: &'a Path,
+    /// What the seeds share.
+    pub ground: &'a Arc<Ground>,
+    /// The servers.
+    pub addresses: Addresses,
+    /// The client's rule that is taken out.
+    pub without: Option<String>,
+}
+
+/// What an installation keeps when it is signed in anew.
+#[derive(Debug, Clone)]
+pub struct Installation {
+    store: PathBuf,
+    device_id: String,
 }
 
 /// What a device's timelines have shown.
@@ -76,35 +101,71 @@ impl Seen for Sights {
 }
 
 impl Device {
-    /// Opens a device whose files lie in a folder.
+    /// Opens a device, on an installation that is there or on a new one.
     pub async fn open(
         index: usize,
         plan: DevicePlan,
-        folder: &Path,
-        token: &str,
-        addresses: Addresses,
-        without: Option<String>,
+        login: &str,
+        place: Place<'_>,
+        installation: Option<Installation>,
     ) -> Result<Self> {
-        let proxy = Proxy::start(addresses, plan.node).await?;
-        let token_file = folder.join(format!("device{index}.token"));
-        std::fs::write(&token_file, token).with_context(|| format!("write {}", token_file.display()))?;
-        let store = folder.join(format!("device{index}.db"));
-        let opening = Opening { server: proxy.url(), store, token: token_file, without };
+        let proxy = Proxy::start(place.addresses, plan.node).await?;
+        let token = place.folder.join(format!("device{index}.token"));
+        let tokens = Tokens::begin(place.ground, login, token.clone())?;
+        let new = || Installation {
+            store: place.folder.join(format!("device{index}.db")),
+            device_id: Uuid::now_v7().to_string(),
+        };
+        let Installation { store, device_id } = installation.unwrap_or_else(new);
+        let opening = Opening { server: proxy.url(), store, token, device_id, without: place.without };
         let device = Self {
             index,
             plan,
             proxy,
+            tokens,
             opening,
             sights: Arc::default(),
             link: RwLock::default(),
             calls: AtomicU64::default(),
+            revoked: AtomicBool::default(),
+            closed: AtomicBool::default(),
         };
         device.start().await?;
         Ok(device)
     }
 
+    /// Id of its installation.
+    pub fn device_id(&self) -> &str {
+        &self.opening.device_id
+    }
+
+    /// Its session is being revoked: it is compared with nothing any more.
+    pub fn revoke(&self) {
+        self.revoked.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether its session was revoked.
+    pub fn is_revoked(&self) -> bool {
+        self.revoked.load(Ordering::Relaxed)
+    }
+
+    /// Whether another index has its installation now.
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Ends it for good, and gives its installation away.
+    pub async fn close(&self) -> Installation {
+        self.closed.store(true, Ordering::Relaxed);
+        self.end().await;
+        Installation { store: self.opening.store.clone(), device_id: self.opening.device_id.clone() }
+    }
+
     async fn start(&self) -> Result<()> {
         let mut link = self.link.write().await;
+        if self.is_closed() {
+            return Ok(());
+        }
         self.sights.life.fetch_add(1, Ordering::Relaxed);
         let seen = Arc::clone(&self.sights) as Arc<dyn Seen>;
         *link = Some(if self.plan.process {
@@ -127,6 +188,27 @@ impl Device {
         }
     }
 
+    /// Whether its process has ended by itself.
+    pub async fn is_gone(&self) -> bool {
+        matches!(&*self.link.read().await, Some(Link::Child(child)) if child.is_gone())
+    }
+
+    /// Lets no file of its process grow beyond so many bytes.
+    pub async fn limit_files(&self, bytes: Option<u64>) -> Result<()> {
+        match &*self.link.read().await {
+            Some(Link::Child(child)) => child.limit_files(bytes).await,
+            _ => Ok(()),
+        }
+    }
+
+    /// Why the server will not have it any more, if that is so.
+    pub async fn over(&self) -> Option<String> {
+        match self.tell(Command::IsOver, SNAPSHOT).await {
+            Answer::Over { why } => Some(why),
+            _ => None,
+        }
+    }
+
     /// Kills the device's process with SIGKILL and opens it again on its store. One without a process ends without a
     /// word, as far as that is possible here.
     pub async fn kill(&self, down: Duration) -> Result<()> {
@@ -136,8 +218,7 @@ impl Device {
         // In this process the drop of the last client ends its tasks where they stand.
         *self.link.write().await = None;
         tokio::time::sleep(down).await;
-        self.start().await?;
-        Ok(())
+        self.start().await
     }
 
     /// Puts it to rest.
@@ -166,6 +247,10 @@ impl Device {
     /// Ends it.
     pub async fn end(&self) {
         self.tell(Command::End, Duration::from_secs(3)).await;
-        *self.link.write().await = None;
+        let mut link = self.link.write().await;
+        if let Some(Link::Child(child)) = &*link {
+            child.kill().await.ok();
+        }
+        *link = None;
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicI64, AtomicU64, Ordering},
@@ -11,11 +10,10 @@ use std::{
 };
 
 use anyhow::Result;
-use async_trait::async_trait;
 use madang_proto::v1::RoomSettings;
 use madang_sdk_core::{
-    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, Clock, Draft, NewRoom, RoomSnapshot, Sleep,
-    StoreLocation, SystemClock, TokenProvider,
+    Backoff, Client, ClientConfig, ClientError, Clock, ConnectionState, Draft, NewRoom, RoomSnapshot, Sleep,
+    StoreLocation, SystemClock,
 };
 use tokio::{
     sync::Mutex,
@@ -24,6 +22,7 @@ use tokio::{
 
 use super::{
     command::{Answer, Call, Command, Opening},
+    tokens::FileTokens,
     watch::{Scroll, Seen, scrolling, watch},
 };
 
@@ -35,6 +34,7 @@ const DRAIN: Duration = Duration::from_secs(1);
 pub struct Seat {
     client: Client,
     clock: Arc<WrongClock>,
+    tokens: Arc<FileTokens>,
     seen: Arc<dyn Seen>,
     openings: AtomicU64,
     watched: Mutex<Watched>,
@@ -63,18 +63,6 @@ impl Clock for WrongClock {
     }
 }
 
-/// Tokens from a file.
-#[derive(Debug)]
-struct FileTokens(PathBuf);
-
-#[async_trait]
-impl TokenProvider for FileTokens {
-    async fn token(&self, _fresh: bool) -> Result<String, ClientError> {
-        let read = tokio::fs::read_to_string(&self.0).await;
-        read.map_err(|error| ClientError::new(ClientErrorKind::Unauthenticated, error.to_string()))
-    }
-}
-
 impl Seat {
     /// Opens a device; `seen` hears what its timelines show.
     pub async fn open(opening: &Opening, seen: Arc<dyn Seen>) -> Result<Self> {
@@ -82,12 +70,14 @@ impl Seat {
         let config = ClientConfig {
             clock: Arc::clone(&clock) as _,
             backoff: Backoff { base: Duration::from_millis(50), cap: Duration::from_secs(1) },
+            device_id: Some(opening.device_id.clone()),
             #[cfg(feature = "sabotage")]
             without: guard(opening.without.as_deref())?,
             ..ClientConfig::new(&opening.server, StoreLocation::File(opening.store.clone()))
         };
-        let client = Client::open(config, Arc::new(FileTokens(opening.token.clone()))).await?;
-        Ok(Self { client, clock, seen, openings: AtomicU64::default(), watched: Mutex::default() })
+        let tokens = Arc::new(FileTokens::of(opening.token.clone()));
+        let client = Client::open(config, Arc::clone(&tokens) as _).await?;
+        Ok(Self { client, clock, tokens, seen, openings: AtomicU64::default(), watched: Mutex::default() })
     }
 
     /// Does what it is told, or gives it up when it takes too long.
@@ -141,10 +131,24 @@ impl Seat {
             Command::Resume => self.client.resume(),
             Command::CatchUp => self.catch_up().await?,
             Command::Clock { ahead_s } => self.clock.0.store(ahead_s, Ordering::Relaxed),
+            Command::Tokens { fails, slow_ms } => self.tokens.trouble(fails, Duration::from_millis(slow_ms)).await,
+            #[cfg(feature = "sabotage")]
+            Command::DieAt { phase, times } => madang_sdk_core::sabotage::die_at(&phase, times),
+            #[cfg(not(feature = "sabotage"))]
+            Command::DieAt { .. } => return Ok(Answer::Skipped),
+            Command::IsOver => return Ok(self.over()),
             Command::Snapshot => return Ok(Answer::Snapshot(Box::new((&self.client.snapshot().await?).into()))),
             Command::End => self.client.shutdown(DRAIN).await,
         }
         Ok(Answer::Done)
+    }
+
+    fn over(&self) -> Answer {
+        match self.client.state() {
+            ConnectionState::Ended { reason } => Answer::Over { why: reason.to_string() },
+            ConnectionState::SignedOut => Answer::Over { why: "signed out".into() },
+            _ => Answer::Done,
+        }
     }
 
     async fn room(&self, id: &str) -> Result<Option<RoomSnapshot>, ClientError> {

@@ -4,6 +4,7 @@ mod database;
 mod screens;
 mod sends;
 mod stores;
+mod streams;
 #[cfg(test)]
 pub mod tests;
 
@@ -38,6 +39,8 @@ pub struct Finding {
     pub wrong: Wrong,
     /// What exactly.
     pub what: String,
+    /// It has happened, and time mends nothing.
+    pub lasting: bool,
 }
 
 impl fmt::Display for Finding {
@@ -52,7 +55,14 @@ pub struct Findings(Vec<Finding>);
 
 impl Findings {
     fn add(&mut self, wrong: Wrong, what: impl Into<String>) {
-        self.0.push(Finding { wrong, what: what.into() });
+        self.0.push(Finding { wrong, what: what.into(), lasting: false });
+    }
+
+    /// What has happened, and cannot be mended.
+    fn check_for_good(&mut self, holds: bool, wrong: Wrong, what: impl FnOnce() -> String) {
+        if !holds {
+            self.0.push(Finding { wrong, what: what(), lasting: true });
+        }
     }
 
     fn check(&mut self, holds: bool, wrong: Wrong, what: impl FnOnce() -> String) {
@@ -69,6 +79,9 @@ pub fn judge(history: &History) -> Vec<Finding> {
     sends::check(history, &mut found);
     stores::check(history, &mut found);
     screens::check(history, &mut found);
+    streams::check(history, &mut found);
+    // What will not be mended is told before what may be on its way.
+    found.0.sort_by_key(|finding| !finding.lasting);
     found.0
 }
 

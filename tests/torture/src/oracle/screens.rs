@@ -25,10 +25,10 @@ pub(super) fn check(history: &History, found: &mut Findings) {
 
 /// The next position; a jump only where the list begins anew, because too much was missed.
 fn arrived(whose: &str, before: i64, seq: i64, low: i64, found: &mut Findings) {
-    found.check(seq != before, Wrong::Repeated, || format!("{whose}: {seq} arrived twice"));
-    found.check(seq >= before, Wrong::Reordered, || format!("{whose}: {seq} arrived after {before}"));
+    found.check_for_good(seq != before, Wrong::Repeated, || format!("{whose}: {seq} arrived twice"));
+    found.check_for_good(seq >= before, Wrong::Reordered, || format!("{whose}: {seq} arrived after {before}"));
     let joins = seq <= before + 1 || low > before;
-    found.check(joins, Wrong::Lost, || format!("{whose}: {seq} arrived after {before}, in a list from {low}"));
+    found.check_for_good(joins, Wrong::Lost, || format!("{whose}: {seq} arrived after {before}, in a list from {low}"));
 }
 
 fn broken(whose: &str, rows: &[i64], found: &mut Findings) {
@@ -43,5 +43,5 @@ fn broken(whose: &str, rows: &[i64], found: &mut Findings) {
     } else {
         Wrong::Lost
     };
-    found.add(wrong, format!("{whose}: the list was {rows:?}"));
+    found.check_for_good(false, wrong, || format!("{whose}: the list was {rows:?}"));
 }

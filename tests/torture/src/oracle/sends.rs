@@ -99,7 +99,10 @@ fn typed(history: &History, places: &Places<'_>, found: &mut Findings) {
     for typed in history.journal.typed.iter().filter(|typed| !ever.contains(&typed.id)) {
         let outbox =
             history.devices.iter().find(|device| device.device == typed.device).map(|device| &device.store.outbox);
-        let held = outbox.is_some_and(|outbox| outbox.iter().any(|item| item.client_message_id == typed.id));
+        let ended =
+            history.ended.iter().filter(|ended| ended.device == typed.device).filter_map(|it| it.store.as_ref());
+        let mut outboxes = outbox.into_iter().chain(ended.map(|store| &store.outbox));
+        let held = outboxes.any(|outbox| outbox.iter().any(|item| item.client_message_id == typed.id));
         let there = places.contains_key(&(typed.room.as_str(), typed.id.as_str()));
         found.check(held || there, Wrong::Lost, || {
             format!("room {}: {:.20} was typed on device {} and is nowhere", typed.room, typed.text, typed.device)

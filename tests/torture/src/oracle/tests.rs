@@ -13,12 +13,15 @@ use rand::{Rng as _, SeedableRng as _, rngs::StdRng};
 
 use super::{Finding, Wrong, judge};
 use crate::history::{
-    Acknowledged, DeviceFacts, History, MemberFacts, MessageFacts, RoomFacts, Sight, Sighting, Typed,
+    Acknowledged, DeviceFacts, EndedFacts, History, MemberFacts, MessageFacts, Move, RoomFacts, Sight, Sighting, Typed,
 };
 
 /// People, each with one device; the last has left the first room.
 const PEOPLE: usize = 4;
 const ROOMS: usize = 3;
+
+/// In this room this person was away between these revisions.
+const AWAY: (usize, usize, i64, i64) = (2, 1, 7, 12);
 
 /// A good history: few people in few rooms, everything as it should be.
 pub fn good(seed: u64) -> History {
@@ -35,6 +38,10 @@ pub fn good(seed: u64) -> History {
         history.fresh.insert(name, fresh);
         history.devices.push(DeviceFacts { device: person, store, sights });
     }
+    let limits = history.rooms.iter().map(|(id, room)| (id.clone(), room.rev)).collect();
+    let (store, over) = (Some(history.devices[1].store.clone()), Some("revoked".to_owned()));
+    history.ended.push(EndedFacts { device: PEOPLE, store, limits, over, closed: false });
+    history.streams = (0..PEOPLE).map(|person| listened::stream(&history.rooms, &name(person))).collect();
     history
 }
 
@@ -79,6 +86,10 @@ fn room(number: usize, rng: &mut StdRng) -> RoomFacts {
         room.rev += 1;
         let member = room.members.get_mut(&name(PEOPLE - 1)).unwrap();
         (member.joined, member.rev) = (false, room.rev);
+    }
+    if number == AWAY.0 {
+        let step = |rev, came| Move { rev, person: name(AWAY.1), came };
+        room.moves = vec![step(1, true), step(AWAY.2, false), step(AWAY.3, true)];
     }
     room.member_count = i64::try_from(room.members.values().filter(|member| member.joined).count()).unwrap();
     room
@@ -259,6 +270,7 @@ fn arrivals(id: &str, room: &RoomSnapshot) -> Vec<Sighting> {
 }
 
 mod damage;
+mod listened;
 
 fn find(history: &History, wrong: Wrong) -> Vec<Finding> {
     judge(history).into_iter().filter(|finding| finding.wrong == wrong).collect()

@@ -6,22 +6,29 @@ use super::{Action, DevicePlan, Fault, Plan, Servers, Settings, Step};
 
 /// Steps between two quiet points.
 const QUIET_EVERY: usize = 70;
+/// Steps between two stories.
+const STORY_EVERY: u32 = 40;
 /// Longest pause before a step, in milliseconds.
 const PAUSE_MS: u64 = 40;
 /// How long a call may take before it is given up, when nobody means it to be.
-const PATIENT_MS: u64 = 20_000;
+pub(super) const PATIENT_MS: u64 = 20_000;
 /// Devices that a person may get during a run, all people together.
 const NEW_DEVICES: usize = 4;
 /// Rooms that may be made during a run.
-const NEW_ROOMS: usize = 6;
+const NEW_ROOMS: usize = 9;
 /// Messages of a flood; a client that is more than 500 rows behind begins anew.
 const FLOOD: std::ops::Range<usize> = 20..700;
 /// Floods in a plan.
 const FLOODS: usize = 2;
 /// So long a fault makes a clock wrong by three days at most.
 const CLOCK_FEW: u64 = 400;
+/// Devices that are revoked in a plan, and how many steps later they sign in again.
+const REVOKED: usize = 2;
+const SIGN_IN: std::ops::Range<usize> = 4..60;
+/// A long outage.
+const LONG_MS: u64 = 30_000;
 /// Of a hundred steps, those that break something.
-const BREAKS: u32 = 8;
+const BREAKS: u32 = 9;
 
 /// The plan of a seed.
 pub fn generate(seed: u64, settings: &Settings) -> Plan {
@@ -32,24 +39,39 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
         database_connections: if rng.random_ratio(1, 4) { 2 } else { 8 },
         alone: settings.nodes == 1 && rng.random_ratio(1, 2),
         nats: settings.nodes > 1 && rng.random_ratio(1, 2),
+        short_tokens: settings.faults.contains(&Fault::TokenExpired) && rng.random_ratio(1, 4),
+        false_clocks: settings.faults.contains(&Fault::ServerClock) && rng.random_ratio(1, 4),
     };
-    let may_be = |fault: &Fault| !(servers.alone && fault.hides_commits() || !servers.nats && fault.needs_nats());
+    // By a clock that was wrong a revocation may lie in the future.
+    let excluded = |fault: &Fault| match fault {
+        Fault::ServerClock => !servers.false_clocks,
+        Fault::Revoked => servers.false_clocks,
+        fault => servers.alone && fault.hides_commits() || !servers.nats && fault.needs_nats(),
+    };
+    let may_be = |fault: &Fault| !excluded(fault);
     settings.faults.retain(may_be);
     // Most people have one device, some two or three.
     let people = (settings.clients * 2).div_ceil(3).max(2);
     let devices = (0..settings.clients)
         .map(|n| DevicePlan {
             person: if n < people { n } else { rng.random_range(0..people) },
-            process: n % 4 == 1 && settings.faults.contains(&Fault::ClientKill),
+            process: n % 3 == 1 && settings.faults.iter().any(|fault| fault.needs_process()),
             node: rng.random_range(0..settings.nodes),
         })
         .collect();
-    let mut world = World { rng, settings: &settings, people, devices, rooms: 0, texts: 0, new_devices: 0, floods: 0 };
+    let mut world = World::new(rng, &settings, people, devices);
     let mut steps = world.beginning();
+    let mut quiet_at = QUIET_EVERY;
     while steps.len() < settings.steps + settings.rooms {
-        let quiet = steps.len() % QUIET_EVERY == QUIET_EVERY - 1;
-        let action = if quiet { Action::Quiet } else { world.action() };
-        steps.push(Step { pause_ms: world.pause(), action });
+        if steps.len() >= quiet_at {
+            quiet_at = steps.len() + QUIET_EVERY;
+            steps.push(Step { pause_ms: 0, action: Action::Quiet });
+        } else if world.rng.random_ratio(1, STORY_EVERY) {
+            steps.extend(world.story());
+        } else {
+            let action = world.due(steps.len()).unwrap_or_else(|| world.action(steps.len()));
+            steps.push(Step { pause_ms: world.pause(), action });
+        }
     }
     world.restore(&mut steps);
     steps.push(Step { pause_ms: 0, action: Action::Quiet });
@@ -58,18 +80,38 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
 }
 
 /// What the generator knows of the world: how many of what there are.
-struct World<'a> {
-    rng: StdRng,
-    settings: &'a Settings,
+pub(super) struct World<'a> {
+    pub(super) rng: StdRng,
+    pub(super) settings: &'a Settings,
     people: usize,
-    devices: Vec<DevicePlan>,
-    rooms: usize,
+    pub(super) devices: Vec<DevicePlan>,
+    pub(super) rooms: usize,
     texts: usize,
     new_devices: usize,
     floods: usize,
+    /// Devices whose session was revoked.
+    pub(super) revoked: Vec<usize>,
+    /// The one of them that signs in anew, and from which step on.
+    signs_in: Option<(usize, usize)>,
+    /// There was an outage of 30 s.
+    long: bool,
 }
 
-impl World<'_> {
+impl<'a> World<'a> {
+    fn new(rng: StdRng, settings: &'a Settings, people: usize, devices: Vec<DevicePlan>) -> Self {
+        let (rooms, texts, new_devices, floods) = (0, 0, 0, 0);
+        let (revoked, signs_in, long) = (Vec::new(), None, false);
+        Self { rng, settings, people, devices, rooms, texts, new_devices, floods, revoked, signs_in, long }
+    }
+
+    /// A sign-in whose time has come.
+    fn due(&mut self, step: usize) -> Option<Action> {
+        let (of, _) = self.signs_in.take_if(|(_, at)| *at <= step)?;
+        let plan = DevicePlan { node: self.rng.random_range(0..self.settings.nodes), ..self.devices[of] };
+        self.devices.push(plan);
+        Some(Action::SignIn { device: self.devices.len() - 1, of, plan })
+    }
+
     /// In some worlds the database is copied after one quiet point and restored after a later one.
     fn restore(&mut self, steps: &mut Vec<Step>) {
         let quiet = |(n, step): (usize, &Step)| (step.action == Action::Quiet).then_some(n + 1);
@@ -104,8 +146,14 @@ impl World<'_> {
         if self.rng.random_ratio(2, 5) { 0 } else { self.rng.random_range(1..PAUSE_MS) }
     }
 
-    fn device(&mut self) -> usize {
-        self.rng.random_range(0..self.devices.len())
+    /// One that has not been revoked.
+    pub(super) fn device(&mut self) -> usize {
+        loop {
+            let device = self.rng.random_range(0..self.devices.len());
+            if !self.revoked.contains(&device) {
+                return device;
+            }
+        }
     }
 
     /// A few rooms are busier than the others.
@@ -114,11 +162,11 @@ impl World<'_> {
         one.min(other)
     }
 
-    fn person(&mut self) -> usize {
+    pub(super) fn person(&mut self) -> usize {
         self.rng.random_range(0..self.people)
     }
 
-    fn text(&mut self) -> String {
+    pub(super) fn text(&mut self) -> String {
         self.texts += 1;
         let length =
             if self.rng.random_ratio(1, 12) { self.rng.random_range(200..3_000) } else { self.rng.random_range(0..30) };
@@ -133,9 +181,9 @@ impl World<'_> {
         if cancels { self.rng.random_range(0..12) } else { PATIENT_MS }
     }
 
-    fn action(&mut self) -> Action {
+    fn action(&mut self, step: usize) -> Action {
         if !self.settings.faults.is_empty() && self.rng.random_ratio(BREAKS, 100) {
-            return self.fault();
+            return self.fault(step);
         }
         let (device, room) = (self.device(), self.room());
         match self.rng.random_range(0..100) {
@@ -161,7 +209,7 @@ impl World<'_> {
         }
     }
 
-    fn send(&mut self, device: usize, room: usize) -> Action {
+    pub(super) fn send(&mut self, device: usize, room: usize) -> Action {
         let mention = self.rng.random_ratio(1, 5).then(|| self.person());
         Action::Send { device, room, text: self.text(), mention, mention_all: self.rng.random_ratio(1, 15) }
     }
@@ -193,7 +241,7 @@ impl World<'_> {
     }
 
     fn new_room(&mut self, device: usize, room: usize) -> Action {
-        if self.rooms >= self.settings.rooms + NEW_ROOMS {
+        if self.rooms >= self.most_rooms() {
             return self.send(device, room);
         }
         if self.rng.random_ratio(1, 2) {
@@ -201,6 +249,11 @@ impl World<'_> {
         }
         self.rooms += 1;
         Action::OpenDirect { device, room: self.rooms - 1, person: self.person() }
+    }
+
+    /// Rooms that there may be.
+    pub(super) fn most_rooms(&self) -> usize {
+        self.settings.rooms + NEW_ROOMS
     }
 
     fn new_device(&mut self, device: usize, room: usize) -> Action {
@@ -214,21 +267,37 @@ impl World<'_> {
         Action::NewDevice { device: self.devices.len() - 1, plan }
     }
 
-    fn fault(&mut self) -> Action {
-        let chosen = self.settings.faults.choose_weighted(&mut self.rng, |fault| fault.weight());
-        let Ok(&fault) = chosen else {
+    /// `step`: where it stands.
+    fn fault(&mut self, step: usize) -> Action {
+        let chosen = self.settings.faults.choose_weighted(&mut self.rng, |fault| fault.weight()).ok().copied();
+        let long = matches!(chosen, Some(Fault::DatabaseLong | Fault::NatsLong));
+        let Some(fault) = chosen.filter(|fault| self.may_be(*fault) && !(long && self.long)) else {
             let (device, room) = (self.device(), self.room());
             return self.send(device, room);
         };
+        self.long |= long;
         let target = match fault {
             Fault::NodeKill | Fault::NodeDrain | Fault::NodeRoll => self.rng.random_range(0..self.settings.nodes),
             _ => self.device(),
         };
+        if fault == Fault::Revoked {
+            self.revoked.push(target);
+            self.signs_in = Some((target, step + self.rng.random_range(SIGN_IN)));
+        }
         let for_ms = match fault {
-            Fault::DatabaseGone | Fault::HalfOpen | Fault::Throttle => self.rng.random_range(500..4_000),
+            Fault::DatabaseLong | Fault::NatsLong => LONG_MS,
+            Fault::DatabaseGone | Fault::DatabaseSmart | Fault::NatsKill => self.rng.random_range(1_500..2_500),
+            Fault::HalfOpen | Fault::Throttle | Fault::NatsSlow => self.rng.random_range(500..4_000),
+            Fault::Locked | Fault::DiskFull | Fault::ServerClock => self.rng.random_range(500..2_500),
             _ => self.rng.random_range(0..1_000),
         };
         Action::Break { fault, target, for_ms }
+    }
+
+    /// Whether a fault may be here: few are revoked, and one after the other.
+    fn may_be(&self, fault: Fault) -> bool {
+        fault != Fault::Revoked
+            || self.signs_in.is_none() && self.revoked.len() < REVOKED && self.revoked.len() + 2 < self.devices.len()
     }
 }
 
@@ -258,7 +327,7 @@ mod tests {
                         assert_eq!(*room, rooms);
                         rooms += 1;
                     }
-                    Action::NewDevice { device, .. } => {
+                    Action::NewDevice { device, .. } | Action::SignIn { device, .. } => {
                         assert_eq!(*device, devices);
                         devices += 1;
                     }

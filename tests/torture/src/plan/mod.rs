@@ -5,6 +5,7 @@
 
 mod generate;
 mod shrink;
+mod stories;
 
 use std::{path::Path, time::Duration};
 
@@ -47,6 +48,7 @@ pub struct Plan {
 
 /// How the servers of a plan are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a setting of its own")]
 pub struct Servers {
     /// Members above which a room is large.
     pub large_room_members: i64,
@@ -56,6 +58,12 @@ pub struct Servers {
     pub alone: bool,
     /// Servers hear each other over NATS, instead of by the poll alone.
     pub nats: bool,
+    /// Tokens of devices are good for seconds.
+    #[serde(default)]
+    pub short_tokens: bool,
+    /// The servers' clocks can be made wrong.
+    #[serde(default)]
+    pub false_clocks: bool,
 }
 
 /// A device to be.
@@ -112,6 +120,8 @@ pub enum Action {
     Flood { person: usize, room: usize, count: usize, text: String },
     /// A person has one more device, which gets this index.
     NewDevice { device: usize, plan: DevicePlan },
+    /// An installation is signed in anew, with its store: it gets this index, and the old one is no more.
+    SignIn { device: usize, of: usize, plan: DevicePlan },
     /// A device is put to rest for a while.
     Sleep { device: usize },
     /// A device that was put to rest is used again.
@@ -172,11 +182,33 @@ pub enum Fault {
     NatsHold,
     /// The database is restored from a copy.
     Restored,
+    /// A device's token ends, and its host is slow to get another, or fails a few times.
+    TokenExpired,
+    /// A device's session is revoked by another device of the person.
+    Revoked,
+    /// Somebody else locks the table of members, so that every connection of the servers waits.
+    Locked,
+    /// The database server takes nobody new while it waits for those who are there, and is then started again.
+    DatabaseSmart,
+    /// The database server is away for 30 s.
+    DatabaseLong,
+    /// The disk of a device's store is full for a while.
+    DiskFull,
+    /// The bus is slow.
+    NatsSlow,
+    /// The bus is away for 30 s.
+    NatsLong,
+    /// A server's clock goes wrong by hours, and right again.
+    ServerClock,
+    /// A device's process dies at a certain place of its work, and is opened again on its store.
+    ClientDies,
+    /// Somebody speaks the protocol as nobody should.
+    Rogue,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 31] = [
         Self::NodeKill,
         Self::NodeDrain,
         Self::NodeRoll,
@@ -197,6 +229,17 @@ impl Fault {
         Self::NatsKill,
         Self::NatsHold,
         Self::Restored,
+        Self::TokenExpired,
+        Self::Revoked,
+        Self::Locked,
+        Self::DatabaseSmart,
+        Self::DatabaseLong,
+        Self::DiskFull,
+        Self::NatsSlow,
+        Self::NatsLong,
+        Self::ServerClock,
+        Self::ClientDies,
+        Self::Rogue,
     ];
 
     /// Its name, as in a plan.
@@ -206,20 +249,34 @@ impl Fault {
 
     /// Whether it is the bus's.
     fn needs_nats(self) -> bool {
-        matches!(self, Self::NatsKill | Self::NatsHold)
+        matches!(self, Self::NatsKill | Self::NatsHold | Self::NatsSlow | Self::NatsLong)
+    }
+
+    /// Whether it needs a device in a process of its own.
+    fn needs_process(self) -> bool {
+        matches!(self, Self::ClientKill | Self::ClientDies | Self::DiskFull)
     }
 
     /// Whether it may make a commit whose outcome nobody learns: then only the poll finds what was committed.
     fn hides_commits(self) -> bool {
-        matches!(self, Self::DatabaseCrash | Self::DatabaseGone | Self::BackendEnd | Self::BackendKill)
+        matches!(
+            self,
+            Self::DatabaseCrash
+                | Self::DatabaseGone
+                | Self::DatabaseSmart
+                | Self::DatabaseLong
+                | Self::BackendEnd
+                | Self::BackendKill
+                | Self::Locked
+        )
     }
 
     /// How often it happens beside the others. Those that cost a run much time are rarer.
     fn weight(self) -> u32 {
         match self {
-            Self::Silent => 1,
-            Self::NodeRoll | Self::DatabaseGone | Self::BackendKill => 2,
-            Self::NodeKill | Self::ClientKill | Self::Cut => 6,
+            Self::Silent | Self::DatabaseLong | Self::NatsLong => 1,
+            Self::NodeRoll | Self::DatabaseGone | Self::DatabaseSmart | Self::BackendKill => 2,
+            Self::NodeKill | Self::ClientKill | Self::ClientDies | Self::Cut => 6,
             // These happen in ways of their own.
             Self::Cancel | Self::Restored => 0,
             _ => 4,

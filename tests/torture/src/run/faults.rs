@@ -11,7 +11,7 @@ use sqlx::{Connection as _, PgConnection};
 use tokio::{sync::mpsc, task::JoinSet};
 use uuid::Uuid;
 
-use super::{Flood, Turn};
+use super::{Flood, Turn, devices::with_process};
 use crate::{
     device::{Command, Device},
     plan::Fault,
@@ -24,7 +24,10 @@ use crate::{
 const SLOW: u32 = 1024;
 
 /// Longest wait of an old stream for its verdicts.
-const VERDICTS: Duration = Duration::from_secs(5);
+pub(super) const VERDICTS: Duration = Duration::from_secs(5);
+
+/// Seconds that a server's clock may be ahead: tokens of a run are good for longer.
+const AHEAD: i64 = 6 * 3600;
 
 /// Times that an old Hello is repeated.
 const HELLOS: usize = 5;
@@ -35,18 +38,21 @@ pub(super) struct Faults {
     tasks: JoinSet<Result<()>>,
 }
 
-struct Parts {
+pub(super) struct Parts {
     ground: Arc<Ground>,
-    nodes: Arc<Nodes>,
-    world: Arc<World>,
-    database_url: String,
+    pub(super) nodes: Arc<Nodes>,
+    pub(super) world: Arc<World>,
+    pub(super) database_url: String,
     /// The database breaks in one way at a time.
     database: Turn,
+    /// And a device's process.
+    processes: Turn,
 }
 
 impl Faults {
     pub(super) fn new(ground: Arc<Ground>, nodes: Arc<Nodes>, world: Arc<World>, database_url: &str) -> Self {
-        let parts = Parts { ground, nodes, world, database_url: database_url.to_owned(), database: Turn::default() };
+        let (database, processes) = (Turn::default(), Turn::default());
+        let parts = Parts { ground, nodes, world, database_url: database_url.to_owned(), database, processes };
         Self { parts: Arc::new(parts), tasks: JoinSet::new() }
     }
 
@@ -101,11 +107,10 @@ impl Parts {
                     self.nodes.drain(node, Duration::ZERO).await?;
                 }
             }
-            Fault::ClientKill => match devices.iter().cycle().skip(target).take(devices.len()).find(|d| d.plan.process)
-            {
-                Some(device) => device.kill(lasting).await?,
-                None => return Ok(false),
-            },
+            Fault::ClientKill | Fault::DiskFull | Fault::ClientDies => {
+                let Some(device) = with_process(devices, target) else { return Ok(false) };
+                return self.to_process(fault, device, lasting).await;
+            }
             Fault::Cut => device.proxy.cut(),
             Fault::HalfOpen => {
                 self.mode(device, Mode::Swallow, lasting).await;
@@ -115,18 +120,61 @@ impl Parts {
             Fault::Delay => self.mode(device, Mode::Delay(Duration::from_millis(150)), lasting * 3).await,
             Fault::Throttle => self.mode(device, Mode::Throttle(SLOW), lasting).await,
             Fault::DatabaseCrash => self.database_down(Stop::Immediate, Duration::ZERO).await?,
-            Fault::DatabaseGone => self.database_down(Stop::Fast, lasting).await?,
+            Fault::DatabaseGone | Fault::DatabaseLong => self.database_down(Stop::Fast, lasting).await?,
+            Fault::DatabaseSmart => self.database_smart(lasting).await?,
+            Fault::Locked => return self.locked(lasting).await,
             Fault::BackendEnd => self.backend(false).await?,
             Fault::BackendKill => self.backend(true).await?,
             Fault::Clock => {
                 let days = i64::try_from(lasting.as_millis() / 66)? - 3;
                 device.tell(Command::Clock { ahead_s: days * 86_400 }, VERDICTS).await;
             }
-            Fault::NatsKill | Fault::NatsHold => return self.nodes.break_nats(fault == Fault::NatsKill, lasting).await,
+            Fault::NatsKill | Fault::NatsLong => return self.nodes.break_nats(true, lasting).await,
+            Fault::NatsHold => return self.nodes.break_nats(false, lasting).await,
+            Fault::NatsSlow => return Ok(self.nodes.slow_nats(lasting).await),
+            Fault::ServerClock => {
+                let ahead_s = rand::rng().random_range(60..AHEAD);
+                return self.nodes.wrong_clock(node, ahead_s, lasting).await;
+            }
+            Fault::TokenExpired => self.token_expired(device, lasting).await?,
+            Fault::Revoked => return self.revoked(device).await,
+            Fault::Rogue => return self.rogue(node, device.plan.person, lasting).await,
             Fault::Cancel | Fault::Restored => return Ok(false),
             Fault::OldHello => self.old_hello(device).await,
             Fault::SendAgain => return self.send_again(node).await,
         }
+        Ok(true)
+    }
+
+    /// A fault that needs a process.
+    async fn to_process(&self, fault: Fault, device: &Device, lasting: Duration) -> Result<bool> {
+        // One after the other: a process that is gone cannot be limited.
+        let _turn = self.processes.lock().await;
+        match fault {
+            Fault::DiskFull => self.disk_full(device, lasting).await,
+            Fault::ClientDies => self.client_dies(device, lasting).await,
+            _ => device.kill(lasting).await.map(|()| true),
+        }
+    }
+
+    /// Nobody new is taken for a while, and whoever is there stays; then all are ended.
+    async fn database_smart(&self, lasting: Duration) -> Result<()> {
+        let _turn = self.database.lock().await;
+        // Servers keep their connections, so that it does not end by itself.
+        tokio::time::timeout(lasting, self.ground.cluster.stop(Stop::Smart)).await.ok();
+        self.ground.cluster.stop(Stop::Fast).await?;
+        self.ground.cluster.restart().await
+    }
+
+    /// Locks the members, so that whatever reads or writes one waits and holds its connection.
+    async fn locked(&self, lasting: Duration) -> Result<bool> {
+        let _turn = self.database.lock().await;
+        let mut database = PgConnection::connect(&self.database_url).await.context("connect to the database")?;
+        let mut tx = database.begin().await?;
+        sqlx::query("lock table members in access exclusive mode").execute(&mut *tx).await?;
+        tokio::time::sleep(lasting).await;
+        tx.rollback().await?;
+        database.close().await?;
         Ok(true)
     }
 
@@ -167,7 +215,7 @@ impl Parts {
         Ok(())
     }
 
-    fn calls(&self, node: usize, person: &Someone) -> Option<Calls> {
+    pub(super) fn calls(&self, node: usize, person: &Someone) -> Option<Calls> {
         let server = self.nodes.addresses.of(node)?;
         Calls::new(&format!("http://{server}"), person.token.clone(), person.device_id.clone()).ok()
     }

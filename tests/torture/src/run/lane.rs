@@ -133,6 +133,7 @@ fn command(world: &World, action: &Action) -> Option<(Command, Duration)> {
         }
         Action::Scroll { room, count, .. } => (Command::Scroll { room: world.room(*room)?, count: *count }, PATIENT),
         Action::NewDevice { .. }
+        | Action::SignIn { .. }
         | Action::Flood { .. }
         | Action::Sleep { .. }
         | Action::Wake { .. }

@@ -1,8 +1,11 @@
 //! A seed from its plan to its outcome: starts the parts, takes the steps, and looks at the quiet points.
 
+mod devices;
 mod faults;
 mod flood;
 mod lane;
+mod listen;
+mod rogue;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,14 +15,15 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use madang_devstack::{postgres::TestDatabase, server_process::Launch};
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::{sync::Mutex as AsyncMutex, task::JoinSet};
 
-use self::{faults::Faults, flood::Flood, lane::Lane};
+use self::{faults::Faults, flood::Flood, lane::Lane, listen::Listeners};
 use crate::{
-    device::{Command, Device},
+    device::{Command, Device, Installation, Life, Place},
+    history::{EndedFacts, History},
     look::look,
     oracle::{self, Finding},
-    plan::{Action, Fault, Plan},
+    plan::{Action, DevicePlan, Fault, Plan},
     proxy::Mode,
     stage::{Ground, Nodes},
     world::{Tally, World},
@@ -27,6 +31,10 @@ use crate::{
 
 /// Time between two looks.
 const LOOK: Duration = Duration::from_millis(150);
+
+/// Seconds that a short token is good, and how often there is another.
+const SHORT_S: i64 = 4;
+const RENEW: Duration = Duration::from_millis(1_500);
 
 /// How long the steps before a quiet point may take to end.
 const FINISH: Duration = Duration::from_mins(3);
@@ -58,8 +66,21 @@ impl Outcome {
 pub struct Conditions {
     /// How long a world may take to settle.
     pub patience: Duration,
-    /// The client's rule that is taken out.
+    /// The guard that is taken out, of the servers or of the client.
     pub without: Option<String>,
+}
+
+/// How the names of the client's rules begin.
+const CLIENT: &str = "client_";
+
+impl Conditions {
+    fn of_client(&self) -> Option<&str> {
+        self.without.as_deref().filter(|name| name.starts_with(CLIENT))
+    }
+
+    fn of_server(&self) -> Option<&str> {
+        self.without.as_deref().filter(|name| !name.starts_with(CLIENT))
+    }
 }
 
 /// Runs a plan; logs and stores go into a folder.
@@ -92,15 +113,19 @@ struct Run<'a> {
     world: Arc<World>,
     lanes: Vec<Lane>,
     faults: Faults,
+    listeners: Listeners,
+    /// Renews tokens that are good for seconds.
+    renewing: JoinSet<()>,
 }
 
 impl<'a> Run<'a> {
     async fn begin(ground: &Arc<Ground>, plan: &'a Plan, folder: &Path, conditions: &'a Conditions) -> Result<Self> {
         let database = ground.database().await?;
-        let nodes = Arc::new(Nodes::start(ground, plan, &database.url, folder).await?);
+        let nodes = Arc::new(Nodes::start(ground, plan, &database.url, folder, conditions.of_server()).await?);
         let server = nodes.addresses.any().context("a server is up")?;
         let world = Arc::new(World::begin(ground, &format!("http://{server}"), plan.people).await?);
         let faults = Faults::new(Arc::clone(ground), Arc::clone(&nodes), Arc::clone(&world), &database.url);
+        let listeners = Listeners::start(&world.people, &nodes.addresses, nodes.count());
         let mut run = Self {
             ground: Arc::clone(ground),
             plan,
@@ -111,19 +136,28 @@ impl<'a> Run<'a> {
             world,
             lanes: Vec::new(),
             faults,
+            listeners,
+            renewing: JoinSet::new(),
         };
         for device in &plan.devices {
-            run.open(*device).await?;
+            run.open(*device, None).await?;
         }
         Ok(run)
     }
 
-    async fn open(&mut self, plan: crate::plan::DevicePlan) -> Result<()> {
-        let token = self.ground.issuer.token(&self.world.people[plan.person].login)?;
-        let addresses = self.nodes.addresses.clone();
-        let without = self.conditions.without.clone();
-        let device = Device::open(self.lanes.len(), plan, &self.folder, &token, addresses, without);
-        self.lanes.push(Lane::start(Arc::new(device.await?), Arc::clone(&self.world)));
+    async fn open(&mut self, plan: DevicePlan, installation: Option<Installation>) -> Result<()> {
+        let place = Place {
+            folder: &self.folder,
+            ground: &self.ground,
+            addresses: self.nodes.addresses.clone(),
+            without: self.conditions.of_client().map(str::to_owned),
+        };
+        let login = &self.world.people[plan.person].login;
+        let device = Arc::new(Device::open(self.lanes.len(), plan, login, place, installation).await?);
+        if self.plan.servers.short_tokens {
+            self.renewing.spawn(renew(Arc::clone(&device)));
+        }
+        self.lanes.push(Lane::start(device, Arc::clone(&self.world)));
         Ok(())
     }
 
@@ -139,7 +173,8 @@ impl<'a> Run<'a> {
                 }
                 Action::Backup => self.ground.copy_data(false).await?,
                 Action::Restore => self.restore().await?,
-                Action::NewDevice { plan, .. } => self.open(*plan).await?,
+                Action::NewDevice { plan, .. } => self.open(*plan, None).await?,
+                Action::SignIn { of, plan, .. } => self.sign_in(*of, *plan).await?,
                 Action::Switch { device, node } => {
                     let lane = self.lane(*device)?;
                     lane.device.proxy.lead_to(*node % self.plan.settings.nodes);
@@ -157,6 +192,32 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
+    /// Signs an installation in anew. Its old index tells what it held last, and nothing after that.
+    async fn sign_in(&mut self, of: usize, plan: DevicePlan) -> Result<()> {
+        let lane = self.lane(of)?;
+        lane.finish().await?;
+        let old = Arc::clone(&lane.device);
+        // A revocation that is on its way ends first.
+        while old.is_revoked() && !self.world.ended().contains_key(&of) {
+            tokio::time::sleep(LOOK).await;
+        }
+        if let Some(facts) = self.ended(&old).await {
+            self.world.ended().insert(of, EndedFacts { closed: true, ..facts });
+        }
+        let installation = old.close().await;
+        self.world.journal().inherit(of, self.lanes.len());
+        self.open(plan, Some(installation)).await
+    }
+
+    /// What is known of a device that was revoked, with its store as it is now.
+    async fn ended(&self, device: &Device) -> Option<EndedFacts> {
+        let known = self.world.ended().get(&device.index).cloned()?;
+        if known.closed {
+            return Some(known);
+        }
+        Some(EndedFacts { store: device.snapshot().await.ok(), over: device.over().await, ..known })
+    }
+
     /// As an administrator does it: no server runs meanwhile, and the new history is declared.
     async fn restore(&mut self) -> Result<()> {
         let ground = Arc::clone(&self.ground);
@@ -165,7 +226,8 @@ impl<'a> Run<'a> {
             launch.restore_done().await
         };
         self.nodes.down_while(restore).await?;
-        self.world.journal().restored();
+        self.world.restored();
+        self.listeners.restored();
         self.world.broke(Fault::Restored);
         Ok(())
     }
@@ -186,7 +248,9 @@ impl<'a> Run<'a> {
         self.nodes.all_up().await?;
         for lane in &self.lanes {
             lane.device.proxy.set(Mode::Open);
-            lane.device.wake().await;
+            if lane.device.over().await.is_none() {
+                lane.device.wake().await;
+            }
         }
         let until = Instant::now() + self.conditions.patience;
         let mut caught_up = false;
@@ -205,12 +269,14 @@ impl<'a> Run<'a> {
                 (true, true) => return Ok(findings),
                 // Rooms that nobody looked at are judged once more when they are complete.
                 (true, false) => {
-                    for lane in &self.lanes {
+                    for lane in self.lanes.iter().filter(|lane| !lane.device.is_revoked()) {
                         lane.device.tell(Command::CatchUp, FINISH).await;
                     }
                     caught_up = true;
                 }
-                (false, _) if Instant::now() > until => return Ok(findings),
+                (false, _) if Instant::now() > until || findings.iter().any(|finding| finding.lasting) => {
+                    return Ok(findings);
+                }
                 (false, _) => tokio::time::sleep(LOOK).await,
             }
         }
@@ -218,16 +284,37 @@ impl<'a> Run<'a> {
 
     async fn look(&self) -> Result<Vec<Finding>> {
         let server = self.nodes.addresses.any().context("a server is up")?;
-        let devices: Vec<_> = self.lanes.iter().map(|lane| Arc::clone(&lane.device)).collect();
+        let (mut devices, mut ended) = (Vec::new(), Vec::new());
+        for lane in &self.lanes {
+            let device = &lane.device;
+            match self.ended(device).await {
+                Some(facts) => {
+                    if let Some(store) = &facts.store {
+                        self.world.journal().note(device.index, store);
+                    }
+                    ended.push(facts);
+                }
+                None if device.is_revoked() || device.is_closed() => {}
+                None => devices.push(Arc::clone(device)),
+            }
+        }
         let mut journal = self.world.journal().clone();
         let people = &self.world.people;
-        let history = look(&self.database.url, &format!("http://{server}"), people, &devices, &mut journal).await?;
+        // What is heard later may be of what is changed later.
+        let streams = self.listeners.facts();
+        let mut history = look(&self.database.url, &format!("http://{server}"), people, &devices, &mut journal).await?;
         *self.world.journal() = journal;
-        Ok(oracle::judge(&history))
+        // Large rooms write no notices of who comes and goes.
+        if usize::try_from(self.plan.servers.large_room_members)? < self.plan.people {
+            history.rooms.values_mut().for_each(|room| room.moves.clear());
+        }
+        Ok(oracle::judge(&History { ended, streams, ..history }))
     }
 
-    async fn end(self) {
+    async fn end(mut self) {
         let nodes = Arc::clone(&self.nodes);
+        self.renewing.shutdown().await;
+        self.listeners.end().await;
         for lane in self.lanes {
             lane.end().await;
         }
@@ -257,6 +344,13 @@ fn device_of(action: &Action) -> Result<usize> {
         bail!("not a device's step: {action:?}")
     };
     Ok(*device)
+}
+
+/// Puts a token that is good for seconds where a device finds it, again and again.
+async fn renew(device: Arc<Device>) {
+    while !device.is_revoked() && !device.is_closed() && device.tokens.renew(Life::Stream(SHORT_S)).is_ok() {
+        tokio::time::sleep(RENEW).await;
+    }
 }
 
 /// One at a time.

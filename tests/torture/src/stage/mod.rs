@@ -38,13 +38,13 @@ pub struct Ground {
 
 impl Ground {
     /// Starts what the seeds of a run share.
-    pub async fn start(binary: &Path, logs: &Path) -> Result<Self> {
+    pub async fn start(binary: &Path, logs: &Path, job: u8) -> Result<Self> {
         let people = (0..PEOPLE).map(|n| Person::new(&login(n), "Torture")).collect();
         let config = IssuerConfig { people, access_token_lifetime: TOKEN_LIFETIME, ..IssuerConfig::default() };
         let issuer = Issuer::start(config).await?;
-        let folder = scratch_folder(&format!("madang-torture-{}", std::process::id()))?;
+        let folder = scratch_folder(&format!("madang-torture-{}-{job}", std::process::id()))?;
         let cluster = Cluster::at(&folder, ClusterOptions::default()).await?;
-        let log = logs.join("migrate.log");
+        let log = logs.join(format!("migrate{job}.log"));
         let url = issuer.url().to_owned();
         let migrate = async |database: String| Launch::new(binary, &database, &url, &log).migrate().await;
         let template = cluster.template("torture", migrate).await;

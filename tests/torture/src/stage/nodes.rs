@@ -2,12 +2,12 @@
 
 use std::{
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use madang_devstack::{
     nats::Nats,
     server_process::{Launch, ServerProcess},
@@ -15,7 +15,10 @@ use madang_devstack::{
 use tokio::sync::Mutex as AsyncMutex;
 
 use super::Ground;
-use crate::plan::{Plan, Servers};
+use crate::{
+    plan::{Plan, Servers},
+    proxy::{Mode, Proxy},
+};
 
 /// How long a server is given to stop when asked; its own drain takes at most ten seconds.
 const STOP: Duration = Duration::from_secs(15);
@@ -25,6 +28,12 @@ const START: Duration = Duration::from_mins(1);
 
 /// Time between two tries.
 const AGAIN: Duration = Duration::from_millis(200);
+
+/// A slow line to the bus, for each piece of what is said.
+const NATS_DELAY: Duration = Duration::from_millis(400);
+
+/// Makes a process's clock what a file says; Debian has it in the package `libfaketime`. Without it clocks stay right.
+const FALSE_CLOCK: &str = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1";
 
 /// Rates that no plan reaches: what is refused for its rate is another test's.
 const RATES: [&str; 11] =
@@ -45,6 +54,11 @@ impl Addresses {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().flatten().next().copied()
     }
 
+    /// One server that does not move.
+    fn only(address: SocketAddr) -> Self {
+        Self(Arc::new(Mutex::new(vec![Some(address)])))
+    }
+
     fn set(&self, node: usize, address: Option<SocketAddr>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)[node] = address;
     }
@@ -55,25 +69,48 @@ pub struct Nodes {
     launches: Vec<Launch>,
     running: Vec<AsyncMutex<Option<ServerProcess>>>,
     nats: AsyncMutex<Option<Nats>>,
+    /// The servers' way to the bus.
+    nats_way: Option<Proxy>,
+    clocks: Option<Vec<PathBuf>>,
     /// Where they are.
     pub addresses: Addresses,
 }
 
 impl Nodes {
     /// Starts them.
-    pub async fn start(ground: &Ground, plan: &Plan, database_url: &str, logs: &Path) -> Result<Self> {
+    pub async fn start(
+        ground: &Ground,
+        plan: &Plan,
+        database_url: &str,
+        logs: &Path,
+        without: Option<&str>,
+    ) -> Result<Self> {
         let count = plan.settings.nodes;
         let nats = if plan.servers.nats { Some(Nats::start().await?) } else { None };
+        let nats_way = match &nats {
+            Some(nats) => Some(Proxy::start(Addresses::only(nats.address()), 0).await?),
+            None => None,
+        };
+        let clocks = (plan.servers.false_clocks && Path::new(FALSE_CLOCK).exists())
+            .then(|| (0..count).map(|n| logs.join(format!("node{n}.clock"))).collect::<Vec<_>>());
         let launches: Vec<Launch> = (0..count)
             .map(|n| {
                 let launch = ground.launch(database_url, &logs.join(format!("node{n}.log")));
+                // Understood by a server that was built with the feature `sabotage`, and by no other.
+                let launch = without.iter().fold(launch, |launch, name| launch.with("SABOTAGE_WITHOUT", *name));
                 let launch = settings(launch, plan.servers).with("MADANG_NODE_NAME", format!("node{n}"));
-                nats.iter().fold(launch, |launch, nats| launch.with("MADANG_NATS_URL", nats.url()))
+                let launch = clocks.iter().fold(launch, |launch, clocks| with_clock(launch, &clocks[n]));
+                nats_way.iter().fold(launch, |launch, way| launch.with("MADANG_NATS_URL", way.url_of("nats")))
             })
             .collect();
+        for clock in clocks.iter().flatten() {
+            set_clock(clock, 0)?;
+        }
         let nodes = Self {
             launches,
             nats: AsyncMutex::new(nats),
+            nats_way,
+            clocks,
             running: (0..count).map(|_| AsyncMutex::default()).collect(),
             addresses: Addresses(Arc::new(Mutex::new(vec![None; count]))),
         };
@@ -115,6 +152,7 @@ impl Nodes {
             // While it drains it is still there for those who ask it.
             let ended = end(&mut server).await;
             self.addresses.set(node, None);
+            forget_clock(server.pid());
             ended?;
         }
         let until = Instant::now() + START;
@@ -156,6 +194,24 @@ impl Nodes {
         Ok(true)
     }
 
+    /// Lets the way to the bus be slow for a while; tells whether there is one.
+    pub async fn slow_nats(&self, lasting: Duration) -> bool {
+        let Some(way) = &self.nats_way else { return false };
+        way.set(Mode::Delay(NATS_DELAY));
+        tokio::time::sleep(lasting).await;
+        way.set(Mode::Open);
+        true
+    }
+
+    /// Lets a server's clock be ahead for a while; tells whether it can be.
+    pub async fn wrong_clock(&self, node: usize, ahead_s: i64, lasting: Duration) -> Result<bool> {
+        let Some(clocks) = &self.clocks else { return Ok(false) };
+        set_clock(&clocks[node], ahead_s)?;
+        tokio::time::sleep(lasting).await;
+        set_clock(&clocks[node], 0)?;
+        Ok(true)
+    }
+
     /// Fails if a server has ended by itself.
     pub async fn all_up(&self) -> Result<()> {
         for (node, server) in self.running.iter().enumerate() {
@@ -174,10 +230,31 @@ impl Nodes {
         for (node, server) in self.running.iter().enumerate() {
             if let Some(mut server) = server.lock().await.take() {
                 server.kill().await.ok();
+                forget_clock(server.pid());
                 self.addresses.set(node, None);
             }
         }
     }
+}
+
+/// A server whose clock is what a file says. Time that only passes stays right.
+fn with_clock(launch: Launch, clock: &Path) -> Launch {
+    launch
+        .with("LD_PRELOAD", FALSE_CLOCK)
+        .with("FAKETIME_TIMESTAMP_FILE", clock.to_string_lossy())
+        .with("FAKETIME_CACHE_DURATION", "1")
+        .with("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+}
+
+/// A process that is killed leaves memory of its clock behind.
+fn forget_clock(pid: u32) {
+    for name in [format!("faketime_shm_{pid}"), format!("sem.faketime_sem_{pid}")] {
+        std::fs::remove_file(Path::new("/dev/shm").join(name)).ok();
+    }
+}
+
+fn set_clock(file: &Path, ahead_s: i64) -> Result<()> {
+    std::fs::write(file, format!("+{ahead_s}\n")).with_context(|| format!("write {}", file.display()))
 }
 
 /// Settings of a plan's servers: a short life of what ordinarily takes long.
@@ -190,6 +267,7 @@ fn settings(launch: Launch, servers: Servers) -> Launch {
         .with("MADANG_HEARTBEAT", if servers.alone { "20s" } else { "2s" })
         .with("MADANG_RECEIPT_GATHER", "100ms")
         .with("MADANG_DRAIN_TIMEOUT", "2s")
+        .with("MADANG_TOKEN_GRACE", "1s")
         .with("MADANG_LARGE_ROOM_MEMBERS", servers.large_room_members.to_string())
         .with("MADANG_SMALL_AGAIN_MEMBERS", (servers.large_room_members - 1).to_string())
 }

@@ -3,8 +3,8 @@
 use madang_proto::v1::{ErrorReason, Member};
 use madang_sdk_core::{OutboxItem, RoomSnapshot, SendState};
 
-use super::{History, MessageFacts, RoomFacts, Sight, Wrong, acknowledged, message};
-use crate::history::Sighting;
+use super::{AWAY, History, MessageFacts, RoomFacts, Sight, Wrong, acknowledged, message};
+use crate::history::{Heard, News, Sighting};
 
 type Damage = fn(&mut History);
 
@@ -58,8 +58,55 @@ pub const ALL: &[(&str, Wrong, Damage)] = &[
     ("an item was not shown", Wrong::Lost, |h| drop(sights(h).remove(3))),
     ("a list had a hole", Wrong::Lost, |h| broken(h, &[1, 2, 4])),
     ("a list held a message and its echo", Wrong::Repeated, |h| broken(h, &[1, 2, 3, 0])),
+    ("a change was told after a removal", Wrong::Leak, |h| tell(h, 3, "room0", |rev| change(rev, None))),
+    ("a summary was told after a removal", Wrong::Leak, |h| tell(h, 3, "room0", |rev| verdict(rev, &[]))),
+    ("a change of a room that one was never in", Wrong::Leak, |h| tell(h, 0, "nowhere", |rev| change(rev, None))),
+    ("a change of an absence was told", Wrong::Leak, |h| tell(h, 1, "room2", |_| change(AWAY.2 + 2, None))),
+    ("a summary of an absence was told", Wrong::Leak, |h| tell(h, 1, "room2", |_| verdict(AWAY.2 + 2, &[]))),
+    ("an item from before one's time was told", Wrong::Leak, |h| tell(h, 2, "room1", |rev| change(rev, Some(1)))),
+    ("a page from before one's time was told", Wrong::Leak, |h| tell(h, 2, "room1", |rev| verdict(rev, &[2, 5]))),
+    ("changes were told out of order", Wrong::Reordered, |h| heard(h).swap(3, 4)),
+    ("a change was told twice", Wrong::Reordered, told_twice),
+    ("a change was not told, and those after it were", Wrong::Reordered, |h| drop(heard(h).remove(4))),
+    ("the last change was not told", Wrong::Lost, not_told),
+    ("a revoked device got something later", Wrong::Leak, after_revocation),
+    ("a revoked device does not know it", Wrong::Leak, |h| h.ended[0].over = None),
     ("a list was out of order", Wrong::Reordered, |h| broken(h, &[1, 3, 2])),
 ];
+
+/// What the first person's stream says; the first room comes first.
+fn heard(history: &mut History) -> &mut Vec<Heard> {
+    &mut history.streams[0].heard
+}
+
+/// Says something more on somebody's stream, by the revision behind the room's.
+fn tell(history: &mut History, person: usize, room: &str, news: impl FnOnce(i64) -> News) {
+    let rev = history.rooms.get(room).map_or(1, |room| room.rev) + 1;
+    history.streams[person].heard.push(Heard { room: room.into(), news: news(rev) });
+}
+
+fn change(rev: i64, seq: Option<i64>) -> News {
+    News::Event { prev_rev: rev - 1, rev, seq }
+}
+
+fn verdict(rev: i64, seqs: &[i64]) -> News {
+    News::Verdict { rev, seqs: seqs.to_vec() }
+}
+
+fn told_twice(history: &mut History) {
+    let again = heard(history)[3].clone();
+    heard(history).insert(4, again);
+}
+
+fn not_told(history: &mut History) {
+    let last = heard(history).iter().rposition(|heard| heard.room == "room0").unwrap();
+    heard(history).remove(last);
+}
+
+fn after_revocation(history: &mut History) {
+    let store = history.ended[0].store.as_mut().unwrap();
+    store.rooms.get_mut("room0").unwrap().messages.get_mut(&2).unwrap().rev += 90;
+}
 
 fn room(history: &mut History) -> &mut RoomFacts {
     history.rooms.get_mut("room0").unwrap()

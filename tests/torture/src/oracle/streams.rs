@@ -1,0 +1,131 @@
+//! What the server says on bare streams, where no client mends it: each room's changes in the order of revisions and without
+//! a hole, nothing after one's removal, nothing from before one's time, and everything at last.
+
+use std::collections::BTreeMap;
+
+use madang_sdk_core::StoreSnapshot;
+
+use super::{Findings, Wrong, database::is_in};
+use crate::history::{EndedFacts, History, Move, News, RoomFacts, StreamFacts};
+
+pub(super) fn check(history: &History, found: &mut Findings) {
+    for (number, stream) in history.streams.iter().enumerate() {
+        let whose = format!("stream {number} of {}", stream.person);
+        stream_of(&whose, history, stream, found);
+    }
+    for ended in &history.ended {
+        revoked(history, ended, found);
+    }
+}
+
+/// How far a room is known on a stream.
+#[derive(Debug, Default)]
+struct Known {
+    rev: Option<i64>,
+    /// The last live change since the last verdict.
+    event: Option<i64>,
+    /// A live change that did not join.
+    hole: Option<i64>,
+    gone: bool,
+}
+
+fn stream_of(whose: &str, history: &History, stream: &StreamFacts, found: &mut Findings) {
+    let mut rooms: BTreeMap<&str, Known> = BTreeMap::new();
+    for heard in &stream.heard {
+        let whose = format!("{whose}, room {}", heard.room);
+        let known = rooms.entry(&heard.room).or_default();
+        order(&whose, known, &heard.news, found);
+        leak(&whose, history.rooms.get(&heard.room), &stream.person, &heard.news, found);
+    }
+    if stream.open {
+        for (id, known) in rooms {
+            let Some(room) = history.rooms.get(id) else { continue };
+            told(&format!("{whose}, room {id}"), room, &stream.person, &known, found);
+        }
+    }
+}
+
+/// Revisions rise, and join.
+fn order(whose: &str, known: &mut Known, news: &News, found: &mut Findings) {
+    match news {
+        News::Held { rev } => *known = Known { rev: Some(*rev), ..Known::default() },
+        News::Verdict { rev, .. } => {
+            let hole = known.hole.filter(|hole| hole > rev);
+            *known = Known { rev: known.rev.max(Some(*rev)), hole, ..Known::default() };
+        }
+        News::Event { prev_rev, rev, .. } | News::Removed { prev_rev, rev } => {
+            found.check_for_good(!known.gone, Wrong::Leak, || {
+                format!("{whose}: change {rev} comes after its listener has gone")
+            });
+            let rises = known.event.is_none_or(|event| event < *rev);
+            found.check_for_good(rises, Wrong::Reordered, || {
+                format!("{whose}: change {rev} comes after {:?}", known.event)
+            });
+            if known.rev.is_some_and(|known| known < *prev_rev) {
+                known.hole = known.hole.max(Some(*rev));
+            }
+            (known.rev, known.event) = (known.rev.max(Some(*rev)), Some(*rev));
+            known.gone |= matches!(news, News::Removed { .. });
+        }
+        News::Gone => *known = Known { gone: true, ..Known::default() },
+        News::Joined => known.gone = false,
+    }
+}
+
+/// Nothing that the person may not see.
+fn leak(whose: &str, room: Option<&RoomFacts>, person: &str, news: &News, found: &mut Findings) {
+    let (rev, seqs) = match news {
+        News::Event { rev, seq, .. } => (*rev, seq.as_slice()),
+        News::Verdict { rev, seqs } => (*rev, seqs.as_slice()),
+        News::Held { .. } | News::Removed { .. } | News::Gone | News::Joined => return,
+    };
+    let member = room.and_then(|room| Some((room, room.members.get(person)?)));
+    let Some((room, member)) = member else {
+        return found.add(Wrong::Leak, format!("{whose}: {rev} is told, and its listener was never in it"));
+    };
+    found.check_for_good(member.joined || rev <= member.rev, Wrong::Leak, || {
+        format!("{whose}: {rev} is told, and its listener went at {}", member.rev)
+    });
+    if member.joined && rev >= member.rev {
+        let before = seqs.iter().find(|seq| **seq < member.history_from_seq);
+        found.check_for_good(before.is_none(), Wrong::Leak, || {
+            format!("{whose}: item {before:?} is told, and its listener may see from {}", member.history_from_seq)
+        });
+    }
+    let away = absences(&room.moves, person).into_iter().find(|(went, came)| *went < rev && rev < *came);
+    found.check_for_good(away.is_none(), Wrong::Leak, || {
+        format!("{whose}: {rev} is told, and its listener was away between {away:?}")
+    });
+}
+
+/// Between which revisions somebody was away and came back. A notice lies beside its membership, on either side.
+fn absences(moves: &[Move], person: &str) -> Vec<(i64, i64)> {
+    let own: Vec<&Move> = moves.iter().filter(|step| step.person == person).collect();
+    let pairs = own.windows(2).filter(|pair| !pair[0].came && pair[1].came);
+    pairs.map(|pair| (pair[0].rev + 1, pair[1].rev - 1)).collect()
+}
+
+/// Whoever listens to the end has been told everything.
+fn told(whose: &str, room: &RoomFacts, person: &str, known: &Known, found: &mut Findings) {
+    let Some(rev) = known.rev.filter(|_| is_in(room, person)) else { return };
+    found.check(rev >= room.rev, Wrong::Lost, || format!("{whose}: told up to {rev}, and the room is at {}", room.rev));
+    found.check(known.hole.is_none(), Wrong::Reordered, || {
+        format!("{whose}: change {:?} did not join, and no verdict followed", known.hole)
+    });
+}
+
+/// A device that was revoked says so, and has got nothing since.
+fn revoked(history: &History, ended: &EndedFacts, found: &mut Findings) {
+    let whose = format!("device {}, which was revoked,", ended.device);
+    found.check(ended.over.is_some() || ended.closed, Wrong::Leak, || format!("{whose} does not know it"));
+    // A store that was revoked before it heard of a restore has numbers of another history.
+    let same = |store: &&StoreSnapshot| history.devices.iter().any(|device| device.store.epoch == store.epoch);
+    for (id, held) in ended.store.iter().filter(same).flat_map(|store| &store.rooms) {
+        let limit = ended.limits.get(id).copied().unwrap_or_default();
+        let newest = held.messages.values().chain(&held.last_message).map(|message| message.rev).max();
+        let newest = newest.unwrap_or_default().max(held.head_rev).max(held.rev);
+        found.check(newest <= limit, Wrong::Leak, || {
+            format!("{whose} holds {newest} of room {id}, which was at {limit}")
+        });
+    }
+}

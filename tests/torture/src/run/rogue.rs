@@ -1,0 +1,115 @@
+//! Somebody who speaks the protocol as nobody should: it must harm nobody else.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use madang_proto::v1::{self, client_frame::Frame};
+use madang_tests::person::Calls;
+use rand::{Rng as _, seq::IndexedRandom as _};
+use tokio::sync::mpsc;
+use tonic::Streaming;
+use uuid::Uuid;
+
+use super::faults::{Parts, VERDICTS};
+
+/// Streams that one opens who opens many.
+const MANY: usize = 1_000;
+
+/// Frames that wait to be said.
+const SAID: usize = 64;
+
+/// Longest time of one who never reads, beyond what the fault lasts.
+const DEAF: Duration = Duration::from_secs(2);
+
+/// The ways.
+const WAYS: [&str; 5] = ["never reads", "acks unseen", "1000 streams", "hello twice", "cursors of the future"];
+
+/// A stream, both ways.
+struct Line {
+    say: mpsc::Sender<v1::ClientFrame>,
+    hear: Streaming<v1::ServerFrame>,
+}
+
+impl Line {
+    async fn open(calls: &Calls, hello: v1::Hello) -> Option<Self> {
+        let calls = Calls { device_id: Uuid::now_v7().to_string(), ..calls.clone() };
+        let (say, said) = mpsc::channel(SAID);
+        say.send(frame(Frame::Hello(hello))).await.ok()?;
+        let said = futures_util::stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
+        let hear = tokio::time::timeout(VERDICTS, calls.sync().connect(calls.request(said))).await.ok()?.ok()?;
+        Some(Self { say, hear: hear.into_inner() })
+    }
+
+    /// Takes what comes for a while.
+    async fn listen(&mut self, lasting: Duration) {
+        let all = async { while let Ok(Some(_)) = self.hear.message().await {} };
+        tokio::time::timeout(lasting, all).await.ok();
+    }
+}
+
+fn frame(frame: Frame) -> v1::ClientFrame {
+    v1::ClientFrame { frame: Some(frame) }
+}
+
+impl Parts {
+    /// Behaves badly in one of the ways; tells whether a server was there for it.
+    pub(super) async fn rogue(&self, node: usize, person: usize, lasting: Duration) -> Result<bool> {
+        let Some(&way) = WAYS.choose(&mut rand::rng()) else { return Ok(false) };
+        let someone = &self.world.people[person];
+        let Some(calls) = self.calls(node, someone) else { return Ok(false) };
+        let rooms: Vec<String> = (0..8).filter_map(|room| self.world.room(room)).collect();
+        let done = match way {
+            "never reads" => never_reads(&calls, lasting).await,
+            "acks unseen" => acks_unseen(&calls, rooms, lasting).await,
+            // Whoever opens many pushes out their own: this one has no others.
+            "1000 streams" => match self.world.rogue.as_ref().and_then(|rogue| self.calls(node, rogue)) {
+                Some(calls) => many(&calls).await,
+                None => None,
+            },
+            "hello twice" => twice(&calls, lasting).await,
+            _ => of_the_future(&calls, rooms, lasting).await,
+        };
+        if done.is_some() {
+            self.world.in_way(way);
+        }
+        Ok(done.is_some())
+    }
+}
+
+async fn never_reads(calls: &Calls, lasting: Duration) -> Option<()> {
+    let _line = Line::open(calls, v1::Hello::default()).await?;
+    tokio::time::sleep(lasting + DEAF).await;
+    Some(())
+}
+
+async fn acks_unseen(calls: &Calls, rooms: Vec<String>, lasting: Duration) -> Option<()> {
+    let mut line = Line::open(calls, v1::Hello::default()).await?;
+    let delivered =
+        rooms.into_iter().map(|room_id| v1::DeliveredSeq { room_id, seq: rand::rng().random_range(1..900) });
+    let ack = v1::Ack { delivered: delivered.collect(), unread_total: Some(-1) };
+    line.say.send(frame(Frame::Ack(ack))).await.ok()?;
+    line.listen(lasting).await;
+    Some(())
+}
+
+async fn many(calls: &Calls) -> Option<()> {
+    let mut lines = Vec::new();
+    for _ in 0..MANY {
+        lines.push(Line::open(calls, v1::Hello::default()).await?);
+    }
+    Some(())
+}
+
+async fn twice(calls: &Calls, lasting: Duration) -> Option<()> {
+    let mut line = Line::open(calls, v1::Hello::default()).await?;
+    line.say.send(frame(Frame::Hello(v1::Hello::default()))).await.ok()?;
+    line.listen(lasting).await;
+    Some(())
+}
+
+async fn of_the_future(calls: &Calls, rooms: Vec<String>, lasting: Duration) -> Option<()> {
+    let rooms = rooms.into_iter().map(|room_id| v1::RoomCursor { room_id, rev: i64::MAX, seq: i64::MAX });
+    let hello = v1::Hello { rooms: rooms.collect(), user_rev: i64::MAX, watermark: i64::MAX, ..v1::Hello::default() };
+    Line::open(calls, hello).await?.listen(lasting).await;
+    Some(())
+}
