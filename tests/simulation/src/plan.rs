@@ -53,6 +53,8 @@ pub(crate) enum Action {
     Invite { device: usize, room: usize, person: usize },
     /// A device's person takes another out.
     Remove { device: usize, room: usize, person: usize },
+    /// A device's person scrolls back.
+    Older { device: usize, room: usize },
     /// Other rooms are on a device's screen, one bit each.
     Focus { device: usize, rooms: usize },
     /// A device's connection breaks.
@@ -165,7 +167,8 @@ fn action(shape: &Shape, dice: &mut Dice) -> Action {
         32..41 => Action::Edit { device, room, back, mention },
         41..45 => Action::Delete { device, room, back },
         45..55 => Action::Read { device, room, back: back / 2 },
-        55..60 => Action::Unread { device, room, back: 1 + back },
+        55..58 => Action::Unread { device, room, back: 1 + back },
+        58..60 => Action::Older { device, room },
         60..66 => Action::Join { device, room },
         66..69 => Action::Leave { device, room },
         69..73 => Action::Invite { device, room, person },
