@@ -378,6 +378,9 @@ impl<'a> World<'a> {
         }
         for device in 0..self.devices.len() {
             let person = self.devices[device].person;
+            if !self.cores[device].is_live() {
+                self.fail(|| format!("device {device} of person {person} is never told that it has everything"));
+            }
             let held = self.cores[device].snapshot();
             let found = check::device(&self.db, person, &held, all_rows, self.epochs > 0);
             if let Some(what) = found {
