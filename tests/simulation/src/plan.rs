@@ -89,7 +89,7 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed, 1);
         let shape = shape(seed, &mut dice);
-        let many = dice.from(12, 40);
+        let many = dice.from(10, 36);
         let restores = dice.percent(8);
         let mut at = 0;
         let mut actions = Vec::new();
@@ -163,8 +163,8 @@ fn action(shape: &Shape, dice: &mut Dice) -> Action {
     // One more than there are people means everybody; most messages mention nobody.
     let mention = dice.percent(30).then(|| dice.below(shape.people + 1));
     match dice.below(100) {
-        0..32 => Action::Send { device, room, seen: dice.percent(60), mention },
-        32..41 => Action::Edit { device, room, back, mention },
+        0..31 => Action::Send { device, room, seen: dice.percent(60), mention },
+        31..41 => Action::Edit { device, room, back, mention },
         41..45 => Action::Delete { device, room, back },
         45..55 => Action::Read { device, room, back: back / 2 },
         55..58 => Action::Unread { device, room, back: 1 + back },
@@ -173,8 +173,8 @@ fn action(shape: &Shape, dice: &mut Dice) -> Action {
         66..69 => Action::Leave { device, room },
         69..73 => Action::Invite { device, room, person },
         73..77 => Action::Remove { device, room, person },
-        77..84 => Action::Focus { device, rooms: dice.below(1 << shape.rooms.len()) },
-        84..88 => Action::Cut { device },
+        77..82 => Action::Focus { device, rooms: dice.below(1 << shape.rooms.len()) },
+        82..88 => Action::Cut { device },
         88..91 => Action::Sleep { device, ms: dice.from(10, 900) },
         91..94 => Action::Kill { device },
         94..97 => Action::Stall { device, ms: dice.from(50, 900) },

@@ -242,7 +242,7 @@ impl<'a> World<'a> {
 
     /// A statement of the database, or the turn of a task.
     fn turn(&mut self) -> u64 {
-        if self.dice.percent(85) { self.dice.from(10, MS) } else { self.dice.from(0, 8 * MS * self.plan.shape.spread) }
+        if self.dice.percent(70) { self.dice.from(10, MS) } else { self.dice.from(0, 8 * MS * self.plan.shape.spread) }
     }
 
     fn fail(&mut self, problem: impl FnOnce() -> String) {
