@@ -7,9 +7,15 @@ use crate::run::{Cargo, target};
 /// The program with the guards that it takes out; nothing else is built with them by this.
 const PROGRAM: [&str; 4] = ["-p", "madang-simulation", "--features", "sabotage"];
 
+/// Built like what the benches measure: many times the schedules, after minutes of building.
+const FAST: &str = "--fast";
+
 pub(crate) fn simulate(arguments: &[String]) -> Result<()> {
-    Cargo::new(["build", "--quiet"]).args(PROGRAM).run()?;
-    Cargo::program(target().join("debug").join("madang-simulation")).args(arguments).run()
+    let (profile, folder) =
+        if arguments.iter().any(|one| one == FAST) { ("bench-run", "bench-run") } else { ("dev", "debug") };
+    let arguments = arguments.iter().filter(|one| *one != FAST);
+    Cargo::new(["build", "--quiet", "--profile", profile]).args(PROGRAM).run()?;
+    Cargo::program(target().join(folder).join("madang-simulation")).args(arguments).run()
 }
 
 /// What is a part of every test run: its own tests, schedules for 20 seconds, and every guard.

@@ -4,8 +4,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use madang_proto::v1::{
-    ErrorReason, Hello, Membership, Message, MessageBody, RoomCursor, RoomDelta, RoomEvent, RoomSummary,
-    SendMessageRequest, SendMessageResponse, ServerFrame, UserDelta, Welcome,
+    ErrorReason, Hello, ListMessagesResponse, Membership, Message, MessageBody, RoomCursor, RoomDelta, RoomEvent,
+    RoomSummary, SendMessageRequest, SendMessageResponse, ServerFrame, UserDelta, Welcome,
 };
 
 use super::{
@@ -314,6 +314,17 @@ impl Core {
     pub fn newest(&self, room_id: &str) -> i64 {
         let state = self.db.read(|r| rooms::load(r.conn, room_id)).expect(SOUND);
         state.room.map_or(0, |room| room.seq)
+    }
+
+    /// Where the range that is held of a room begins, if there is more before it.
+    pub fn begins(&self, room_id: &str) -> Option<i64> {
+        let state = self.db.read(|r| rooms::load(r.conn, room_id)).expect(SOUND);
+        (state.is_joined() && state.has_older()).then_some(state.low_seq)
+    }
+
+    /// `ListMessages` answered with the page before an item.
+    pub fn older(&mut self, room_id: &str, before_seq: i64, page: ListMessagesResponse) -> Told {
+        self.apply_with(|w, view, out| frames::page(w, view, room_id, before_seq, page, out))
     }
 
     /// Everything held.

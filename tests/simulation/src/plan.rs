@@ -53,6 +53,8 @@ pub(crate) enum Action {
     Invite { device: usize, room: usize, person: usize },
     /// A device's person takes another out.
     Remove { device: usize, room: usize, person: usize },
+    /// A device's person scrolls back.
+    Older { device: usize, room: usize },
     /// Other rooms are on a device's screen, one bit each.
     Focus { device: usize, rooms: usize },
     /// A device's connection breaks.
@@ -87,7 +89,7 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Self {
         let mut dice = Dice::new(seed, 1);
         let shape = shape(seed, &mut dice);
-        let many = dice.from(12, 40);
+        let many = dice.from(10, 36);
         let restores = dice.percent(8);
         let mut at = 0;
         let mut actions = Vec::new();
@@ -161,17 +163,18 @@ fn action(shape: &Shape, dice: &mut Dice) -> Action {
     // One more than there are people means everybody; most messages mention nobody.
     let mention = dice.percent(30).then(|| dice.below(shape.people + 1));
     match dice.below(100) {
-        0..32 => Action::Send { device, room, seen: dice.percent(60), mention },
-        32..41 => Action::Edit { device, room, back, mention },
+        0..31 => Action::Send { device, room, seen: dice.percent(60), mention },
+        31..41 => Action::Edit { device, room, back, mention },
         41..45 => Action::Delete { device, room, back },
         45..55 => Action::Read { device, room, back: back / 2 },
-        55..60 => Action::Unread { device, room, back: 1 + back },
+        55..58 => Action::Unread { device, room, back: 1 + back },
+        58..60 => Action::Older { device, room },
         60..66 => Action::Join { device, room },
         66..69 => Action::Leave { device, room },
         69..73 => Action::Invite { device, room, person },
         73..77 => Action::Remove { device, room, person },
-        77..84 => Action::Focus { device, rooms: dice.below(1 << shape.rooms.len()) },
-        84..88 => Action::Cut { device },
+        77..82 => Action::Focus { device, rooms: dice.below(1 << shape.rooms.len()) },
+        82..88 => Action::Cut { device },
         88..91 => Action::Sleep { device, ms: dice.from(10, 900) },
         91..94 => Action::Kill { device },
         94..97 => Action::Stall { device, ms: dice.from(50, 900) },

@@ -64,8 +64,8 @@ fn runtime() -> Runtime {
     Builder::new_current_thread().enable_time().build().expect("a runtime of one thread needs nothing")
 }
 
-/// Plays seeds from one on until it is time to stop or one fails.
-pub(crate) fn many(from: u64, until: Until, without: Without, threads: usize) -> Sum {
+/// Plays seeds from one on until it is time to stop or one fails; with `beside`, one that holds in such a world.
+pub(crate) fn many(from: u64, until: Until, without: Without, beside: Option<Without>, threads: usize) -> Sum {
     let (next, stop) = (AtomicU64::new(from), AtomicBool::new(false));
     let sum = Mutex::new(Sum::default());
     let is_over = |seed: u64| match until {
@@ -85,7 +85,9 @@ pub(crate) fn many(from: u64, until: Until, without: Without, threads: usize) ->
                     let outcome = player.play(&Plan::of(seed), without, false);
                     mine.schedules += 1;
                     mine.steps += outcome.steps;
-                    if let Some(problem) = outcome.problem {
+                    let Some(problem) = outcome.problem else { continue };
+                    let holds = |beside| player.play(&Plan::of(seed), beside, false).problem.is_none();
+                    if beside.is_none_or(holds) {
                         mine.failure = Some((seed, problem));
                         stop.store(true, Ordering::Relaxed);
                     }
@@ -109,7 +111,7 @@ fn add(sum: &mut Sum, other: Sum) {
 /// Plays many seeds and tells what came of them; `false` when one failed.
 pub(crate) fn campaign(from: u64, until: Until, without: Without, threads: usize) -> bool {
     let begin = Instant::now();
-    let sum = many(from, until, without, threads);
+    let sum = many(from, until, without, None, threads);
     let seconds = begin.elapsed().as_secs_f64();
     if let Some((seed, problem)) = &sum.failure {
         println!("seed {seed}: {problem}");

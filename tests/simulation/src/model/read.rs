@@ -158,6 +158,21 @@ impl Db {
         Some(delta)
     }
 
+    /// The items before a position, oldest first; `None`: the person is not in the room.
+    pub(crate) fn page_before(&self, place: Place, before: i64, limit: usize) -> Option<v1::ListMessagesResponse> {
+        let member = self.member(place).filter(|member| member.state == JOINED)?;
+        let table = &self.rooms[place.0];
+        let seen = |item: &&Item| item.seq >= member.history_from_seq && item.seq < before;
+        let seen: Vec<&Item> = table.items.iter().filter(seen).collect();
+        let page = &seen[seen.len().saturating_sub(limit)..];
+        Some(v1::ListMessagesResponse {
+            messages: page.iter().map(|item| timeline::wire::message(item)).collect(),
+            snapshot_rev: table.row.rev,
+            has_before: page.len() < seen.len(),
+            has_after: true,
+        })
+    }
+
     fn reset(&self, room: usize, member: &Member, limit: usize) -> v1::RoomDelta {
         let table = &self.rooms[room];
         let seen: Vec<&Item> = table.items.iter().filter(|item| item.seq >= member.history_from_seq).collect();

@@ -16,6 +16,8 @@ pub(super) enum What {
     Command(Box<Task>),
     Room(v1::RoomCursor),
     User(i64),
+    /// The page before an item of a room.
+    Older(usize, i64),
 }
 
 /// What is answered.
@@ -24,6 +26,9 @@ pub(super) enum Reply {
     Done(Box<Done>),
     Room(Box<Result<v1::RoomDelta, ErrorReason>>),
     User(v1::UserDelta),
+    Page(v1::ListMessagesResponse),
+    /// There is nothing to be told to the person.
+    Gone,
     /// Whether a message is not there any more.
     Missing(bool),
     /// The call may be repeated.
@@ -100,6 +105,10 @@ impl World<'_> {
             What::Doubt(doubtful) => {
                 let reply = Reply::Missing(self.is_missing(person, doubtful));
                 return self.reply(number, reply);
+            }
+            What::Older(room, before) => {
+                let page = self.db.page_before((*room, person), *before, self.plan.shape.page);
+                return self.reply(number, page.map_or(Reply::Gone, Reply::Page));
             }
             What::Room(cursor) => {
                 let cursor = Cursor { room: room_named(&cursor.room_id), rev: cursor.rev, seq: cursor.seq };
@@ -200,6 +209,7 @@ impl World<'_> {
                 Err(reason) => core.room_refused(&cursor.room_id, reason),
             },
             (What::User(_), Reply::User(delta)) => core.user_answered(delta),
+            (What::Older(room, before), Reply::Page(page)) => core.older(&room_id(room).to_string(), before, page),
             (What::Send(leaving), Reply::Done(done)) => {
                 self.devices[device].room_failures.remove(&leaving.request.room_id);
                 self.sent(device, &leaving, *done)
@@ -276,7 +286,7 @@ impl World<'_> {
                 Event::Empty { device, life }
             }
             What::Room(_) | What::User(_) => Event::AskAgain(number),
-            What::Command(_) => return,
+            What::Command(_) | What::Older(..) => return,
         };
         let wait = simulation::wait(failures, self.dice.part());
         self.at(u64::try_from(wait.as_micros()).unwrap_or(u64::MAX), event);

@@ -291,6 +291,11 @@ impl World<'_> {
                     self.command(device, Task::Delete { room, seq });
                 }
             }
+            Action::Older { device, room } => {
+                if let Some(before) = self.cores[device].begins(&room_id(room).to_string()) {
+                    self.call(device, What::Older(room, before));
+                }
+            }
             Action::Join { device, room } => self.command(device, Task::Join { room }),
             Action::Leave { device, room } => self.command(device, Task::Leave { room }),
             Action::Invite { device, room, person } => self.command(device, Task::Invite { room, person }),

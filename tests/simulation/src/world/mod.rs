@@ -242,7 +242,7 @@ impl<'a> World<'a> {
 
     /// A statement of the database, or the turn of a task.
     fn turn(&mut self) -> u64 {
-        if self.dice.percent(85) { self.dice.from(10, MS) } else { self.dice.from(0, 8 * MS * self.plan.shape.spread) }
+        if self.dice.percent(70) { self.dice.from(10, MS) } else { self.dice.from(0, 8 * MS * self.plan.shape.spread) }
     }
 
     fn fail(&mut self, problem: impl FnOnce() -> String) {
@@ -378,6 +378,9 @@ impl<'a> World<'a> {
         }
         for device in 0..self.devices.len() {
             let person = self.devices[device].person;
+            if !self.cores[device].is_live() {
+                self.fail(|| format!("device {device} of person {person} is never told that it has everything"));
+            }
             let held = self.cores[device].snapshot();
             let found = check::device(&self.db, person, &held, all_rows, self.epochs > 0);
             if let Some(what) = found {

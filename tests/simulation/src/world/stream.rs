@@ -422,12 +422,14 @@ impl World<'_> {
 
     /// A frame leaves, and arrives after those before it.
     fn leave(&mut self, number: usize, frame: &Bytes) {
-        for part in frame.chunks(8) {
-            let mut bytes = [0; 8];
-            bytes[..part.len()].copy_from_slice(part);
-            self.out.hash = mix(self.out.hash, u64::from_le_bytes(bytes));
+        let bytes = frame;
+        let mut frame = v1::ServerFrame::decode(bytes.clone()).unwrap_or_default();
+        if let Some(Frame::Closing(closing)) = &mut frame.frame {
+            // The hub's own chance; when the device comes back is decided by its own.
+            closing.retry_after = None;
+        } else {
+            self.hash_bytes(bytes);
         }
-        let frame = v1::ServerFrame::decode(frame.clone()).unwrap_or_default();
         self.note(|world| format!("  stream {number} of {}: {}", world.streams[number].device, brief(&frame)));
         self.check_frame(number, &frame);
         let after = self.now + self.hop();
@@ -438,6 +440,14 @@ impl World<'_> {
         let at = stream.pipe.back().map_or(after, |(last, _)| after.max(*last));
         stream.pipe.push_back((at, frame));
         self.take_soon(number);
+    }
+
+    fn hash_bytes(&mut self, bytes: &[u8]) {
+        for part in bytes.chunks(8) {
+            let mut eight = [0; 8];
+            eight[..part.len()].copy_from_slice(part);
+            self.out.hash = mix(self.out.hash, u64::from_le_bytes(eight));
+        }
     }
 
     pub(super) fn take_soon(&mut self, number: usize) {
