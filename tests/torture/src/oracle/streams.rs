@@ -8,6 +8,9 @@ use madang_sdk_core::StoreSnapshot;
 use super::{Findings, Wrong, database::is_in};
 use crate::history::{EndedFacts, History, Move, News, RoomFacts, StreamFacts};
 
+/// News of a room that are told with what is wrong, the newest first.
+const LAST: usize = 5;
+
 pub(super) fn check(history: &History, found: &mut Findings) {
     for (number, stream) in history.streams.iter().enumerate() {
         let whose = format!("stream {number} of {}", stream.person);
@@ -27,6 +30,8 @@ struct Known {
     /// A live change that did not join.
     hole: Option<i64>,
     gone: bool,
+    /// Revision and the person's number of the newest stay that was told: what ends an earlier one does not end it.
+    stay: (i64, i64),
 }
 
 fn stream_of(whose: &str, history: &History, stream: &StreamFacts, found: &mut Findings) {
@@ -40,7 +45,9 @@ fn stream_of(whose: &str, history: &History, stream: &StreamFacts, found: &mut F
     if stream.open {
         for (id, known) in rooms {
             let Some(room) = history.rooms.get(id) else { continue };
-            told(&format!("{whose}, room {id}"), room, &stream.person, &known, found);
+            let last: Vec<&News> = stream.heard.iter().rev().filter(|it| it.room == id).map(|it| &it.news).collect();
+            let whose = format!("{whose}, room {id}, last heard {:?}", &last[..last.len().min(LAST)]);
+            told(&whose, room, &stream.person, &known, found);
         }
     }
 }
@@ -51,7 +58,7 @@ fn order(whose: &str, known: &mut Known, news: &News, found: &mut Findings) {
         News::Held { rev } => *known = Known { rev: Some(*rev), ..Known::default() },
         News::Verdict { rev, .. } => {
             let hole = known.hole.filter(|hole| hole > rev);
-            *known = Known { rev: known.rev.max(Some(*rev)), hole, ..Known::default() };
+            *known = Known { rev: known.rev.max(Some(*rev)), hole, stay: known.stay, ..Known::default() };
         }
         News::Event { prev_rev, rev, .. } | News::Removed { prev_rev, rev } => {
             found.check_for_good(!known.gone, Wrong::Leak, || {
@@ -65,10 +72,17 @@ fn order(whose: &str, known: &mut Known, news: &News, found: &mut Findings) {
                 known.hole = known.hole.max(Some(*rev));
             }
             (known.rev, known.event) = (known.rev.max(Some(*rev)), Some(*rev));
-            known.gone |= matches!(news, News::Removed { .. });
+            known.gone |= matches!(news, News::Removed { .. }) && *rev > known.stay.0;
         }
-        News::Gone => *known = Known { gone: true, ..Known::default() },
-        News::Joined => known.gone = false,
+        // A later stay is told anew.
+        News::Gone { user_rev } => {
+            let (stay, gone) = (known.stay, known.gone || *user_rev > known.stay.1);
+            *known = Known { stay, gone, ..Known::default() };
+        }
+        News::Joined { rev, user_rev } => {
+            known.gone &= *user_rev <= known.stay.1;
+            known.stay = (known.stay.0.max(*rev), known.stay.1.max(*user_rev));
+        }
     }
 }
 
@@ -77,7 +91,7 @@ fn leak(whose: &str, room: Option<&RoomFacts>, person: &str, news: &News, found:
     let (rev, seqs) = match news {
         News::Event { rev, seq, .. } => (*rev, seq.as_slice()),
         News::Verdict { rev, seqs } => (*rev, seqs.as_slice()),
-        News::Held { .. } | News::Removed { .. } | News::Gone | News::Joined => return,
+        News::Held { .. } | News::Removed { .. } | News::Gone { .. } | News::Joined { .. } => return,
     };
     let member = room.and_then(|room| Some((room, room.members.get(person)?)));
     let Some((room, member)) = member else {
