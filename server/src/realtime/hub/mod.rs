@@ -4,6 +4,8 @@
 //! taken in the order index, room, session.
 
 mod presence;
+#[cfg(test)]
+mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -139,6 +141,8 @@ impl Hub {
     pub fn listen_later(&self, session: &Arc<Session>, to: &Membership) {
         session.soil_room(to.room_id);
         self.listen(session, to);
+        // A reader that was quick has read it before it listened: what was told to the others in between it must read too.
+        session.soil_room(to.room_id);
     }
 
     /// The room is gone for a session as of a revision; a later stay remains.
