@@ -30,10 +30,10 @@ pub(crate) fn torture(arguments: &[String]) -> Result<()> {
 fn sabotaged() -> Result<String> {
     let build = ["build", "--quiet", "-p", "madang-server", "--bin", "madang"];
     Cargo::new(build).args(["--features", "sabotage"]).run()?;
-    let (built, apart) = (target().join("debug").join("madang"), target().join("debug").join("madang-sabotage"));
+    let (made, apart) = (target().join("debug").join("madang"), target().join("debug").join("madang-sabotage"));
     // One that runs keeps its own file.
     std::fs::remove_file(&apart).ok();
-    std::fs::copy(&built, &apart)?;
+    std::fs::copy(&made, &apart)?;
     Cargo::new(build).run()?;
     Ok(apart.display().to_string())
 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     clock::millis,
-    error::ClientError,
+    error::{ClientError, ClientErrorKind},
     sabotage::{self, Guard},
     store::{
         Durability, Write, meta,
@@ -170,10 +170,11 @@ async fn settle(inner: &Inner, entry: &Entry, answer: SendMessageResponse) {
         return;
     };
     let numbers = (answer.prev_rev, answer.rev);
-    let settled = inner.apply(move |w, view, out| acknowledged(w, view, id, message, numbers, now, out)).await;
-    if let Err(error) = settled {
-        tracing::warn!(%error, "an acknowledged message could not be settled; it will be offered again");
-    }
+    until_written(inner, || {
+        let message = message.clone();
+        inner.apply(move |w, view, out| acknowledged(w, view, id, message, numbers, now, out))
+    })
+    .await;
 }
 
 /// The server has an entry, as this message, which moved its room's revision from one number to another.
@@ -204,15 +205,28 @@ pub(crate) fn change_of(message: Message, (prev_rev, rev): (i64, i64)) -> RoomEv
 async fn write(
     inner: &Inner,
     room_id: &str,
-    job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<()> + Send + 'static,
+    job: impl Fn(&mut Write<'_>) -> rusqlite::Result<()> + Clone + Send + 'static,
 ) {
-    let room_id = room_id.to_owned();
-    let done = inner.store.write(Durability::Outbox, move |w| {
-        w.changes.room(&room_id);
-        job(w)
-    });
-    if let Err(error) = done.await {
+    until_written(inner, || {
+        let (room_id, job) = (room_id.to_owned(), job.clone());
+        inner.store.write(Durability::Outbox, move |w| {
+            w.changes.room(&room_id);
+            job(w)
+        })
+    })
+    .await;
+}
+
+/// Writes until the disk takes it: an entry that stayed on its way would hold its room up until the next start.
+async fn until_written<F: Future<Output = Result<(), ClientError>>>(inner: &Inner, write: impl Fn() -> F) {
+    let mut failures = 0;
+    while let Err(error) = write().await {
         tracing::warn!(%error, "the outbox could not be written");
+        if error.kind != ClientErrorKind::Storage {
+            return;
+        }
+        failures += 1;
+        inner.config.clock.sleep(inner.config.backoff.delay(failures)).await;
     }
 }
 
@@ -257,5 +271,80 @@ async fn is_missing(inner: &Inner, entry: &Entry) -> Result<bool, ClientError> {
         // Out of the room now: nothing can be sent there.
         Err(error) if !error.may_repeat() => Ok(false),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use madang_proto::v1::{Message, SendMessageRequest};
+
+    use super::*;
+    use crate::{
+        config::{Backoff, ClientConfig, StoreLocation, TokenProvider},
+        connection::Connection,
+        observe::Observers,
+        sabotage::Guards,
+        store::Store,
+    };
+
+    #[derive(Debug)]
+    struct NoTokens;
+
+    #[async_trait::async_trait]
+    impl TokenProvider for NoTokens {
+        async fn token(&self, _fresh: bool) -> Result<String, ClientError> {
+            Err(ClientError::ended())
+        }
+    }
+
+    async fn inner() -> Inner {
+        let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(1) };
+        let config = ClientConfig { backoff, ..ClientConfig::new("http://127.0.0.1:1", StoreLocation::Memory) };
+        let connection = Connection::new(&config, "device", Arc::new(NoTokens)).unwrap();
+        let observers = Arc::new(Observers::default());
+        let store = Store::open(StoreLocation::Memory, Arc::clone(&observers), Guards::default()).await.unwrap();
+        Inner::new(config, connection, store, observers, Guards::default())
+    }
+
+    async fn run(inner: &Inner, sql: &'static str) {
+        inner.store.write(Durability::Outbox, move |w| w.tx.execute(sql, []).map(drop)).await.unwrap();
+    }
+
+    /// An entry that is on its way, in a store that takes no change of it.
+    async fn on_a_full_disk(inner: &Inner) -> Entry {
+        let put = |w: &mut Write<'_>| {
+            let (room_id, client_message_id) = ("r".to_owned(), "m".to_owned());
+            let request = SendMessageRequest { room_id, client_message_id, ..SendMessageRequest::default() };
+            outbox::put(&w.tx, &request, "e", 0)?;
+            let entry = outbox::ready(&w.tx, w.guards)?.remove(0);
+            outbox::set_state(&w.tx, entry.id, EntryState::Sending)?;
+            Ok(entry)
+        };
+        let entry = inner.store.write(Durability::Outbox, put).await.unwrap();
+        run(inner, "create trigger disk before update on outbox begin select raise(abort, 'full'); end").await;
+        entry
+    }
+
+    async fn state(inner: &Inner) -> EntryState {
+        inner.store.read(|r| Ok(outbox::all(r.conn)?.remove(0).state)).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_answer_that_the_disk_does_not_take_is_written_when_there_is_room() {
+        let inner = inner().await;
+        let entry = on_a_full_disk(&inner).await;
+        let message = Message { room_id: "r".into(), seq: 1, rev: 1, ..Message::default() };
+        let answer = SendMessageResponse { message: Some(message), ..SendMessageResponse::default() };
+        tokio::join!(settle(&inner, &entry, answer), run(&inner, "drop trigger disk"));
+        assert_eq!(state(&inner).await, EntryState::Acknowledged);
+    }
+
+    #[tokio::test]
+    async fn an_entry_goes_back_into_the_queue_when_there_is_room_for_that() {
+        let inner = inner().await;
+        let entry = on_a_full_disk(&inner).await;
+        let back = write(&inner, "r", move |w| outbox::set_state(&w.tx, entry.id, EntryState::Queued));
+        tokio::join!(back, run(&inner, "drop trigger disk"));
+        assert_eq!(state(&inner).await, EntryState::Queued);
     }
 }

@@ -185,9 +185,17 @@ pub enum News {
         rev: i64,
     },
     /// The room is not there for the listener.
-    Gone,
+    Gone {
+        /// The person's number of the membership that ended.
+        user_rev: i64,
+    },
     /// The listener is in it.
-    Joined,
+    Joined {
+        /// Revision of the membership.
+        rev: i64,
+        /// The person's number of it.
+        user_rev: i64,
+    },
 }
 
 /// Something that a timeline has shown.

@@ -8,6 +8,9 @@ use madang_sdk_core::StoreSnapshot;
 use super::{Findings, Wrong, database::is_in};
 use crate::history::{EndedFacts, History, Move, News, RoomFacts, StreamFacts};
 
+/// News of a room that are told with what is wrong, the newest first.
+const LAST: usize = 5;
+
 pub(super) fn check(history: &History, found: &mut Findings) {
     for (number, stream) in history.streams.iter().enumerate() {
         let whose = format!("stream {number} of {}", stream.person);
@@ -27,75 +30,106 @@ struct Known {
     /// A live change that did not join.
     hole: Option<i64>,
     gone: bool,
+    /// A verdict says so: what waited for it in the queue, from before the removal, may still come.
+    by_verdict: bool,
+    /// Revision and the person's number of the newest stay that was told: what ends an earlier one does not end it.
+    stay: (i64, i64),
 }
 
 fn stream_of(whose: &str, history: &History, stream: &StreamFacts, found: &mut Findings) {
     let mut rooms: BTreeMap<&str, Known> = BTreeMap::new();
-    for heard in &stream.heard {
-        let whose = format!("{whose}, room {}", heard.room);
+    for (at, heard) in stream.heard.iter().enumerate() {
+        let whose = || format!("{whose}, room {}, after {:?}", heard.room, before(stream, &heard.room, at));
         let known = rooms.entry(&heard.room).or_default();
-        order(&whose, known, &heard.news, found);
-        leak(&whose, history.rooms.get(&heard.room), &stream.person, &heard.news, found);
+        let room = history.rooms.get(&heard.room);
+        order(&whose, known, &heard.news, removal(room, &stream.person), found);
+        leak(&whose, room, &stream.person, &heard.news, found);
     }
     if stream.open {
         for (id, known) in rooms {
             let Some(room) = history.rooms.get(id) else { continue };
-            told(&format!("{whose}, room {id}"), room, &stream.person, &known, found);
+            let whose = || format!("{whose}, room {id}, after {:?}", before(stream, id, stream.heard.len()));
+            told(&whose, room, &stream.person, &known, found);
         }
     }
 }
 
+/// The last news of a room before a place in a stream, the newest first.
+fn before<'a>(stream: &'a StreamFacts, room: &str, at: usize) -> Vec<&'a News> {
+    let earlier = stream.heard[..at].iter().rev();
+    earlier.filter(|heard| heard.room == room).map(|heard| &heard.news).take(LAST).collect()
+}
+
 /// Revisions rise, and join.
-fn order(whose: &str, known: &mut Known, news: &News, found: &mut Findings) {
+///
+/// `removal`: up to which revision the listener may have been told before going.
+fn order(whose: &impl Fn() -> String, known: &mut Known, news: &News, removal: i64, found: &mut Findings) {
     match news {
         News::Held { rev } => *known = Known { rev: Some(*rev), ..Known::default() },
         News::Verdict { rev, .. } => {
             let hole = known.hole.filter(|hole| hole > rev);
-            *known = Known { rev: known.rev.max(Some(*rev)), hole, ..Known::default() };
+            *known = Known { rev: known.rev.max(Some(*rev)), hole, stay: known.stay, ..Known::default() };
         }
         News::Event { prev_rev, rev, .. } | News::Removed { prev_rev, rev } => {
-            found.check_for_good(!known.gone, Wrong::Leak, || {
-                format!("{whose}: change {rev} comes after its listener has gone")
+            let waited = known.by_verdict && *rev <= removal;
+            found.check_for_good(!known.gone || waited, Wrong::Leak, || {
+                format!("{}: change {rev} comes after its listener has gone", whose())
             });
             let rises = known.event.is_none_or(|event| event < *rev);
             found.check_for_good(rises, Wrong::Reordered, || {
-                format!("{whose}: change {rev} comes after {:?}", known.event)
+                format!("{}: change {rev} comes after {:?}", whose(), known.event)
             });
             if known.rev.is_some_and(|known| known < *prev_rev) {
                 known.hole = known.hole.max(Some(*rev));
             }
             (known.rev, known.event) = (known.rev.max(Some(*rev)), Some(*rev));
-            known.gone |= matches!(news, News::Removed { .. });
+            if matches!(news, News::Removed { .. }) && *rev > known.stay.0 {
+                (known.gone, known.by_verdict) = (true, false);
+            }
         }
-        News::Gone => *known = Known { gone: true, ..Known::default() },
-        News::Joined => known.gone = false,
+        // A later stay is told anew.
+        News::Gone { user_rev } => {
+            let (stay, gone) = (known.stay, known.gone || *user_rev > known.stay.1);
+            *known = Known { stay, gone, by_verdict: true, ..Known::default() };
+        }
+        News::Joined { rev, user_rev } => {
+            known.gone &= *user_rev <= known.stay.1;
+            known.stay = (known.stay.0.max(*rev), known.stay.1.max(*user_rev));
+        }
     }
 }
 
 /// Nothing that the person may not see.
-fn leak(whose: &str, room: Option<&RoomFacts>, person: &str, news: &News, found: &mut Findings) {
+fn leak(whose: &impl Fn() -> String, room: Option<&RoomFacts>, person: &str, news: &News, found: &mut Findings) {
     let (rev, seqs) = match news {
         News::Event { rev, seq, .. } => (*rev, seq.as_slice()),
         News::Verdict { rev, seqs } => (*rev, seqs.as_slice()),
-        News::Held { .. } | News::Removed { .. } | News::Gone | News::Joined => return,
+        News::Held { .. } | News::Removed { .. } | News::Gone { .. } | News::Joined { .. } => return,
     };
     let member = room.and_then(|room| Some((room, room.members.get(person)?)));
     let Some((room, member)) = member else {
-        return found.add(Wrong::Leak, format!("{whose}: {rev} is told, and its listener was never in it"));
+        return found.add(Wrong::Leak, format!("{}: {rev} is told, and its listener was never in it", whose()));
     };
     found.check_for_good(member.joined || rev <= member.rev, Wrong::Leak, || {
-        format!("{whose}: {rev} is told, and its listener went at {}", member.rev)
+        format!("{}: {rev} is told, and its listener went at {}", whose(), member.rev)
     });
     if member.joined && rev >= member.rev {
         let before = seqs.iter().find(|seq| **seq < member.history_from_seq);
         found.check_for_good(before.is_none(), Wrong::Leak, || {
-            format!("{whose}: item {before:?} is told, and its listener may see from {}", member.history_from_seq)
+            format!("{}: item {before:?} is told, and its listener may see from {}", whose(), member.history_from_seq)
         });
     }
     let away = absences(&room.moves, person).into_iter().find(|(went, came)| *went < rev && rev < *came);
     found.check_for_good(away.is_none(), Wrong::Leak, || {
-        format!("{whose}: {rev} is told, and its listener was away between {away:?}")
+        format!("{}: {rev} is told, and its listener was away between {away:?}", whose())
     });
+}
+
+/// The last change that somebody who was taken out may have been told; no bound where nothing tells of removals.
+fn removal(room: Option<&RoomFacts>, person: &str) -> i64 {
+    let Some((room, member)) = room.and_then(|room| Some((room, room.members.get(person)?))) else { return 0 };
+    let went = room.moves.iter().filter(|step| step.person == person && !step.came).map(|step| step.rev + 1).max();
+    if member.joined { went.unwrap_or(i64::MAX) } else { member.rev }
 }
 
 /// Between which revisions somebody was away and came back. A notice lies beside its membership, on either side.
@@ -106,11 +140,13 @@ fn absences(moves: &[Move], person: &str) -> Vec<(i64, i64)> {
 }
 
 /// Whoever listens to the end has been told everything.
-fn told(whose: &str, room: &RoomFacts, person: &str, known: &Known, found: &mut Findings) {
+fn told(whose: &impl Fn() -> String, room: &RoomFacts, person: &str, known: &Known, found: &mut Findings) {
     let Some(rev) = known.rev.filter(|_| is_in(room, person)) else { return };
-    found.check(rev >= room.rev, Wrong::Lost, || format!("{whose}: told up to {rev}, and the room is at {}", room.rev));
+    found.check(rev >= room.rev, Wrong::Lost, || {
+        format!("{}: told up to {rev}, and the room is at {}", whose(), room.rev)
+    });
     found.check(known.hole.is_none(), Wrong::Reordered, || {
-        format!("{whose}: change {:?} did not join, and no verdict followed", known.hole)
+        format!("{}: change {:?} did not join, and no verdict followed", whose(), known.hole)
     });
 }
 

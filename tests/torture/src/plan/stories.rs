@@ -11,7 +11,7 @@ use super::{
 /// How long a room may take to be there, and to be shown.
 const MADE_MS: u64 = 250;
 /// How long a flood may take.
-const FLOODED_MS: u64 = 2_500;
+const FLOODED_MS: u64 = 5_000;
 /// More items than a client is told one by one.
 const VERY_MANY: std::ops::Range<usize> = 510..640;
 /// How often somebody is sent back and forth, or a message edited.

@@ -8,7 +8,7 @@ use std::{
 };
 
 use madang_proto::v1::{
-    self, MemberState, client_frame, room_event::Change, room_summary::Verdict, server_frame::Frame,
+    self, GoneReason, MemberState, client_frame, room_event::Change, room_summary::Verdict, server_frame::Frame,
 };
 use madang_tests::person::Calls;
 use tokio::{sync::mpsc, task::JoinSet};
@@ -182,9 +182,8 @@ impl Listener {
             Some(Frame::RoomEvent(event)) => self.event(sheet, &event),
             Some(Frame::UserDelta(delta)) => {
                 // That one is out may be told before the room's last changes, which are in no order with one's own.
-                let members = delta.memberships.into_iter().filter_map(|membership| membership.member);
-                for member in members.filter(|member| member.state() == MemberState::Joined) {
-                    self.note(sheet, &member.room_id, News::Joined);
+                for membership in delta.memberships {
+                    self.joined(sheet, &membership);
                 }
             }
             Some(Frame::Drained(drained)) => {
@@ -205,6 +204,14 @@ impl Listener {
         }
     }
 
+    fn joined(&self, sheet: Sheet, membership: &v1::Membership) {
+        let member = membership.member.as_ref().filter(|member| member.state() == MemberState::Joined);
+        if let Some(member) = member {
+            let news = News::Joined { rev: member.rev, user_rev: membership.user_rev };
+            self.note(sheet, &member.room_id, news);
+        }
+    }
+
     fn verdict(&mut self, sheet: Sheet, summary: v1::RoomSummary, seqs: &[i64]) {
         match summary.verdict {
             Some(Verdict::Present(present)) => {
@@ -212,11 +219,14 @@ impl Listener {
                 let room = present.room.unwrap_or_default();
                 let seqs = seqs.iter().copied().chain(last).collect();
                 self.held.insert(summary.room_id.clone(), (room.rev, room.seq));
+                self.joined(sheet, &present.membership.unwrap_or_default());
                 self.note(sheet, &summary.room_id, News::Verdict { rev: room.rev, seqs });
             }
-            Some(Verdict::Gone(_)) => {
+            Some(Verdict::Gone(gone)) => {
                 self.held.remove(&summary.room_id);
-                self.note(sheet, &summary.room_id, News::Gone);
+                let ended = gone.reason() == GoneReason::Ended;
+                let user_rev = if ended { i64::MAX } else { gone.membership_user_rev };
+                self.note(sheet, &summary.room_id, News::Gone { user_rev });
             }
             None => {}
         }

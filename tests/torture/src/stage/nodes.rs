@@ -268,6 +268,8 @@ fn settings(launch: Launch, servers: Servers) -> Launch {
         .with("MADANG_RECEIPT_GATHER", "100ms")
         .with("MADANG_DRAIN_TIMEOUT", "2s")
         .with("MADANG_TOKEN_GRACE", "1s")
+        // Those who behave badly use devices up.
+        .with("MADANG_DEVICE_SESSIONS_PER_PERSON", "10000")
         .with("MADANG_LARGE_ROOM_MEMBERS", servers.large_room_members.to_string())
         .with("MADANG_SMALL_AGAIN_MEMBERS", (servers.large_room_members - 1).to_string())
 }

@@ -41,7 +41,7 @@ fn with_absence(room: &RoomFacts, person: &str) -> Vec<News> {
     let (_, _, went, came) = AWAY;
     let mut news = vec![News::Verdict { rev: first(), seqs: Vec::new() }];
     news.extend((first() + 1..went).map(|rev| event(room, person, rev)));
-    news.extend([News::Removed { prev_rev: went - 1, rev: went }, News::Joined]);
+    news.extend([News::Removed { prev_rev: went - 1, rev: went }, News::Joined { rev: came, user_rev: 5 }]);
     news.push(News::Verdict { rev: came, seqs: vec![3] });
     news.extend((came + 1..=room.rev).map(|rev| event(room, person, rev)));
     news

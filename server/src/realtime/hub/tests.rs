@@ -1,0 +1,104 @@
+//! Moments between two steps of the hub, made to happen by a reader that is as quick as can be.
+
+use std::task::{Context, Poll, Wake, Waker};
+
+use chrono::DateTime;
+use uuid::Uuid;
+
+use super::*;
+use crate::{
+    clock::ShiftedClock,
+    ids::DeviceId,
+    limits::ConnectionAge,
+    realtime::{
+        Work,
+        session::{Opener, Step},
+    },
+};
+
+fn hub() -> Arc<Hub> {
+    Arc::new(Hub::new(10, Record::new(Arc::new(ShiftedClock::default())), Guards::default()))
+}
+
+fn session(hub: &Hub, n: u128) -> Arc<Session> {
+    let opener = Opener {
+        user_id: UserId(Uuid::from_u128(n)),
+        device_id: DeviceId(Uuid::from_u128(n)),
+        sid: String::new(),
+        issued_at: DateTime::default(),
+        expires_at: DateTime::default(),
+        connection: ConnectionAge::default(),
+    };
+    let session =
+        Arc::new(Session::new(SessionId(Uuid::from_u128(n)), opener, Guards::default(), Arc::clone(hub.record())));
+    hub.open(&session);
+    session
+}
+
+fn room_id() -> RoomId {
+    RoomId(Uuid::from_u128(9))
+}
+
+/// A stay in the room, read when the room was at a revision.
+fn stay(room_rev: i64) -> Membership {
+    Membership { room_id: room_id(), joined: true, rev: 1, history_from_seq: 1, room_rev, room_seq: 1 }
+}
+
+fn change(rev: i64) -> Changes {
+    change_that(rev, None)
+}
+
+fn change_that(rev: i64, removes: Option<UserId>) -> Changes {
+    let (frame, span) = (Bytes::from_static(b"event"), Bytes::from_static(b"span"));
+    let event = RoomEvent { room_id: room_id(), prev_rev: rev - 1, rev, item_seq: None, removes, frame, span };
+    Changes { rooms: vec![event], ..Changes::default() }
+}
+
+/// Whether the next thing that a session does is to read the room.
+fn reads(session: &Session) -> bool {
+    let step = session.poll_step(&Context::from_waker(Waker::noop()));
+    matches!(step, Poll::Ready(Step::Read(Work::Rooms(rooms))) if rooms == [room_id()])
+}
+
+/// Reads as soon as it is woken; right after that the room changes.
+struct Quick {
+    hub: Arc<Hub>,
+    session: Arc<Session>,
+}
+
+impl Wake for Quick {
+    fn wake(self: Arc<Self>) {
+        assert!(reads(&self.session));
+        self.hub.publish(change(5));
+    }
+}
+
+#[test]
+fn what_changes_between_a_readers_read_and_its_listening_is_read_again() {
+    let hub = hub();
+    let (other, late) = (session(&hub, 1), session(&hub, 2));
+    hub.listen(&other, &stay(4));
+    let quick = Arc::new(Quick { hub: Arc::clone(&hub), session: Arc::clone(&late) });
+    assert!(late.poll_step(&Context::from_waker(&Waker::from(quick))).is_pending());
+    hub.listen_later(&late, &stay(4));
+    assert_eq!(hub.tail(room_id()), Some(5), "the others were told");
+    assert!(reads(&late), "and the late one is told too");
+}
+
+#[test]
+fn a_removal_that_was_told_before_its_person_listens_is_found_by_reading() {
+    let hub = hub();
+    let (ann, bob) = (session(&hub, 1), session(&hub, 2));
+    hub.listen(&ann, &stay(3));
+    let read_before = stay(3);
+    hub.publish(change_that(4, Some(bob.user_id())));
+    hub.listen(&bob, &read_before);
+    bob.go_live(7);
+    hub.publish(change(5));
+    assert!(reads(&bob));
+    hub.leave(&bob, room_id(), 4);
+    hub.publish(change(6));
+    let step = || bob.poll_step(&Context::from_waker(Waker::noop()));
+    assert!(matches!(step(), Poll::Ready(Step::Send(frame)) if frame == crate::realtime::wire::drained(7)));
+    assert!(step().is_pending());
+}
