@@ -66,7 +66,8 @@ enum Page {
 #[tokio::main]
 #[expect(clippy::print_stderr, reason = "logging may not have started")]
 async fn main() -> ExitCode {
-    match run().await {
+    // Boxed: it holds the start of a whole node.
+    match Box::pin(run()).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("madang: {}", causes(&error));

@@ -88,6 +88,12 @@ fn check() -> Result<()> {
 fn clippy() -> Result<()> {
     let mut clippy = vec!["clippy", "--quiet", "--workspace", "--all-targets"];
     // The stories and the simulation are compiled only with the guards that they take out.
-    clippy.extend(["--features", "madang-tests/sabotage,madang-simulation/sabotage", "--", "-D", "warnings"]);
+    clippy.extend([
+        "--features",
+        "madang-tests/sabotage,madang-simulation/sabotage,madang-torture/sabotage",
+        "--",
+        "-D",
+        "warnings",
+    ]);
     Cargo::new(clippy).run()
 }
