@@ -60,9 +60,11 @@ pub(crate) fn unknown(conn: &Connection) -> rusqlite::Result<Vec<String>> {
     conn.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Cursors for a Hello: these rooms first, then the most recently active ones that have rows.
+/// Cursors for a Hello: these rooms first, then the most recently active ones that have rows. Before the person's first
+/// number a server tells only which rooms there are, so then all are named: one that a command brought may be gone.
 pub(crate) fn cursors(conn: &Connection, first: &[String], most: usize) -> rusqlite::Result<Vec<RoomCursor>> {
-    let sql = "select room_id, rev, seq from rooms where joined = 1 and rev > 0 order by last_active_ms desc";
+    let sql = "select room_id, rev, seq from rooms where joined = 1
+        and (rev > 0 or not exists (select 1 from meta where key = 'user_rev' and value > 0)) order by last_active_ms desc";
     let cursor = |row: &Row<'_>| Ok(RoomCursor { room_id: row.get(0)?, rev: row.get(1)?, seq: row.get(2)? });
     let mut cursors: Vec<RoomCursor> =
         conn.prepare_cached(sql)?.query_map([], cursor)?.collect::<rusqlite::Result<_>>()?;
@@ -135,4 +137,26 @@ pub(crate) fn unread_total(conn: &Connection, guards: crate::sabotage::Guards) -
         total += marks::shown(held, marks::of_row(row, 5)?, guards).unread(row.get(0)?, row.get(1)?);
     }
     Ok(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use madang_proto::v1::{Member, MemberState};
+
+    use super::*;
+    use crate::store::{Durability, Write, meta, tests::memory};
+
+    #[tokio::test]
+    async fn before_the_first_number_a_room_without_rows_is_named_too() {
+        let named = |w: &mut Write<'_>| {
+            let mut member = Member::default();
+            member.set_state(MemberState::Joined);
+            let membership = Some(Membership { member: Some(member), ..Membership::default() });
+            save(&w.tx, &RoomState { membership, ..RoomState::new("r") })?;
+            let before = cursors(&w.tx, &[], 9)?.len();
+            meta::set(&w.tx, meta::USER_REV, 1)?;
+            Ok((before, cursors(&w.tx, &[], 9)?.len()))
+        };
+        assert_eq!(memory().await.write(Durability::Frames, named).await.unwrap(), (1, 0));
+    }
 }

@@ -342,6 +342,8 @@ impl<'a> World<'a> {
         self.db = copy.restored(format!("restored {}", self.epochs));
         self.txs.iter_mut().for_each(|tx| tx.is_over = true);
         self.locks.clear();
+        // Restoring takes much longer than a word from node to node.
+        self.told.iter_mut().for_each(|told| *told = Told::default());
         for call in 0..self.calls.len() {
             self.lose(call);
         }
