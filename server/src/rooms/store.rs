@@ -68,7 +68,8 @@ pub async fn next_user_revs(connection: &mut PgConnection, people: &[UserId]) ->
     Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.user_id.into(), row.user_rev)).collect())
 }
 
-/// Rows of these people in a locked room, joined or not.
+/// Rows of these people in a locked room, joined or not. Whether they are in changes under the room's lock only; the rows
+/// are left unlocked, because a mark locks its person first and the row after that.
 pub async fn find_members(
     connection: &mut PgConnection,
     access: &RoomAccess,
@@ -77,7 +78,7 @@ pub async fn find_members(
     let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
     let rows = sqlx::query_as!(
         Member,
-        "select * from members where room_id = $1 and user_id = any($2) order by user_id for no key update",
+        "select * from members where room_id = $1 and user_id = any($2) order by user_id",
         access.room_id() as _,
         &ids
     );
