@@ -128,10 +128,10 @@ async fn read(node: &Node, session: &Arc<Session>, stand: Stand, epoch: &str) ->
     guards.pass("rooms_found").await;
     let memberships = realtime::memberships(tx, user_id).await?;
     // A stay that began after the registration is told by now, so the poll misses nothing; its event may be lost.
-    for membership in &memberships {
+    for membership in memberships.iter().filter(|_| guards.register_first()) {
         listen_if_new(node, session, membership);
     }
-    let rooms = owed(&stand, changed, memberships);
+    let rooms = owed(&stand, &changed, &memberships);
     if !guards.watermark_before_read() {
         watermark = store::watermark(tx, guards.xmin()).await?;
     }
@@ -139,9 +139,9 @@ async fn read(node: &Node, session: &Arc<Session>, stand: Stand, epoch: &str) ->
 }
 
 /// Changed rooms, those that the client named first; and named rooms that the person is not in, which are gone.
-fn owed(stand: &Stand, changed: Vec<RoomId>, memberships: Vec<Membership>) -> Vec<Owed> {
+fn owed(stand: &Stand, changed: &[RoomId], memberships: &[Membership]) -> Vec<Owed> {
     let named: Vec<RoomId> = stand.cursors.iter().map(|cursor| cursor.room_id).collect();
-    let mut mine: Vec<RoomId> = memberships.into_iter().map(|membership| membership.room_id).collect();
+    let mut mine: Vec<RoomId> = memberships.iter().map(|membership| membership.room_id).collect();
     mine.sort_unstable();
     let is_mine = |id: &RoomId| mine.binary_search(id).is_ok();
     let deltas =
