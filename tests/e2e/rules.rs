@@ -394,6 +394,26 @@ async fn client_spans() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_came_after_the_registration_is_listened_to() {
+    let world = World::alone().await;
+    let (ann, bob, _) = pair(&world).await;
+    offline(&bob).await;
+    world.gates.close("registered");
+    bob.client.resume();
+    world.gates.arrived("registered").await;
+    // Made on another node, for all that this one hears of it.
+    world.gates.break_off("publish_change");
+    let room = ann.room("made in between", &[&bob]).await;
+    world.gates.mend("publish_change");
+    world.gates.open("registered");
+    bob.live().await;
+    bob.sees(&room).await;
+    ann.calls.send(&room, "news").await.expect("sent");
+    eventually("the news arrive", async || (bob.badge(&room).await.0 == 1).then_some(())).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn client_user_spans() {
     // Against a node that forwards as it comes: what is missing is for the client to notice.
     let config = WorldConfig { without: Some(Guard::IndexRepair), no_poll: true, ..WorldConfig::default() };

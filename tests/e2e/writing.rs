@@ -102,6 +102,32 @@ async fn waits_for_a_lock(sql: &sqlx::PgPool) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whoever_brings_somebody_in_locks_the_person_before_the_member() {
+    let world = World::new().await;
+    let (ann, room, _) = member_of_two(&world).await;
+    let bob = world.person("bob").await;
+    ann.client.invite(&room, [bob.id.clone()]).await.expect("invited");
+    bob.sees(&room).await;
+    bob.client.leave(&room).await.expect("left");
+    let sql = world.sql().await;
+    // A mark of bob's, between its two locks.
+    let mut mark = sql.begin().await.expect("begun");
+    let person = sqlx::query("select 1 from user_cursors where user_id = $1::uuid for update").bind(&bob.id);
+    person.execute(&mut *mark).await.expect("locked");
+    let (client, at, who) = (ann.client.clone(), room.clone(), bob.id.clone());
+    let inviting = tokio::spawn(async move { client.invite(&at, [who]).await });
+    waits_for_a_lock(&sql).await;
+    let member = "select 1 from members where room_id = $1::uuid and user_id = $2::uuid for no key update nowait";
+    let member = sqlx::query(member).bind(&room).bind(&bob.id).execute(&mut *mark).await;
+    assert!(member.is_ok(), "each waits for the other: {member:?}");
+    mark.commit().await.expect("committed");
+    inviting.await.expect("no panic").expect("invited");
+    bob.sees(&room).await;
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_bad_draft_fails_alone() {
     let world = World::new().await;
     let (ann, one, two) = member_of_two(&world).await;
