@@ -55,6 +55,7 @@ enum Stage {
     Mentions(i64, i64, Vec<Member>),
     Changed,
     Owed(Vec<usize>),
+    Mine(Vec<usize>, Vec<Membership>),
     /// The beginning is there.
     Begun,
     /// Sends what is ready, then reads the next room that is owed.
@@ -241,8 +242,13 @@ impl World<'_> {
                 stream.session.reached(stream.after);
                 Stage::Owed(self.db.changed_rooms(person, stream.stand.watermark, stream.stand.user_rev))
             }
-            Stage::Owed(changed) => {
-                self.owe(number, &changed);
+            Stage::Owed(changed) => Stage::Mine(changed, self.db.memberships(person)),
+            Stage::Mine(changed, memberships) => {
+                let node = self.streams[number].node;
+                for membership in memberships.iter().filter(|_| self.guards.register_first()) {
+                    self.listen_if_new(number, node, membership);
+                }
+                self.owe(number, &changed, &memberships);
                 Stage::Begun
             }
             Stage::Begun => {
@@ -261,9 +267,9 @@ impl World<'_> {
         Stage::Paying
     }
 
-    fn owe(&mut self, number: usize, changed: &[usize]) {
+    fn owe(&mut self, number: usize, changed: &[usize], memberships: &[Membership]) {
         let stream = &mut self.streams[number];
-        let mine: Vec<usize> = self.db.memberships(stream.person).iter().map(|m| room_of(m.room_id)).collect();
+        let mine: Vec<usize> = memberships.iter().map(|m| room_of(m.room_id)).collect();
         let cursors = &stream.stand.cursors;
         let deltas = cursors.iter().filter(|cursor| changed.contains(&cursor.room)).map(|cursor| Owed::Delta(*cursor));
         let named: Vec<usize> = cursors.iter().map(|cursor| cursor.room).collect();
