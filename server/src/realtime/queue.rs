@@ -170,6 +170,18 @@ impl Queue {
         self.dirty_rooms.insert(room_id)
     }
 
+    /// Another stay in the room has begun: nothing of the one before may leave, and the room is read. `false` when it was to
+    /// be read already.
+    pub fn reread_room(&mut self, room_id: RoomId) -> bool {
+        self.drop_frames(room_id);
+        self.soil_room(room_id)
+    }
+
+    fn drop_frames(&mut self, room_id: RoomId) {
+        self.frames.retain(|frame| !matches!(frame, Frame::Room(id, _) if *id == room_id));
+        self.bytes = self.frames.iter().map(Frame::size).sum();
+    }
+
     /// The reader must ask for what belongs to it.
     pub fn soil_person(&mut self) {
         self.dirty_person = true;
@@ -191,8 +203,7 @@ impl Queue {
 
     /// The room is gone for the reader: nothing that waits of it may leave.
     pub fn forget_room(&mut self, room_id: RoomId) {
-        self.frames.retain(|frame| !matches!(frame, Frame::Room(id, _) if *id == room_id));
-        self.bytes = self.frames.iter().map(Frame::size).sum();
+        self.drop_frames(room_id);
         self.dirty_rooms.remove(&room_id);
     }
 

@@ -182,8 +182,17 @@ impl Session {
 
     /// The room must be read before anything more of it is told.
     pub fn soil_room(&self, room_id: RoomId) {
+        self.dirty(room_id, |queue| queue.soil_room(room_id));
+    }
+
+    /// Another stay in the room has begun: nothing of the one before may leave, and the room is read.
+    pub fn reread_room(&self, room_id: RoomId) {
+        self.dirty(room_id, |queue| queue.reread_room(room_id));
+    }
+
+    fn dirty(&self, room_id: RoomId, soil: impl FnOnce(&mut Queue) -> bool) {
         let mut new = false;
-        self.change(|state| new = state.queue.soil_room(room_id));
+        self.change(|state| new = soil(&mut state.queue));
         if new {
             self.note(Happened::Dirtied(room_id));
         }

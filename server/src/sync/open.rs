@@ -187,6 +187,10 @@ pub async fn summaries(node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) 
     });
     let (present, missing, gone) = read.await?;
     node.database.guards().pass("summaries_read").await;
+    // Whoever is in by a later stay than the one that is listened to may see less: their removal has not been heard of here.
+    for summary in &present {
+        listen_if_new(node, session, &summary.member.listen((summary.room.rev, summary.room.seq)));
+    }
     // At its beginning a stream is told of all rooms that changed; that is one entry of the record, not thousands.
     if session.is_live() {
         for told in &present {

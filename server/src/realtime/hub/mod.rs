@@ -164,7 +164,8 @@ impl Hub {
         session.soil_room(to.room_id);
         self.listen(session, to);
         // A reader that was quick has read it before it listened: what was told to the others in between it must read too.
-        session.soil_room(to.room_id);
+        // And what waits of an earlier stay may be of the time when the person was out.
+        session.reread_room(to.room_id);
     }
 
     /// The room is gone for a session as of a revision; a later stay remains.

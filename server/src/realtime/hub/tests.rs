@@ -102,3 +102,19 @@ fn a_removal_that_was_told_before_its_person_listens_is_found_by_reading() {
     assert!(matches!(step(), Poll::Ready(Step::Send(frame)) if frame == crate::realtime::wire::drained(7)));
     assert!(step().is_pending());
 }
+
+#[test]
+fn what_waits_of_an_earlier_stay_does_not_leave_when_a_later_one_begins() {
+    let hub = hub();
+    let late = session(&hub, 2);
+    hub.listen(&late, &stay(3));
+    late.go_live(7);
+    hub.publish(change(4));
+    // Their removal was never heard of here; what came after it waits for them.
+    let again = Membership { rev: 6, history_from_seq: 5, room_rev: 7, ..stay(7) };
+    hub.listen_later(&late, &again);
+    assert!(reads(&late), "the room is read first");
+    let step = || late.poll_step(&Context::from_waker(Waker::noop()));
+    assert!(matches!(step(), Poll::Ready(Step::Send(frame)) if frame == crate::realtime::wire::drained(7)));
+    assert!(step().is_pending(), "and nothing else is told");
+}

@@ -322,6 +322,8 @@ impl World<'_> {
     fn verdict(&self, number: usize, (room, present, gone): (usize, Option<Summary>, Option<Gone>)) -> Bytes {
         let stream = &self.streams[number];
         if let Some(summary) = present {
+            let stay = summary.member.listen((summary.room.rev, summary.room.seq));
+            self.listen_if_new(number, stream.node, &stay);
             return encoded(Frame::RoomSummary(rooms::wire::summary(&summary)));
         }
         let up_to = gone.as_ref().map_or(i64::MAX, |gone| gone.rev);
