@@ -182,7 +182,7 @@ impl Bus {
         line.say(&Topic::Node(node.to_owned()), &Parcel { twins, ..Parcel::default() });
     }
 
-    /// Asks all other nodes, and waits until those that were heard of lately have answered, or for [`PATIENCE`]. `None`
+    /// Asks all other nodes, and waits until those that were heard of lately have answered, or for a second. `None`
     /// without a bus: then nobody can be asked.
     pub async fn ask(&self, body: Bytes) -> Option<Vec<Answer>> {
         let line = self.line.as_ref().filter(|line| line.is_up())?;
