@@ -43,7 +43,8 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     let connections = plan.connections.min(most_connections());
     plan.say(&format!("\nrecovery: making {connections} people"));
     let url = ground.database("bench_recovery").await?;
-    let crowd = Crowd::gather(&url, connections).await?;
+    // Whoever is signed out does not come back: they are others.
+    let crowd = Crowd::gather(&url, connections + SIGNED_OUT * (2 * plan.rounds + 1)).await?;
     crowd::insert_rooms(&url, 1, |_| (0..CLIENTS).collect()).await?;
     let launch = streams::launch(plan, &url, crowd.issuer_url());
     let mut times = Times::default();
@@ -54,7 +55,7 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
         times.round(&with_bus, ground, &crowd).await?;
         times.revoked.extend(revoke(&with_bus, &crowd, number).await?);
         times.revoked_alone.extend(revoke(&launch, &crowd, number + plan.rounds).await?);
-        times.crowd.push(come_back(&launch, &crowd).await?);
+        times.crowd.push(come_back(&launch, &crowd.people[..connections]).await?);
     }
     Ok(times.figures(connections))
 }
@@ -190,10 +191,10 @@ async fn revoke(launch: &Launch, crowd: &Crowd, round: usize) -> Result<Vec<f64>
 }
 
 /// Everybody opens a stream on a node that has just started.
-async fn come_back(launch: &Launch, crowd: &Crowd) -> Result<f64> {
+async fn come_back(launch: &Launch, people: &[Somebody]) -> Result<f64> {
     let mut nodes = [launch.serve().await?];
     let began = Instant::now();
-    let streams = Streams::open(nodes[0].grpc(), &crowd.people).await?;
+    let streams = Streams::open(nodes[0].grpc(), people).await?;
     let took = milliseconds(began);
     drop(streams);
     nodes[0].kill().await?;
