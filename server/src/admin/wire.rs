@@ -10,6 +10,7 @@ use crate::{
     error::Error,
     ids::{RoomId, SessionId},
     realtime::{ClosingReason, Entry, Happened, Report, Session, wire::timestamp},
+    rooms,
 };
 
 /// A person; devices and the place in the room are added.
@@ -63,7 +64,7 @@ pub(super) fn member(member: &Member, room: &Room) -> v1::MemberStand {
         last_read_seq: member.last_read_seq,
         read_count: member.read_count,
         read_generation: member.read_generation,
-        unread: (room.count - member.read_count.max(room.first_count)).max(0),
+        unread: rooms::unread_of((room.count, room.first_count), member.read_count),
         delivered_seq: member.told_delivered,
     }
 }

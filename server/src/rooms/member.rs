@@ -66,5 +66,10 @@ pub struct Summary {
 
 /// Unread items: a difference of two numbers, never counted and never stored.
 pub fn unread(room: &RoomRow, member: &Member) -> i64 {
-    (room.count - member.read_count.max(room.first_count)).max(0)
+    unread_of((room.count, room.first_count), member.read_count)
+}
+
+/// The same of the numbers alone: what counts in the room, what retention removed of it, and what is read.
+pub fn unread_of((count, first_count): (i64, i64), read_count: i64) -> i64 {
+    (count - read_count.max(first_count)).max(0)
 }

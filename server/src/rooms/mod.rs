@@ -11,6 +11,6 @@ pub mod store;
 pub mod wire;
 
 pub use self::{
-    member::{Member, Summary, unread},
+    member::{Member, Summary, unread, unread_of},
     service::Rooms,
 };

@@ -260,6 +260,8 @@ impl Line {
         let (asking, mut answered) = mpsc::channel(ANSWERS);
         let mut silent: BTreeSet<String> = {
             let mut others = self.others();
+            // Whoever gave up waiting takes no answers any more.
+            others.asking.retain(|_, asking| !asking.is_closed());
             others.asking.insert(number, asking);
             others.heard.retain(|_, heard| heard.elapsed() < GONE);
             others.heard.keys().cloned().collect()
