@@ -6,6 +6,7 @@ use madang_proto::{
     Refusal,
     v1::{ClientAction, ErrorReason},
 };
+use rusqlite::ErrorCode;
 use tonic::{Code, Status};
 
 /// What kind of failure it is.
@@ -33,6 +34,21 @@ pub enum ClientErrorKind {
     Internal,
 }
 
+/// Why something failed on this side of the wire, where there is more to say than the kind.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LocalReason {
+    /// Another process, or another client of this one, has the store open.
+    StoreBusy,
+    /// The store was written by a later version; it was not touched.
+    StoreNewer,
+    /// The store belongs to another person or another server.
+    StoreOfAnother,
+    /// No room on the disk.
+    DiskFull,
+    /// The disk or the file takes no writes.
+    DiskReadOnly,
+}
+
 /// A failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClientError {
@@ -40,6 +56,8 @@ pub struct ClientError {
     pub kind: ClientErrorKind,
     /// The server's reason, where it gave one.
     pub reason: Option<ErrorReason>,
+    /// The client's own reason, where there is one.
+    pub local: Option<LocalReason>,
     /// A sentence for developers.
     pub message: String,
     /// The field to blame, where there is one.
@@ -53,7 +71,13 @@ pub struct ClientError {
 impl ClientError {
     /// A failure without a reason of the server.
     pub fn new(kind: ClientErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, reason: None, message: message.into(), field: None, retry_after: None, request_id: None }
+        let message = message.into();
+        Self { kind, reason: None, local: None, message, field: None, retry_after: None, request_id: None }
+    }
+
+    /// A failure on this side of the wire.
+    pub fn local(kind: ClientErrorKind, reason: LocalReason, message: impl Into<String>) -> Self {
+        Self { local: Some(reason), ..Self::new(kind, message) }
     }
 
     /// A refusal that came in a frame or from the store.
@@ -94,7 +118,13 @@ impl std::error::Error for ClientError {}
 
 impl From<rusqlite::Error> for ClientError {
     fn from(error: rusqlite::Error) -> Self {
-        Self::storage(error)
+        let reason = match error.sqlite_error_code() {
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(LocalReason::StoreBusy),
+            Some(ErrorCode::DiskFull) => Some(LocalReason::DiskFull),
+            Some(ErrorCode::ReadOnly) => Some(LocalReason::DiskReadOnly),
+            _ => None,
+        };
+        Self { local: reason, ..Self::storage(error) }
     }
 }
 
@@ -107,6 +137,7 @@ impl From<Status> for ClientError {
         Self {
             kind: kind_of(status.code()),
             reason: Some(refusal.reason),
+            local: None,
             request_id: refusal.metadata.get("request_id").cloned().or(request_id),
             field: refusal.metadata.get("field").cloned(),
             message: refusal.message,

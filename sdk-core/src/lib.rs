@@ -33,7 +33,7 @@ pub use self::{
     commands::{Draft, NewRoom, RoomMember},
     config::{Backoff, ClientConfig, StoreLocation, TokenProvider},
     engine::{ConnectionState, ReadCount},
-    error::{ClientError, ClientErrorKind},
+    error::{ClientError, ClientErrorKind, LocalReason},
     observe::ListChange,
     people::Person,
     rooms::{RoomItem, RoomList},

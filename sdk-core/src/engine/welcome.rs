@@ -3,7 +3,7 @@
 use madang_proto::v1::{Hello, Welcome};
 
 use crate::{
-    error::{ClientError, ClientErrorKind},
+    error::{ClientError, ClientErrorKind, LocalReason},
     sabotage::Guard,
     store::{Durability, Store, Write, meta, outbox, rooms},
 };
@@ -31,7 +31,10 @@ pub(super) fn begin(w: &mut Write<'_>, focus: &[String]) -> rusqlite::Result<Hel
 pub(super) async fn welcome(store: &Store, welcome: &Welcome) -> Result<(), ClientError> {
     let (user_id, epoch) = (welcome.user_id.clone(), welcome.epoch.clone());
     let taken = store.write(Durability::Outbox, move |w| take(w, &user_id, &epoch)).await?;
-    let other = || ClientError::new(ClientErrorKind::Conflict, "the store belongs to another person");
+    let other = || {
+        let message = "the store belongs to another person";
+        ClientError::local(ClientErrorKind::Conflict, LocalReason::StoreOfAnother, message)
+    };
     if taken { Ok(()) } else { Err(other()) }
 }
 
