@@ -41,6 +41,12 @@ pub(crate) fn millis(time: SystemTime) -> i64 {
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
+/// A time of the wire, of milliseconds since 1970.
+pub(crate) fn timestamp(ms: i64) -> prost_types::Timestamp {
+    let nanos = i32::try_from(ms.rem_euclid(1_000) * 1_000_000).unwrap_or_default();
+    prost_types::Timestamp { seconds: ms.div_euclid(1_000), nanos }
+}
+
 /// A fresh version 7 id.
 pub(crate) fn new_id(clock: &dyn Clock) -> String {
     let since = clock.now().duration_since(UNIX_EPOCH).unwrap_or_default();

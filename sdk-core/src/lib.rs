@@ -30,15 +30,15 @@ pub use self::engine::simulation;
 pub use self::{
     client::{Client, server_info},
     clock::{Clock, Sleep, SystemClock},
-    commands::{Draft, NewRoom, RoomMember},
+    commands::{Draft, NewRoom, ProfileChange, RoomMember},
     config::{Backoff, ClientConfig, StoreLocation, TokenProvider},
     engine::{ConnectionState, ReadCount},
     error::{ClientError, ClientErrorKind, LocalReason},
     observe::ListChange,
     people::Person,
     rooms::{RoomItem, RoomList},
-    store::{OutboxItem, RoomSnapshot, SendState, StoreSnapshot},
-    timeline::{ItemKey, MessageItem, NoticeItem, Timeline, TimelineItem},
+    store::{ChangeKind, ItemKey, OutboxItem, RoomSnapshot, SendState, StoreSnapshot},
+    timeline::{MessageItem, NoticeItem, Timeline, TimelineItem},
     typing::Typers,
     watched::{Presence, Readers},
 };

@@ -10,7 +10,7 @@ use crate::{
     error::ClientError,
     observe::{Changes, Followed, ListChange, Listener},
     people::Names,
-    store::{Read, drafts, marks, rooms},
+    store::{Read, drafts, marks, outbox, rooms},
     sync::RoomState,
     timeline::{TimelineItem, item},
 };
@@ -132,7 +132,9 @@ fn build(r: &Read<'_>, states: Vec<RoomState>, now: SystemTime) -> rusqlite::Res
     let mut names = Names::new(r.conn);
     let mut items = Vec::with_capacity(states.len());
     for state in states {
-        if let Some(room) = state.room.as_ref().filter(|_| state.is_joined()) {
+        if let Some(room) = state.room.as_ref().filter(|_| state.is_joined())
+            && !outbox::is_leaving(r.conn, &state.room_id)?
+        {
             items.push(room_item(r, &state, room, now, &mut names)?);
         }
     }

@@ -6,7 +6,7 @@
 use std::{collections::BTreeSet, collections::HashSet, sync::Arc, time::SystemTime};
 
 use madang_proto::v1::{
-    ListMessagesRequest, Message, SystemKind, list_messages_request::Position,
+    ListMessagesRequest, Message, SendMessageRequest, SystemKind, list_messages_request::Position,
     message_service_client::MessageServiceClient,
 };
 
@@ -18,7 +18,7 @@ use crate::{
     people::{Names, Person},
     sabotage::Guard,
     store::{
-        Read, messages,
+        ItemKey, Read, messages,
         outbox::{self, Entry, SendState},
         rooms,
     },
@@ -83,15 +83,6 @@ pub enum TimelineItem {
     Message(MessageItem),
     /// Something that happened.
     Notice(NoticeItem),
-}
-
-/// What an item is recognised by, for as long as it lives.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ItemKey {
-    /// An item of the room, by position.
-    Seq(i64),
-    /// A message of one's own, by the client's id.
-    Own(String),
 }
 
 impl TimelineItem {
@@ -254,7 +245,7 @@ fn build(
     let own: HashSet<&str> =
         rows.iter().filter(|m| m.sender_id == r.me).map(|m| m.client_message_id.as_str()).collect();
     for entry in outbox::shown(r.conn, room_id, state.seq)? {
-        if !own.contains(entry.request.client_message_id.as_str()) || !r.guards.holds(Guard::EchoMerge) {
+        if !own.contains(entry.change_id.as_str()) || !r.guards.holds(Guard::EchoMerge) {
             items.push(TimelineItem::Message(echo(&entry, r.me, &mut names)?));
         }
     }
@@ -294,16 +285,17 @@ pub(crate) fn item(message: &Message, me: &str, names: &mut Names<'_>) -> rusqli
 /// An entry of the outbox as an item.
 fn echo(entry: &Entry, me: &str, names: &mut Names<'_>) -> rusqlite::Result<MessageItem> {
     let millis = u64::try_from(entry.created_ms).unwrap_or_default();
+    let request: SendMessageRequest = entry.decode()?;
     Ok(MessageItem {
         seq: entry.acknowledged_seq(),
-        client_message_id: entry.request.client_message_id.clone(),
+        client_message_id: entry.change_id.clone(),
         sender: names.person(me)?,
         mine: true,
-        text: entry.request.body.as_ref().map(|body| body.text.clone()).unwrap_or_default(),
+        text: request.body.map(|body| body.text).unwrap_or_default(),
         created_at: SystemTime::UNIX_EPOCH + std::time::Duration::from_millis(millis),
         edited: false,
         deleted: false,
-        reply_to_seq: entry.request.reply_to_seq,
+        reply_to_seq: request.reply_to_seq,
         mentions_me: false,
         state: entry.send_state(),
         rev: 0,

@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use madang_sdk_core::{
-    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, ListChange, SendState, StoreLocation,
-    TimelineItem, TokenProvider,
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, ListChange, NewRoom, SendState,
+    StoreLocation, TimelineItem, TokenProvider,
 };
 
 const ROOM: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -63,6 +63,45 @@ async fn what_was_typed_offline_survives_the_process_in_its_order() {
     let second = client(at(folder.path())).await;
     let queued = |text: &str| (text.to_owned(), SendState::Queued);
     assert_eq!(texts(&second).await, ["one", "two", "three"].map(queued));
+}
+
+#[tokio::test]
+async fn what_never_left_is_edited_and_deleted_where_it_waits() {
+    let client = client(StoreLocation::Memory).await;
+    let first = client.send(ROOM, "one").await.unwrap();
+    let second = client.send(ROOM, "two").await.unwrap();
+    client.edit(ROOM, first.as_str(), "1").await.unwrap();
+    client.delete(ROOM, second.as_str()).await.unwrap();
+    assert_eq!(texts(&client).await, [("1".to_owned(), SendState::Queued)]);
+    assert_eq!(client.settled(&second).await.unwrap_err().kind, ClientErrorKind::NotFound);
+    let nothing = client.edit(ROOM, "unknown", "seven").await.unwrap_err();
+    assert_eq!(nothing.kind, ClientErrorKind::NotFound);
+}
+
+#[tokio::test]
+async fn a_room_made_offline_is_there_at_once_and_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = client(at(folder.path())).await;
+    let room = first.create_room(NewRoom { name: "lunch".into(), ..NewRoom::default() }).await.unwrap();
+    first.send(&room, "who comes?").await.unwrap();
+    drop(first);
+    let second = client(at(folder.path())).await;
+    let rooms = second.rooms().await.unwrap();
+    let shown: Vec<&str> = rooms.items().iter().map(|room| room.name.as_str()).collect();
+    assert_eq!(shown, ["lunch"]);
+    let timeline = second.timeline(&room).await.unwrap();
+    assert_eq!(timeline.items().len(), 1);
+}
+
+#[tokio::test]
+async fn what_the_server_would_refuse_for_its_limits_does_not_go_in() {
+    let client = client(StoreLocation::Memory).await;
+    let long = client.send(ROOM, "x".repeat(10_000_000)).await.unwrap_err();
+    assert_eq!((long.kind, long.field.as_deref()), (ClientErrorKind::Invalid, Some("body.text")));
+    assert_eq!(client.send("not a room", "hello").await.unwrap_err().field.as_deref(), Some("room_id"));
+    let nameless = client.create_room(NewRoom::default()).await.unwrap_err();
+    assert_eq!((nameless.kind, nameless.field.as_deref()), (ClientErrorKind::Invalid, Some("name")));
+    assert!(texts(&client).await.is_empty());
 }
 
 #[tokio::test]

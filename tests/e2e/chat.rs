@@ -51,13 +51,13 @@ async fn a_large_room_is_the_same_for_everybody() {
     bob.sees(&room).await;
     ann.look_at(&[&room]);
     world.settle().await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     world.settle().await;
     assert!(bob.rooms().await[&room].room.as_ref().is_some_and(|room| room.large && room.member_count == 3));
     cat.say(&room, "hello hall").await;
     world.settle().await;
-    cat.client.leave(&room).await.expect("left");
+    cat.leave(&room).await.expect("left");
     world.settle().await;
     world.end().await;
 }
@@ -83,7 +83,7 @@ async fn a_room_that_is_small_again_tells_its_members_and_receipts() {
     bob.client.mark_read(&room, 2).await.expect("marked");
     offline(&dan).await;
     for leaves in [&cat, &bob] {
-        leaves.client.leave(&room).await.expect("left");
+        leaves.leave(&room).await.expect("left");
     }
     world.settle().await;
     dan.client.resume();
@@ -94,7 +94,7 @@ async fn a_room_that_is_small_again_tells_its_members_and_receipts() {
         let joined = held.members.values().filter(|member| member.state() == MemberState::Joined).count();
         assert_eq!((joined, person.texts(&room).await.len()), (2, 1));
     }
-    ann.client.invite(&room, [bob.id.clone()]).await.expect("invited");
+    ann.invite(&room, [bob.id.clone()]).await.expect("invited");
     bob.sees(&room).await;
     world.settle().await;
     world.end().await;
@@ -139,7 +139,7 @@ async fn readers_of_a_watched_message_are_counted_in_rooms_of_any_size() {
         // Whoever is out is told nothing more.
         let mut seen_by_cat = cat.client.readers(&room, seq);
         counts(&mut seen_by_cat, 1, 2).await;
-        ann.client.remove(&room, &cat.id).await.expect("removed");
+        ann.remove(&room, &cat.id).await.expect("removed");
         counts(&mut readers, 1, 1).await;
         bob.client.mark_unread(&room, seq).await.expect("marked");
         counts(&mut readers, 0, 1).await;

@@ -55,7 +55,7 @@ async fn plans(world: &World) -> (Person, Calls, String) {
     let bob_id = me(&bob.calls_at(world, 0)).await;
     let members = vec![bob_id];
     let new = madang_sdk_core::NewRoom { name: "plans".into(), members, ..madang_sdk_core::NewRoom::default() };
-    let room = ann.client.create_room(new).await.expect("a room");
+    let room = ann.create_room(new).await.expect("a room");
     drop(bob);
     let operator = operator(world, 0);
     eventually("bob's first stream is over", async || {
@@ -115,7 +115,7 @@ async fn what_was_told_live_at_opening_and_to_nobody() {
     calls.sync().sync_room(calls.request(fetch)).await.expect("a delta");
     let fetched = findings(&explain(&operator, item(&room, second), "bob").await);
     assert_eq!(fetched[1], "fetched device ID asked for the room from revision 2 and was told up to 5");
-    ann.client.delete(&room, second).await.expect("deleted");
+    ann.delete(&room, second).await.expect("deleted");
     let deleted = findings(&explain(&operator, item(&room, second), "bob").await);
     assert!(deleted.iter().any(|line| line.starts_with("deleted it was deleted by ID")), "{deleted:?}");
     world.end().await;
@@ -139,9 +139,9 @@ async fn what_is_not_there_or_not_for_the_person() {
     let early = say(&ann, &room, "before cat").await;
     let never = explain(&operator, item(&room, early), "cat").await;
     assert_eq!(first(&never), "never member cat was never in the room");
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     let late = say(&ann, &room, "with cat").await;
-    ann.client.remove(&room, &cat.id).await.expect("removed");
+    ann.remove(&room, &cat.id).await.expect("removed");
     let removed = explain(&operator, item(&room, late), "cat").await;
     assert_eq!(first(&removed), "out of room cat was removed from the room, after this was said");
     let after = say(&ann, &room, "without cat").await;
@@ -149,9 +149,9 @@ async fn what_is_not_there_or_not_for_the_person() {
     assert_eq!(first(&removed), "out of room cat was removed from the room, before this was said");
     let settings = v1::RoomSettings { history_hidden_from_newcomers: true, ..v1::RoomSettings::default() };
     let hidden = madang_sdk_core::NewRoom { name: "discreet".into(), settings: Some(settings), ..Default::default() };
-    let hidden = ann.client.create_room(hidden).await.expect("a room");
+    let hidden = ann.create_room(hidden).await.expect("a room");
     let secret = say(&ann, &hidden, "before cat").await;
-    ann.client.invite(&hidden, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&hidden, [cat.id.clone()]).await.expect("invited");
     let before = explain(&operator, item(&hidden, secret), "cat").await;
     assert_eq!(first(&before), "before history cat may see the room from item 3 on, and this is item 2");
     let sql = world.sql().await;
@@ -233,7 +233,7 @@ async fn streams_on_another_node_are_asked_over_the_bus() {
     world.gates.break_off("publish_change");
     let bob_id = me(&bob.calls_at(&world, 1)).await;
     let new = madang_sdk_core::NewRoom { name: "new".into(), members: vec![bob_id], ..Default::default() };
-    let unheard = ann.client.create_room(new).await.expect("a room");
+    let unheard = ann.create_room(new).await.expect("a room");
     let unheard = first(&explain(&operator, item(&unheard, 1), "bob").await);
     assert_eq!(
         unheard,

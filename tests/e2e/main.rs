@@ -4,6 +4,7 @@ mod chat;
 mod explain;
 mod nodes;
 mod outage;
+mod outbox;
 mod raw;
 mod rules;
 mod writing;

@@ -33,17 +33,17 @@ async fn what_happens_on_one_node_is_told_on_the_others() {
         bob.say(&room, &format!("from bob {n}")).await;
     }
     world.settle().await;
-    ann.client.edit(&room, 2, "edited").await.expect("edited");
-    bob.client.delete(&room, 3).await.expect("deleted");
+    ann.edit(&room, 2, "edited").await.expect("edited");
+    bob.delete(&room, 3).await.expect("deleted");
     bob.client.mark_read(&room, 21).await.expect("marked");
     world.settle().await;
     let cat = world.person_at("cat", 1).await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     world.settle().await;
-    ann.client.remove(&room, &cat.id).await.expect("removed");
+    ann.remove(&room, &cat.id).await.expect("removed");
     world.settle().await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     cat.say(&room, "here again").await;
     world.settle().await;

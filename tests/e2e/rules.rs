@@ -203,14 +203,14 @@ async fn hub_order() {
     let world = World::alone().await;
     let (ann, _, room) = pair(&world).await;
     let cat = world.person("cat").await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     world.settle().await;
     let mut stream = Stream::open(&cat.calls, v1::Hello::default()).await;
     stream.until_drained().await;
     world.gates.close("publish_change");
     let (client, id, at) = (ann.client.clone(), cat.id.clone(), room.clone());
-    let removing = tokio::spawn(async move { client.remove(&at, &id).await });
+    let removing = tokio::spawn(async move { client.settled(&client.remove(&at, &id).await?).await });
     world.gates.arrived("publish_change").await;
     ann.calls.send(&room, "behind cat's back").await.expect("sent");
     stream.hears_nothing_of("behind cat's back").await;
@@ -225,11 +225,11 @@ async fn removal_order() {
     let world = World::alone().await;
     let (ann, _, room) = pair(&world).await;
     let cat = world.person("cat").await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     let mut stream = Stream::open(&cat.calls, v1::Hello::default()).await;
     stream.until_drained().await;
-    ann.client.remove(&room, &cat.id).await.expect("removed");
+    ann.remove(&room, &cat.id).await.expect("removed");
     ann.calls.send(&room, "behind cat's back").await.expect("sent");
     stream.hears_nothing_of("behind cat's back").await;
     world.settle().await;
@@ -241,12 +241,12 @@ async fn access_at_read() {
     let world = World::alone().await;
     let (ann, _, room) = pair(&world).await;
     let cat = world.person("cat").await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     cat.look_at(&[&room]);
     world.settle().await;
     offline(&cat).await;
-    ann.client.remove(&room, &cat.id).await.expect("removed");
+    ann.remove(&room, &cat.id).await.expect("removed");
     ann.calls.send(&room, "behind cat's back").await.expect("sent");
     cat.client.resume();
     cat.live().await;
@@ -277,7 +277,7 @@ async fn index_repair() {
     let world = World::with(WorldConfig { nodes: 2, ..WorldConfig::default() }).await;
     let (ann, cat) = (world.person_at("ann", 0).await, world.person_at("cat", 1).await);
     let room = ann.room("two nodes", &[]).await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     cat.look_at(&[&room]);
     world.settle().await;
@@ -293,7 +293,7 @@ async fn more_than_a_page() {
     let old = ann.say(&room, "old").await;
     world.settle().await;
     offline(&bob).await;
-    ann.client.edit(&room, old, "edited").await.expect("edited");
+    ann.edit(&room, old, "edited").await.expect("edited");
     for n in 0..250 {
         ann.calls.send(&room, &format!("{n} of many")).await.expect("sent");
     }
@@ -327,13 +327,13 @@ async fn an_edit_of_an_old_message_does_not_reach_a_newcomer() {
     let (ann, cat) = (world.person("ann").await, world.person("cat").await);
     let room = hidden_room(&ann.client, Vec::new()).await;
     let old = ann.say(&room, "before cat").await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     cat.look_at(&[&room]);
     world.settle().await;
     let mut stream = Stream::open(&cat.calls, v1::Hello::default()).await;
     stream.until_drained().await;
-    ann.client.edit(&room, old, "edited before cat").await.expect("edited");
+    ann.edit(&room, old, "edited before cat").await.expect("edited");
     ann.say(&room, "after cat").await;
     stream.hears_nothing_of("before cat").await;
     world.settle().await;
@@ -346,7 +346,7 @@ async fn tail_stays() {
     let world = World::alone().await;
     let (ann, bob, room) = pair(&world).await;
     let cat = world.person("cat").await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     world.settle().await;
     offline(&cat).await;
@@ -460,7 +460,7 @@ async fn client_gone_numbered() {
     world.gates.arrived("summaries_read").await;
     // The verdict "gone" is on its way; the rejoin's own news never come.
     world.gates.break_off("publish_change");
-    bob.client.join(&room).await.expect("joined");
+    bob.join(&room).await.expect("joined");
     world.gates.open("summaries_read");
     bob.live().await;
     assert!(bob.rooms().await[&room].joined, "an old verdict undid a rejoin");
@@ -527,11 +527,11 @@ async fn client_reset() {
     let world = World::alone().await;
     let (ann, bob, room) = pair(&world).await;
     let cat = world.person("cat").await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     world.settle().await;
     offline(&bob).await;
-    cat.client.leave(&room).await.expect("left");
+    cat.leave(&room).await.expect("left");
     for n in 0..520 {
         ann.calls.send(&room, &format!("{n} of very many")).await.expect("sent");
     }
@@ -552,10 +552,10 @@ async fn client_history() {
     cat.look_at(&[&room]);
     ann.say(&room, "in cat's first stay").await;
     world.settle().await;
-    cat.client.leave(&room).await.expect("left");
+    cat.leave(&room).await.expect("left");
     world.settle().await;
     ann.say(&room, "between").await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     ann.say(&room, "in cat's second stay").await;
     world.settle().await;
@@ -610,7 +610,7 @@ async fn client_rows_by_rev() {
         ann.calls.send(&room, &format!("{n}")).await.expect("sent");
     }
     let cat = world.person("cat").await;
-    ann.client.invite(&room, [cat.id.clone()]).await.expect("invited");
+    ann.invite(&room, [cat.id.clone()]).await.expect("invited");
     cat.sees(&room).await;
     cat.look_at(&[&room]);
     world.settle().await;
@@ -619,7 +619,7 @@ async fn client_rows_by_rev() {
     world.gates.close("page_read");
     let loading = tokio::spawn(async move { timeline.load_older(100).await });
     world.gates.arrived("page_read").await;
-    ann.client.edit(&room, old, "edited while the page was on its way").await.expect("edited");
+    ann.edit(&room, old, "edited while the page was on its way").await.expect("edited");
     eventually("the edit has arrived", async || {
         let rooms = cat.rooms().await;
         let newest = bob.rooms().await[&room].rev;

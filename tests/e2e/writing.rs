@@ -37,7 +37,7 @@ async fn sending_twice_with_one_id_stores_one_message() {
     let other = v1::SendMessageRequest { mention_all: true, ..request.clone() };
     assert_eq!(reason(send(other).await), ErrorReason::IdReused);
     let seq = first.message.expect("a message").seq;
-    ann.client.delete(&room, seq).await.expect("deleted");
+    ann.delete(&room, seq).await.expect("deleted");
     let deleted = send(request).await.expect("the item as it is now").message.expect("a message");
     assert!(deleted.tombstone.is_some() && deleted.seq == seq);
     world.settle().await;
@@ -106,16 +106,16 @@ async fn whoever_brings_somebody_in_locks_the_person_before_the_member() {
     let world = World::new().await;
     let (ann, room, _) = member_of_two(&world).await;
     let bob = world.person("bob").await;
-    ann.client.invite(&room, [bob.id.clone()]).await.expect("invited");
+    ann.invite(&room, [bob.id.clone()]).await.expect("invited");
     bob.sees(&room).await;
-    bob.client.leave(&room).await.expect("left");
+    bob.leave(&room).await.expect("left");
     let sql = world.sql().await;
     // A mark of bob's, between its two locks.
     let mut mark = sql.begin().await.expect("begun");
     let person = sqlx::query("select 1 from user_cursors where user_id = $1::uuid for update").bind(&bob.id);
     person.execute(&mut *mark).await.expect("locked");
     let (client, at, who) = (ann.client.clone(), room.clone(), bob.id.clone());
-    let inviting = tokio::spawn(async move { client.invite(&at, [who]).await });
+    let inviting = tokio::spawn(async move { client.settled(&client.invite(&at, [who]).await?).await });
     waits_for_a_lock(&sql).await;
     let member = "select 1 from members where room_id = $1::uuid and user_id = $2::uuid for no key update nowait";
     let member = sqlx::query(member).bind(&room).bind(&bob.id).execute(&mut *mark).await;
@@ -224,7 +224,7 @@ async fn what_waits_for_a_room_that_is_gone_fails_without_a_call_for_each() {
     for n in 0..30 {
         bob.client.send(&room, format!("written offline {n}")).await.expect("it is in the outbox");
     }
-    ann.client.remove(&room, &bob.id).await.expect("removed");
+    ann.remove(&room, &bob.id).await.expect("removed");
     bob.client.resume();
     bob.live().await;
     assert!(bob.client.drain(Duration::from_secs(5)).await, "everything has failed");

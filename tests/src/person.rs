@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use anyhow::{Context as _, Result};
 use madang_proto::v1;
 use madang_sdk_core::{
-    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, NewRoom, StoreLocation, TokenProvider,
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, Draft, NewRoom, StoreLocation,
+    TokenProvider,
 };
 use tonic::{Request, transport::Channel};
 use uuid::Uuid;
@@ -174,7 +175,49 @@ impl Person {
     pub async fn room(&self, name: &str, people: &[&Self]) -> String {
         let members = people.iter().map(|person| person.id.clone()).collect();
         let room = NewRoom { name: name.to_owned(), members, ..NewRoom::default() };
-        self.client.create_room(room).await.expect("a room can be made")
+        self.create_room(room).await.expect("a room can be made")
+    }
+
+    /// Makes a room and waits for the server; answers with its id.
+    pub async fn create_room(&self, room: NewRoom) -> Result<String, ClientError> {
+        let room_id = self.client.create_room(room).await?;
+        self.client.settled(&room_id).await?;
+        Ok(room_id)
+    }
+
+    /// Enters a room and waits for the server.
+    pub async fn join(&self, room_id: &str) -> Result<(), ClientError> {
+        self.done(self.client.join(room_id).await?).await
+    }
+
+    /// Leaves a room and waits for the server.
+    pub async fn leave(&self, room_id: &str) -> Result<(), ClientError> {
+        self.done(self.client.leave(room_id).await?).await
+    }
+
+    /// Brings people in and waits for the server.
+    pub async fn invite(&self, room_id: &str, user_ids: impl IntoIterator<Item = String>) -> Result<(), ClientError> {
+        self.done(self.client.invite(room_id, user_ids).await?).await
+    }
+
+    /// Takes a person out and waits for the server.
+    pub async fn remove(&self, room_id: &str, user_id: &str) -> Result<(), ClientError> {
+        self.done(self.client.remove(room_id, user_id).await?).await
+    }
+
+    /// Changes a message and waits for the server.
+    pub async fn edit(&self, room_id: &str, seq: i64, draft: impl Into<Draft>) -> Result<(), ClientError> {
+        self.done(self.client.edit(room_id, seq, draft).await?).await
+    }
+
+    /// Deletes a message and waits for the server.
+    pub async fn delete(&self, room_id: &str, seq: i64) -> Result<(), ClientError> {
+        self.done(self.client.delete(room_id, seq).await?).await
+    }
+
+    /// Waits until the server has done a change, or refused it.
+    async fn done(&self, change: String) -> Result<(), ClientError> {
+        self.client.settled(&change).await.map(drop)
     }
 
     /// Says something and waits until it is stored; answers with its position.

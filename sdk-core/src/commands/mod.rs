@@ -1,6 +1,7 @@
-//! What a person does. What is typed and what is read is taken at once and sent when there is a connection; the rest needs
-//! one, and its answer is in the store before the call returns.
+//! What a person does. Every change is on the disk when the call returns, offline too, and is said when there is a
+//! connection; questions need one, and their answer is in the store before the call returns.
 
+mod changes;
 mod marks;
 mod people;
 mod rooms;
@@ -12,6 +13,7 @@ pub(crate) use self::{
     writing::put,
 };
 pub use self::{
+    people::ProfileChange,
     rooms::{NewRoom, RoomMember},
     writing::Draft,
 };

@@ -1,6 +1,9 @@
 //! People: found, and remembered.
 
-use madang_proto::v1::{BatchGetUsersRequest, SearchUsersRequest, User, user_service_client::UserServiceClient};
+use madang_proto::v1::{
+    BatchGetUsersRequest, CustomStatus, SearchUsersRequest, SetStatusRequest, UpdateProfileRequest, User, UserStatus,
+    user_service_client::UserServiceClient,
+};
 
 use crate::{
     client::Client,
@@ -8,7 +11,32 @@ use crate::{
     store::{Durability, people},
 };
 
+/// What a profile is to say; what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ProfileChange {
+    /// Shown name; cannot be cleared.
+    pub display_name: Option<String>,
+    /// Title.
+    pub title: Option<String>,
+    /// About the person.
+    pub bio: Option<String>,
+    /// Telephone.
+    pub phone: Option<String>,
+}
+
 impl Client {
+    /// Changes one's own profile; it is shown at once. The answer is the id of the change.
+    pub async fn update_profile(&self, profile: ProfileChange) -> Result<String, ClientError> {
+        let ProfileChange { display_name, title, bio, phone } = profile;
+        self.change(UpdateProfileRequest { display_name, title, bio, phone }, self.change_id()).await
+    }
+
+    /// Sets one's own status as a whole; it is shown at once. The answer is the id of the change.
+    pub async fn set_status(&self, status: UserStatus, custom: Option<CustomStatus>) -> Result<String, ClientError> {
+        let request = SetStatusRequest { status: status.into(), custom_status: custom };
+        self.change(request, self.change_id()).await
+    }
+
     /// People whose login or name begins with a text; the first page.
     pub async fn search_users(&self, prefix: &str) -> Result<Vec<User>, ClientError> {
         let request = SearchUsersRequest { prefix: prefix.to_owned(), ..SearchUsersRequest::default() };

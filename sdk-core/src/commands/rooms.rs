@@ -2,7 +2,7 @@
 
 use madang_proto::v1::{
     CreateRoomRequest, InviteMembersRequest, JoinRoomRequest, LeaveRoomRequest, ListMembersRequest, Member,
-    MemberState, OpenDirectRoomRequest, RemoveMemberRequest, RoomEvent, RoomKind, RoomSettings, RoomSummary, User,
+    MemberState, OpenDirectRoomRequest, RemoveMemberRequest, RoomKind, RoomSettings, User,
     room_service_client::RoomServiceClient,
 };
 
@@ -11,7 +11,7 @@ use crate::{
     clock::new_id,
     engine,
     error::ClientError,
-    store::{Durability, Write, messages, people, rooms},
+    store::{Durability, messages, people, rooms},
 };
 
 /// Members in one page; the server gives no more.
@@ -42,7 +42,8 @@ pub struct RoomMember {
 }
 
 impl Client {
-    /// Makes a room with its members; it opens at once for them too. The answer is its id.
+    /// Makes a room with its members; it opens at once, offline too, and messages may be sent into it. The answer is its id,
+    /// which is also the id of the change.
     pub async fn create_room(&self, room: NewRoom) -> Result<String, ClientError> {
         let request = CreateRoomRequest {
             room_id: new_id(&*self.inner.config.clock),
@@ -52,63 +53,45 @@ impl Client {
             invited_user_ids: room.members,
             settings: room.settings,
         };
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).create_room(request).await };
-        let answer = self.inner.connection.call(request, rpc).await?;
-        self.enter(answer.summary).await
+        let id = request.room_id.clone();
+        self.change(request, id).await
     }
 
-    /// The one room with a person, made if there is none. The answer is its id.
+    /// The one room with a person, made if there is none: only the server knows, so this needs a connection. The answer is
+    /// its id.
     pub async fn open_direct(&self, user_id: &str) -> Result<String, ClientError> {
         let request = OpenDirectRoomRequest { user_id: user_id.to_owned() };
         let rpc = |channel, request| async { RoomServiceClient::new(channel).open_direct_room(request).await };
-        let answer = self.inner.connection.call(request, rpc).await?;
-        self.enter(answer.summary).await
-    }
-
-    /// Enters an open room, or one that the person has left.
-    pub async fn join(&self, room_id: &str) -> Result<(), ClientError> {
-        let request = JoinRoomRequest { room_id: room_id.to_owned() };
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).join_room(request).await };
-        let answer = self.inner.connection.call(request, rpc).await?;
-        self.enter(answer.summary).await.map(drop)
-    }
-
-    async fn enter(&self, summary: Option<RoomSummary>) -> Result<String, ClientError> {
-        let summary = summary.unwrap_or_default();
+        let summary = self.inner.connection.call(request, rpc).await?.summary.unwrap_or_default();
         let room_id = summary.room_id.clone();
         self.inner.apply(move |w, view, out| engine::summary(w, view, summary, out)).await?;
         Ok(room_id)
     }
 
-    /// Leaves a room; what is held of it stays on this device, and out of the list.
-    pub async fn leave(&self, room_id: &str) -> Result<(), ClientError> {
-        let request = LeaveRoomRequest { room_id: room_id.to_owned() };
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).leave_room(request).await };
-        let place = self.inner.connection.call(request, rpc).await?.membership.unwrap_or_default();
-        self.inner.apply(move |w, view, out| engine::membership(w, view, place, out)).await
+    /// Enters an open room, or one that the person has left. The answer is the id of the change.
+    pub async fn join(&self, room_id: &str) -> Result<String, ClientError> {
+        self.change(JoinRoomRequest { room_id: room_id.to_owned() }, self.change_id()).await
     }
 
-    /// Brings people in, by id.
-    pub async fn invite(&self, room_id: &str, user_ids: impl IntoIterator<Item = String>) -> Result<(), ClientError> {
+    /// Leaves a room; what is held of it stays on this device, and out of the list. The answer is the id of the change.
+    pub async fn leave(&self, room_id: &str) -> Result<String, ClientError> {
+        self.change(LeaveRoomRequest { room_id: room_id.to_owned() }, self.change_id()).await
+    }
+
+    /// Brings people in, by id. The answer is the id of the change.
+    pub async fn invite(
+        &self,
+        room_id: &str,
+        user_ids: impl IntoIterator<Item = String>,
+    ) -> Result<String, ClientError> {
         let request = InviteMembersRequest { room_id: room_id.to_owned(), user_ids: user_ids.into_iter().collect() };
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).invite_members(request).await };
-        let answer = self.inner.connection.call(request, rpc).await?;
-        self.happened(answer.events).await
+        self.change(request, self.change_id()).await
     }
 
-    /// Takes a person out.
-    pub async fn remove(&self, room_id: &str, user_id: &str) -> Result<(), ClientError> {
+    /// Takes a person out. The answer is the id of the change.
+    pub async fn remove(&self, room_id: &str, user_id: &str) -> Result<String, ClientError> {
         let request = RemoveMemberRequest { room_id: room_id.to_owned(), user_id: user_id.to_owned() };
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).remove_member(request).await };
-        let answer = self.inner.connection.call(request, rpc).await?;
-        self.happened(answer.events).await
-    }
-
-    async fn happened(&self, events: Vec<RoomEvent>) -> Result<(), ClientError> {
-        let apply = move |w: &mut Write<'_>, view: &engine::View, out: &mut engine::Outcome| {
-            events.into_iter().try_for_each(|event| engine::answer(w, view, event, out))
-        };
-        self.inner.apply(apply).await
+        self.change(request, self.change_id()).await
     }
 
     /// Who is in a room: from the store where it holds them all, else from the server.

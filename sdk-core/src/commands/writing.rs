@@ -1,17 +1,17 @@
 //! Messages: written, changed, deleted.
 
 use madang_proto::v1::{
-    ClientFrame, DeleteMessageRequest, EditMessageRequest, Message, MessageBody, SendMessageRequest, Typing,
-    client_frame::Frame, message_service_client::MessageServiceClient,
+    ClientFrame, DeleteMessageRequest, EditMessageRequest, ErrorReason, MessageBody, SendMessageRequest, Typing,
+    client_frame::Frame,
 };
 
 use crate::{
     client::Client,
-    clock::{millis, new_id},
-    engine,
+    clock::millis,
+    engine::changes,
     error::{ClientError, ClientErrorKind},
     sabotage,
-    store::{Durability, Write, drafts, marks, meta, outbox, rooms},
+    store::{Durability, ItemKey, Write, drafts, marks, rooms},
 };
 
 /// A message to be sent.
@@ -44,18 +44,17 @@ impl Client {
     /// by which the timeline shows how far it is.
     pub async fn send(&self, room_id: &str, draft: impl Into<Draft>) -> Result<String, ClientError> {
         let draft = draft.into();
-        if draft.text.is_empty() {
-            return Err(ClientError::new(ClientErrorKind::Invalid, "an empty message"));
-        }
         let request = SendMessageRequest {
             room_id: room_id.to_owned(),
-            client_message_id: new_id(&*self.inner.config.clock),
+            client_message_id: self.change_id(),
             body: Some(MessageBody { text: draft.text, ..MessageBody::default() }),
             mentioned_user_ids: draft.mentions,
             mention_all: draft.mention_all,
             reply_to_seq: draft.reply_to,
             ..SendMessageRequest::default()
         };
+        written(request.body.as_ref())?;
+        changes::check(&request)?;
         let id = request.client_message_id.clone();
         let seen_seq = self.inner.seen(room_id);
         let now = millis(self.inner.config.clock.now());
@@ -66,62 +65,46 @@ impl Client {
         Ok(id)
     }
 
-    /// Puts a message that has failed back into the queue.
-    pub async fn retry_failed(&self, client_message_id: &str) -> Result<(), ClientError> {
-        self.failed(client_message_id, |w, id| outbox::retry(&w.tx, id)).await?;
-        self.inner.wake.outbox.notify_one();
-        Ok(())
-    }
-
-    /// Throws a message that has failed away.
-    pub async fn discard_failed(&self, client_message_id: &str) -> Result<(), ClientError> {
-        self.failed(client_message_id, |w, id| outbox::discard(&w.tx, id)).await
-    }
-
-    async fn failed(
+    /// Replaces the text of one's own message, also of one that is not there yet. The answer is the id of the change.
+    pub async fn edit(
         &self,
-        client_message_id: &str,
-        job: impl FnOnce(&mut Write<'_>, &str) -> rusqlite::Result<Option<String>> + Send + 'static,
-    ) -> Result<(), ClientError> {
-        let id = client_message_id.to_owned();
-        let found = self.inner.store.write(Durability::Outbox, move |w| {
-            let room_id = job(w, &id)?;
-            if let Some(room_id) = &room_id {
-                w.changes.room(room_id);
-            }
-            Ok(room_id)
-        });
-        let missing = || ClientError::new(ClientErrorKind::NotFound, "no such message has failed");
-        found.await?.map(drop).ok_or_else(missing)
-    }
-
-    /// Replaces the text of one's own message.
-    pub async fn edit(&self, room_id: &str, seq: i64, draft: impl Into<Draft>) -> Result<(), ClientError> {
+        room_id: &str,
+        message: impl Into<ItemKey>,
+        draft: impl Into<Draft>,
+    ) -> Result<String, ClientError> {
         let draft = draft.into();
         let request = EditMessageRequest {
             room_id: room_id.to_owned(),
-            seq,
+            seq: 1,
             body: Some(MessageBody { text: draft.text, ..MessageBody::default() }),
             mentioned_user_ids: draft.mentions,
             mention_all: draft.mention_all,
         };
-        let rpc = |channel, request| async { MessageServiceClient::new(channel).edit_message(request).await };
-        let answer = self.inner.connection.call(request, rpc).await?;
-        self.changed_message(answer.message, answer.prev_rev, answer.rev).await
+        written(request.body.as_ref())?;
+        changes::check(&request)?;
+        let key = message.into();
+        self.change_message(move |w, id, now| changes::edit(w, &key, request, id, now)).await
     }
 
-    /// Deletes a message for everybody.
-    pub async fn delete(&self, room_id: &str, seq: i64) -> Result<(), ClientError> {
-        let request = DeleteMessageRequest { room_id: room_id.to_owned(), seq };
-        let rpc = |channel, request| async { MessageServiceClient::new(channel).delete_message(request).await };
-        let answer = self.inner.connection.call(request, rpc).await?;
-        self.changed_message(answer.message, answer.prev_rev, answer.rev).await
+    /// Deletes a message for everybody; one that has never left is thrown away. The answer is the id of the change.
+    pub async fn delete(&self, room_id: &str, message: impl Into<ItemKey>) -> Result<String, ClientError> {
+        let request = DeleteMessageRequest { room_id: room_id.to_owned(), seq: 1 };
+        changes::check(&request)?;
+        let key = message.into();
+        self.change_message(move |w, id, now| changes::delete(w, &key, request, id, now)).await
     }
 
-    async fn changed_message(&self, message: Option<Message>, prev_rev: i64, rev: i64) -> Result<(), ClientError> {
-        let Some(message) = message else { return Ok(()) };
-        let event = engine::change_of(message, (prev_rev, rev));
-        self.inner.apply(move |w, view, out| engine::answer(w, view, event, out)).await
+    async fn change_message(
+        &self,
+        put: impl FnOnce(&mut Write<'_>, &str, i64) -> rusqlite::Result<bool> + Send + 'static,
+    ) -> Result<String, ClientError> {
+        let (id, now) = (self.change_id(), millis(self.inner.config.clock.now()));
+        let change_id = id.clone();
+        if !self.inner.store.write(Durability::Outbox, move |w| put(w, &change_id, now)).await? {
+            return Err(ClientError::refused(ErrorReason::MessageNotFound, "no such message is known here"));
+        }
+        self.inner.wake.outbox.notify_one();
+        Ok(id)
     }
 
     /// Says that the person is writing. Lossy, and cheap to call at every key: the host need not count.
@@ -148,6 +131,14 @@ impl Client {
     }
 }
 
+/// Refuses a message that says nothing.
+fn written(body: Option<&MessageBody>) -> Result<(), ClientError> {
+    if body.is_none_or(|body| body.text.is_empty()) {
+        return Err(ClientError::new(ClientErrorKind::Invalid, "an empty message"));
+    }
+    Ok(())
+}
+
 /// Puts a message in. Only what was in front of the person, in a room held complete, may move their mark.
 pub(crate) fn put(w: &mut Write<'_>, mut request: SendMessageRequest, seen_seq: i64, now: i64) -> rusqlite::Result<()> {
     let state = rooms::load(&w.tx, &request.room_id)?;
@@ -156,7 +147,6 @@ pub(crate) fn put(w: &mut Write<'_>, mut request: SendMessageRequest, seen_seq: 
         request.seen_seq = seen_seq;
         request.seen_generation = marks::shown(state.mark(), waiting, w.guards).generation;
     }
-    w.changes.room(&request.room_id);
     drafts::put(&w.tx, &request.room_id, "")?;
-    outbox::put(&w.tx, &request, &meta::text(&w.tx, meta::EPOCH)?, now)
+    changes::put(w, &request, &request.client_message_id, "", now)
 }

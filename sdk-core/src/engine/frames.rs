@@ -105,7 +105,7 @@ pub(crate) fn on_room(
         w.changes.room(room_id);
     }
     let behind = state.rev < state.head_rev && view.focus.contains(room_id);
-    if effects.hole || state.is_joined() && view.live && (behind || state.room.is_none()) {
+    if effects.hole || state.is_joined() && view.live && (behind || state.is_unheard_of()) {
         repair::ask_room(w, room_id, out)?;
     }
     Ok(())
@@ -122,6 +122,12 @@ pub(crate) fn event(w: &mut Write<'_>, view: &View, event: RoomEvent, out: &mut 
     let room_id = event.room_id.clone();
     let Some(event) = w.repairs.hold(event) else { return Ok(()) };
     on_room(w, view, &room_id, out, |state, to, effects| state.event(event, to, effects))
+}
+
+/// The event that a message's change is, as a command's answer tells it.
+pub(crate) fn change_of(message: Message, (prev_rev, rev): (i64, i64)) -> RoomEvent {
+    let (room_id, actor_id) = (message.room_id.clone(), message.sender_id.clone());
+    RoomEvent { room_id, prev_rev, rev, actor_id, change: Some(Change::Message(message)) }
 }
 
 /// What a command has changed, told by its answer: the row is taken, the cursor moves only where the span joins.

@@ -1,6 +1,7 @@
 //! What runs behind a client: the stream and its repairs, the outbox, marks, and profiles. Each is a task of its own; they
 //! meet in the store, which alone says what is true.
 
+pub(crate) mod changes;
 mod frames;
 mod marks;
 mod outbox;
@@ -29,8 +30,7 @@ use tokio::{
 
 pub use self::watched::ReadCount;
 pub(crate) use self::{
-    frames::{Outcome, View, answer, membership, page, summary},
-    outbox::change_of,
+    frames::{Outcome, View, page, summary},
     repair::{Ask, sync_now},
     watched::{Board, Item, WatchedThings},
 };

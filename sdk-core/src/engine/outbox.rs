@@ -1,4 +1,4 @@
-//! Empties the outbox: one message of a room at a time, rooms beside each other.
+//! Empties the outbox: one change of a room at a time, rooms beside each other.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -6,15 +6,13 @@ use std::{
     time::Duration,
 };
 
-use madang_proto::v1::{
-    ErrorReason, GetMessageRequest, Message, RoomEvent, SendMessageResponse,
-    message_service_client::MessageServiceClient, room_event::Change,
-};
+use madang_proto::v1::{ErrorReason, GetMessageRequest, message_service_client::MessageServiceClient};
 use tokio::task::JoinSet;
 
 use super::{
     Inner,
-    frames::{self, Outcome, View},
+    changes::{self, Happened},
+    frames::{Outcome, View},
 };
 use crate::{
     clock::millis,
@@ -22,7 +20,7 @@ use crate::{
     sabotage::{self, Guard},
     store::{
         Durability, Write, meta,
-        outbox::{self, Entry, EntryState},
+        outbox::{self, ChangeKind, Entry},
     },
 };
 
@@ -88,8 +86,8 @@ async fn start(inner: &Arc<Inner>, sends: &mut JoinSet<Attempt>, rooms: &mut Roo
     let busy = if inner.guards.holds(Guard::OutboxOrder) { rooms.busy.clone() } else { BTreeSet::new() };
     let entries = inner.store.write(Durability::Outbox, move |w| take(w, &busy, free)).await?;
     for entry in entries {
-        rooms.busy.insert(entry.request.room_id.clone());
-        let failed = rooms.failures.get(&entry.request.room_id).copied().unwrap_or(0);
+        rooms.busy.insert(entry.room_id.clone());
+        let failed = rooms.failures.get(&entry.room_id).copied().unwrap_or(0);
         sends.spawn(attempt(Arc::clone(inner), entry, failed));
     }
     Ok(())
@@ -97,26 +95,33 @@ async fn start(inner: &Arc<Inner>, sends: &mut JoinSet<Attempt>, rooms: &mut Roo
 
 /// Takes the entries that leave now, of rooms that are not busy.
 pub(super) fn take(w: &mut Write<'_>, busy: &BTreeSet<String>, most: usize) -> rusqlite::Result<Vec<Entry>> {
-    let mut entries = outbox::ready(&w.tx, w.guards)?;
-    entries.retain(|entry| !busy.contains(&entry.request.room_id));
-    entries.truncate(most);
-    for entry in &entries {
-        outbox::set_state(&w.tx, entry.id, EntryState::Sending)?;
-        w.changes.room(&entry.request.room_id);
+    let mut leaving = Vec::new();
+    // What turns out not to leave makes way for the next of its room.
+    loop {
+        let mut ready = outbox::ready(&w.tx, w.guards)?;
+        ready.retain(|entry| !busy.contains(&entry.room_id));
+        ready.truncate(most - leaving.len());
+        let found = ready.len();
+        let before = leaving.len();
+        for entry in ready {
+            leaving.extend(changes::take(w, entry)?);
+        }
+        if leaving.len() - before == found {
+            return Ok(leaving);
+        }
     }
-    Ok(entries)
 }
 
-/// Sends an entry once. One that may be repeated goes back into the queue and the room waits: the entry keeps its place, and
+/// Says an entry once. One that may be repeated goes back into the queue and the room waits: the entry keeps its place, and
 /// the person sees that it is not on its way.
 async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
-    let room_id = entry.request.room_id.clone();
+    let room_id = entry.room_id.clone();
     let mut retry_after = None;
     sabotage::phase("sending");
-    match send(&inner, &entry).await {
-        Ok(answer) => {
+    match say(&inner, &entry).await {
+        Ok(happened) => {
             sabotage::phase("answered");
-            settle(&inner, &entry, answer).await;
+            settle(&inner, &entry, happened).await;
         }
         Err(error) if error.may_repeat() => {
             let delay = error.retry_after.unwrap_or_default().max(inner.config.backoff.delay(failed + 1));
@@ -124,82 +129,49 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
             if error.reason == Some(ErrorReason::EpochChanged) {
                 inner.wake.hurry.notify_one();
             }
-            write(&inner, &room_id, move |w| outbox::set_state(&w.tx, entry.id, EntryState::Queued)).await;
+            write(&inner, &room_id, move |w| outbox::wait(&w.tx, entry.id)).await;
             inner.config.clock.sleep(delay).await;
         }
         Err(error) => {
-            let (reason, room) = (error.reason.unwrap_or_default(), room_id.clone());
-            write(&inner, &room_id, move |w| refused(w, &room, entry.id, reason, &error.message)).await;
+            let (reason, me) = (error.reason.unwrap_or_default(), inner.me.borrow().clone());
+            let profile = matches!(entry.kind, ChangeKind::Profile | ChangeKind::Status);
+            write(&inner, &room_id, move |w| changes::refused(w, &entry, reason, &error.message)).await;
+            inner.want_people(me.filter(|_| profile));
         }
     }
     Attempt { room_id, retry_after }
 }
 
-/// The server refused an entry. What waits behind it has never left, and would be refused one by one.
-pub(super) fn refused(
-    w: &mut Write<'_>,
-    room_id: &str,
-    id: i64,
-    reason: ErrorReason,
-    message: &str,
-) -> rusqlite::Result<()> {
-    if concerns_room(reason) {
-        return outbox::fail_room(&w.tx, room_id, reason, message);
-    }
-    outbox::fail(&w.tx, id, reason, message)
+async fn say(inner: &Inner, entry: &Entry) -> Result<Happened, ClientError> {
+    changes::read(entry)?.say(&inner.connection).await
 }
 
-/// Whether a refusal is about the person's place in the room, and not about the message.
-fn concerns_room(reason: ErrorReason) -> bool {
-    matches!(reason, ErrorReason::RoomNotFound | ErrorReason::RoomEnded | ErrorReason::RoomPermissionMissing)
-}
-
-async fn send(inner: &Inner, entry: &Entry) -> Result<SendMessageResponse, ClientError> {
-    let rpc = |channel, request| async { MessageServiceClient::new(channel).send_message(request).await };
-    sabotage::phase_soon("sent");
-    inner.connection.call_once(entry.request.clone(), rpc).await
-}
-
-/// The server has it: the row is taken, and the echo becomes it.
-async fn settle(inner: &Inner, entry: &Entry, answer: SendMessageResponse) {
-    let (id, now) = (entry.id, millis(inner.config.clock.now()));
-    let Some(message) = answer.message else {
-        let missing = "the answer names no message";
-        let room_id = entry.request.room_id.clone();
-        write(inner, &room_id, move |w| outbox::fail(&w.tx, id, ErrorReason::Internal, missing)).await;
-        return;
-    };
-    let numbers = (answer.prev_rev, answer.rev);
+/// The server has done it: the rows are taken, and the echo becomes what is stored.
+async fn settle(inner: &Inner, entry: &Entry, happened: Happened) {
+    let (now, entry) = (millis(inner.config.clock.now()), entry.clone());
     until_written(inner, || {
-        let message = message.clone();
-        inner.apply(move |w, view, out| acknowledged(w, view, id, message, numbers, now, out))
+        let (entry, happened) = (entry.clone(), happened.clone());
+        inner.apply(move |w, view, out| acknowledged(w, view, &entry, &happened, now, out))
     })
     .await;
 }
 
-/// The server has an entry, as this message, which moved its room's revision from one number to another.
+/// The server has done what an entry says.
 pub(super) fn acknowledged(
     w: &mut Write<'_>,
     view: &View,
-    id: i64,
-    message: Message,
-    (prev_rev, rev): (i64, i64),
+    entry: &Entry,
+    happened: &Happened,
     now: i64,
     out: &mut Outcome,
 ) -> rusqlite::Result<()> {
-    if w.guards.holds(Guard::EchoMerge) {
-        outbox::acknowledge(&w.tx, id, message.seq, now)?;
+    if w.guards.holds(Guard::EchoMerge) || entry.kind != ChangeKind::Send {
+        outbox::acknowledge(&w.tx, entry.id, happened.seq, now)?;
     } else {
-        outbox::fail(&w.tx, id, ErrorReason::Unspecified, "sent")?;
+        outbox::fail(&w.tx, entry.id, ErrorReason::Unspecified, "sent")?;
     }
-    w.changes.room(&message.room_id);
-    frames::answer(w, view, change_of(message, (prev_rev, rev)), out)
-}
-
-/// The event that a message's change is, as a command's answer tells it.
-pub(crate) fn change_of(message: Message, (prev_rev, rev): (i64, i64)) -> RoomEvent {
-    let (room_id, actor_id) = (message.room_id.clone(), message.sender_id.clone());
-    RoomEvent { room_id, prev_rev, rev, actor_id, change: Some(Change::Message(message)) }
+    w.changes.room(&entry.room_id);
+    (happened.take_in)(w, view, out)
 }
 
 async fn write(
@@ -243,14 +215,14 @@ async fn reoffer(inner: &Inner) -> Result<(), ClientError> {
         .await?;
     let mut settled: Vec<String> = Vec::new();
     for entry in entries {
-        let room_id = entry.request.room_id.clone();
+        let room_id = entry.room_id.clone();
         if settled.contains(&room_id) {
             continue;
         }
         let missing = is_missing(inner, &entry).await?;
         let epoch = epoch.clone();
         if missing {
-            write(inner, &room_id, move |w| outbox::reoffer(&w.tx, &entry, &epoch, EntryState::Queued)).await;
+            write(inner, &room_id, move |w| changes::reoffer(w, &entry, &epoch)).await;
         } else {
             write(inner, &room_id, move |w| outbox::confirm_until(&w.tx, &entry, &epoch)).await;
             settled.push(room_id);
@@ -261,12 +233,10 @@ async fn reoffer(inner: &Inner) -> Result<(), ClientError> {
 }
 
 async fn is_missing(inner: &Inner, entry: &Entry) -> Result<bool, ClientError> {
-    let request = GetMessageRequest { room_id: entry.request.room_id.clone(), seq: entry.seq };
+    let request = GetMessageRequest { room_id: entry.room_id.clone(), seq: entry.seq };
     let rpc = |channel, request| async { MessageServiceClient::new(channel).get_message(request).await };
     match inner.connection.call_once(request, rpc).await {
-        Ok(answer) => {
-            Ok(answer.message.is_none_or(|message| message.client_message_id != entry.request.client_message_id))
-        }
+        Ok(answer) => Ok(answer.message.is_none_or(|message| message.client_message_id != entry.change_id)),
         Err(error) if error.reason == Some(ErrorReason::MessageNotFound) => Ok(true),
         // Out of the room now: nothing can be sent there.
         Err(error) if !error.may_repeat() => Ok(false),
@@ -276,7 +246,7 @@ async fn is_missing(inner: &Inner, entry: &Entry) -> Result<bool, ClientError> {
 
 #[cfg(test)]
 mod tests {
-    use madang_proto::v1::{Message, SendMessageRequest};
+    use madang_proto::v1::{Message, SendMessageRequest, SendMessageResponse};
 
     use super::*;
     use crate::{
@@ -284,7 +254,7 @@ mod tests {
         connection::Connection,
         observe::Observers,
         sabotage::Guards,
-        store::Store,
+        store::{Store, outbox::EntryState},
     };
 
     #[derive(Debug)]
@@ -315,10 +285,8 @@ mod tests {
         let put = |w: &mut Write<'_>| {
             let (room_id, client_message_id) = ("r".to_owned(), "m".to_owned());
             let request = SendMessageRequest { room_id, client_message_id, ..SendMessageRequest::default() };
-            outbox::put(&w.tx, &request, "e", 0)?;
-            let entry = outbox::ready(&w.tx, w.guards)?.remove(0);
-            outbox::set_state(&w.tx, entry.id, EntryState::Sending)?;
-            Ok(entry)
+            changes::put(w, &request, "m", "", 0)?;
+            Ok(take(w, &BTreeSet::new(), 1)?.remove(0))
         };
         let entry = inner.store.write(Durability::Outbox, put).await.unwrap();
         run(inner, "create trigger disk before update on outbox begin select raise(abort, 'full'); end").await;
@@ -326,7 +294,7 @@ mod tests {
     }
 
     async fn state(inner: &Inner) -> EntryState {
-        inner.store.read(|r| Ok(outbox::all(r.conn)?.remove(0).state)).await.unwrap()
+        inner.store.read(|r| Ok(outbox::messages(r.conn)?.remove(0).state)).await.unwrap()
     }
 
     #[tokio::test]
@@ -335,7 +303,7 @@ mod tests {
         let entry = on_a_full_disk(&inner).await;
         let message = Message { room_id: "r".into(), seq: 1, rev: 1, ..Message::default() };
         let answer = SendMessageResponse { message: Some(message), ..SendMessageResponse::default() };
-        tokio::join!(settle(&inner, &entry, answer), run(&inner, "drop trigger disk"));
+        tokio::join!(settle(&inner, &entry, changes::sent(answer).unwrap()), run(&inner, "drop trigger disk"));
         assert_eq!(state(&inner).await, EntryState::Acknowledged);
     }
 
@@ -343,7 +311,7 @@ mod tests {
     async fn an_entry_goes_back_into_the_queue_when_there_is_room_for_that() {
         let inner = inner().await;
         let entry = on_a_full_disk(&inner).await;
-        let back = write(&inner, "r", move |w| outbox::set_state(&w.tx, entry.id, EntryState::Queued));
+        let back = write(&inner, "r", move |w| outbox::wait(&w.tx, entry.id));
         tokio::join!(back, run(&inner, "drop trigger disk"));
         assert_eq!(state(&inner).await, EntryState::Queued);
     }

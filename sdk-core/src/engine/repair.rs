@@ -83,7 +83,8 @@ pub(crate) fn after_drained(w: &mut Write<'_>, view: &View, out: &mut Outcome) -
 pub(crate) fn heal(w: &mut Write<'_>, view: &View, out: &mut Outcome) -> rusqlite::Result<()> {
     for room_id in &view.focus {
         let state = rooms::load(&w.tx, room_id)?;
-        if state.is_joined() && (state.rev < state.head_rev || state.rev == 0) {
+        let waits_to_be_made = state.is_foreseen() && !state.is_unheard_of();
+        if state.is_joined() && (state.rev < state.head_rev || state.rev == 0) && !waits_to_be_made {
             ask_room(w, room_id, out)?;
         }
     }

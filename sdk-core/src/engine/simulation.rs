@@ -9,6 +9,7 @@ use madang_proto::v1::{
 };
 
 use super::{
+    changes,
     frames::{self, Outcome, View},
     marks as marking, outbox as sending, repair, session, welcome,
 };
@@ -53,10 +54,16 @@ impl From<Outcome> for Told {
 /// A message that leaves.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Leaving {
-    /// Its entry in the outbox.
-    pub id: i64,
     /// What it says.
     pub request: SendMessageRequest,
+    entry: outbox::Entry,
+}
+
+impl Leaving {
+    /// Its entry in the outbox.
+    pub fn id(&self) -> i64 {
+        self.entry.id
+    }
 }
 
 /// A mark that leaves.
@@ -90,9 +97,14 @@ impl LeavingMark {
 pub struct Doubtful(outbox::Entry);
 
 impl Doubtful {
-    /// What it says.
-    pub fn request(&self) -> &SendMessageRequest {
-        &self.0.request
+    /// The room.
+    pub fn room_id(&self) -> &str {
+        &self.0.room_id
+    }
+
+    /// The client's id of it.
+    pub fn client_message_id(&self) -> &str {
+        &self.0.change_id
     }
 
     /// Where it was.
@@ -226,24 +238,23 @@ impl Core {
     /// The messages that leave now.
     pub fn leaving(&mut self) -> Vec<Leaving> {
         let entries = self.write(|w| sending::take(w, &BTreeSet::new(), ENTRIES));
-        entries.into_iter().map(|entry| Leaving { id: entry.id, request: entry.request }).collect()
+        entries.into_iter().map(|entry| Leaving { request: entry.decode().expect(SOUND), entry }).collect()
     }
 
     /// The server has a message.
-    pub fn sent(&mut self, id: i64, answer: SendMessageResponse) -> Told {
-        let numbers = (answer.prev_rev, answer.rev);
-        let message = answer.message.unwrap_or_default();
-        self.apply_with(|w, view, out| sending::acknowledged(w, view, id, message, numbers, 0, out))
+    pub fn sent(&mut self, Leaving { entry, .. }: &Leaving, answer: SendMessageResponse) -> Told {
+        let happened = changes::sent(answer).expect("the server's answer names the message");
+        self.apply_with(|w, view, out| sending::acknowledged(w, view, entry, &happened, 0, out))
     }
 
     /// Whether the server has a message is not known: it waits again.
     pub fn send_again(&mut self, id: i64) {
-        self.write(|w| outbox::set_state(&w.tx, id, outbox::EntryState::Queued));
+        self.write(|w| outbox::wait(&w.tx, id));
     }
 
     /// The server will not have a message.
-    pub fn send_refused(&mut self, room_id: &str, id: i64, reason: ErrorReason) {
-        self.write(|w| sending::refused(w, room_id, id, reason, ""));
+    pub fn send_refused(&mut self, Leaving { entry, .. }: &Leaving, reason: ErrorReason) {
+        self.write(|w| changes::refused(w, entry, reason, ""));
     }
 
     /// The next entry of an earlier epoch of which it is to be asked whether the server still has it.
@@ -256,11 +267,7 @@ impl Core {
     pub fn settle_doubt(&mut self, Doubtful(entry): &Doubtful, missing: bool) {
         self.write(|w| {
             let epoch = meta::text(&w.tx, meta::EPOCH)?;
-            if missing {
-                outbox::reoffer(&w.tx, entry, &epoch, outbox::EntryState::Queued)
-            } else {
-                outbox::confirm_until(&w.tx, entry, &epoch)
-            }
+            if missing { changes::reoffer(w, entry, &epoch) } else { outbox::confirm_until(&w.tx, entry, &epoch) }
         });
     }
 
@@ -291,7 +298,7 @@ impl Core {
 
     /// A command answered with a changed message.
     pub fn changed(&mut self, message: Message, prev_rev: i64, rev: i64) -> Told {
-        let event = sending::change_of(message, (prev_rev, rev));
+        let event = frames::change_of(message, (prev_rev, rev));
         self.happened(vec![event])
     }
 

@@ -2,10 +2,11 @@
 
 use madang_proto::v1::{Hello, Welcome};
 
+use super::changes;
 use crate::{
     error::{ClientError, ClientErrorKind, LocalReason},
     sabotage::Guard,
-    store::{Durability, Store, Write, meta, outbox, rooms},
+    store::{Durability, Store, Write, meta, rooms},
 };
 
 /// Cursors in a Hello; the server takes no more.
@@ -59,7 +60,7 @@ pub(super) fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::R
             wipe(w)?;
         }
         meta::set(&w.tx, meta::EPOCH, epoch)?;
-        outbox::change_epoch(&w.tx, epoch)?;
+        changes::change_epoch(w, epoch)?;
         w.changes.everything = true;
     }
     Ok(true)

@@ -6,6 +6,27 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::sabotage::{Guard, Guards};
 
+/// What an item is recognised by, for as long as it lives.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum ItemKey {
+    /// An item of the room, by position.
+    Seq(i64),
+    /// A message of one's own, by the client's id.
+    Own(String),
+}
+
+impl From<i64> for ItemKey {
+    fn from(seq: i64) -> Self {
+        Self::Seq(seq)
+    }
+}
+
+impl From<&str> for ItemKey {
+    fn from(client_message_id: &str) -> Self {
+        Self::Own(client_message_id.to_owned())
+    }
+}
+
 /// Stores messages; of two states of one the greater revision stays.
 pub(crate) fn upsert(conn: &Connection, messages: &[Message], guards: Guards) -> rusqlite::Result<()> {
     let newer = if guards.holds(Guard::RowsByRev) { "where excluded.rev > messages.rev" } else { "" };
@@ -89,6 +110,12 @@ pub(crate) fn find(conn: &Connection, room_id: &str, seq: i64) -> rusqlite::Resu
     conn.prepare_cached("select message from messages where room_id = ?1 and seq = ?2")?
         .query_row((room_id, seq), |row| decoded(row, 0))
         .optional()
+}
+
+/// A message of one's own, by the client's id.
+pub(crate) fn find_own(conn: &Connection, room_id: &str, me: &str, id: &str) -> rusqlite::Result<Option<Message>> {
+    let sql = "select message from messages where room_id = ?1 and client_message_id = ?3 and sender_id = ?2";
+    conn.prepare_cached(sql)?.query_row((room_id, me, id), |row| decoded(row, 0)).optional()
 }
 
 /// Member rows, those who have gone among them.

@@ -25,7 +25,8 @@ use tokio::sync::{mpsc, oneshot};
 
 pub(crate) use self::snapshot::take as snapshot;
 pub use self::{
-    outbox::SendState,
+    messages::ItemKey,
+    outbox::{ChangeKind, SendState},
     snapshot::{OutboxItem, RoomSnapshot, StoreSnapshot},
 };
 use crate::{

@@ -27,6 +27,12 @@ pub(crate) fn find(conn: &Connection, user_id: &str) -> rusqlite::Result<Option<
     Ok(bytes.and_then(|bytes| User::decode(bytes.as_slice()).ok()))
 }
 
+/// Forgets a profile.
+pub(crate) fn delete(conn: &Connection, user_id: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached("delete from users where user_id = ?1")?.execute([user_id])?;
+    Ok(())
+}
+
 /// The number of a profile that is held.
 pub(crate) fn rev(conn: &Connection, user_id: &str) -> rusqlite::Result<Option<i64>> {
     conn.prepare_cached("select profile_rev from users where user_id = ?1")?

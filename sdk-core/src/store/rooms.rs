@@ -56,14 +56,22 @@ pub(crate) fn joined(conn: &Connection) -> rusqlite::Result<Vec<RoomState>> {
 
 /// Rooms that the person is in and of which no verdict has come.
 pub(crate) fn unknown(conn: &Connection) -> rusqlite::Result<Vec<String>> {
-    let sql = "select room_id from rooms where joined = 1 and room is null";
-    conn.prepare_cached(sql)?.query_map([], |row| row.get(0))?.collect()
+    let sql = format!("select {COLUMNS} from rooms where joined = 1 and (room is null or head_rev = 0)");
+    let states: Vec<RoomState> = conn.prepare_cached(&sql)?.query_map([], state)?.collect::<rusqlite::Result<_>>()?;
+    Ok(states.into_iter().filter(RoomState::is_unheard_of).map(|state| state.room_id).collect())
+}
+
+/// Forgets a room.
+pub(crate) fn delete(conn: &Connection, room_id: &str) -> rusqlite::Result<()> {
+    conn.execute("delete from rooms where room_id = ?1", [room_id])?;
+    Ok(())
 }
 
 /// Cursors for a Hello: these rooms first, then the most recently active ones that have rows. Before the person's first
 /// number a server tells only which rooms there are, so then all are named: one that a command brought may be gone.
 pub(crate) fn cursors(conn: &Connection, first: &[String], most: usize) -> rusqlite::Result<Vec<RoomCursor>> {
-    let sql = "select room_id, rev, seq from rooms where joined = 1
+    // One that waits to be made is nobody's yet.
+    let sql = "select room_id, rev, seq from rooms where joined = 1 and not (head_rev = 0 and room is not null)
         and (rev > 0 or not exists (select 1 from meta where key = 'user_rev' and value > 0)) order by last_active_ms desc";
     let cursor = |row: &Row<'_>| Ok(RoomCursor { room_id: row.get(0)?, rev: row.get(1)?, seq: row.get(2)? });
     let mut cursors: Vec<RoomCursor> =

@@ -93,6 +93,13 @@ create table drafts (room_id text primary key, body text not null) without rowid
 -- Revision of the message that sent_seq names, as it was first seen.
 alter table receipts add column sent_rev integer not null default 0;
 ",
+    "
+-- What an entry changes, the message it changes, and whether the server may have it.
+alter table outbox add column kind integer not null default 0;
+alter table outbox add column target text not null default '';
+alter table outbox add column tried integer not null default 0;
+update outbox set tried = 1;
+",
 ];
 
 /// All tables, that of `SQLite` for its own numbers among them.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use madang_proto::v1::{Member, Membership, Message, Receipt, Room};
+use madang_proto::v1::{Member, Membership, Message, Receipt, Room, SendMessageRequest};
 
 use super::{
     Read, messages, meta,
@@ -24,9 +24,9 @@ pub struct StoreSnapshot {
     pub watermark: i64,
     /// Unread items of all rooms.
     pub unread_total: i64,
-    /// Rooms that were ever heard of, by id.
+    /// Rooms that were ever heard of, by id; not those that wait to be made.
     pub rooms: BTreeMap<String, RoomSnapshot>,
-    /// What was typed, oldest first; what the server has acknowledged stays for a while.
+    /// Messages that were typed, oldest first; what the server has acknowledged stays for a while.
     pub outbox: Vec<OutboxItem>,
 }
 
@@ -86,22 +86,23 @@ pub(crate) fn take(read: &Read<'_>) -> rusqlite::Result<StoreSnapshot> {
         watermark: meta::number(read.conn, meta::WATERMARK)?,
         unread_total: rooms::unread_total(read.conn, read.guards)?,
         rooms: BTreeMap::new(),
-        outbox: outbox::all(read.conn)?.into_iter().map(typed).collect(),
+        outbox: outbox::messages(read.conn)?.into_iter().map(typed).collect::<rusqlite::Result<_>>()?,
     };
-    for state in rooms::all(read.conn)? {
+    for state in rooms::all(read.conn)?.into_iter().filter(|state| !state.is_foreseen()) {
         snapshot.rooms.insert(state.room_id.clone(), room(read, state)?);
     }
     Ok(snapshot)
 }
 
-fn typed(entry: Entry) -> OutboxItem {
-    OutboxItem {
+fn typed(entry: Entry) -> rusqlite::Result<OutboxItem> {
+    let request: SendMessageRequest = entry.decode()?;
+    Ok(OutboxItem {
         state: entry.send_state(),
         seq: entry.acknowledged_seq(),
-        room_id: entry.request.room_id,
-        client_message_id: entry.request.client_message_id,
-        text: entry.request.body.map(|body| body.text).unwrap_or_default(),
-    }
+        room_id: entry.room_id,
+        client_message_id: entry.change_id,
+        text: request.body.map(|body| body.text).unwrap_or_default(),
+    })
 }
 
 fn room(read: &Read<'_>, state: RoomState) -> rusqlite::Result<RoomSnapshot> {

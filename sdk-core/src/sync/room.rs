@@ -73,6 +73,17 @@ impl RoomState {
         !self.ended && self.is_member()
     }
 
+    /// Whether the room waits in the outbox to be made: it is shown, and nothing of it is the server's.
+    pub(crate) fn is_foreseen(&self) -> bool {
+        self.head_rev == 0 && self.room.is_some()
+    }
+
+    /// Whether the server has made the person a member and no verdict on the room has come.
+    pub(crate) fn is_unheard_of(&self) -> bool {
+        let numbered = || self.membership.as_ref().is_some_and(|membership| membership.user_rev > 0);
+        self.room.is_none() || self.is_foreseen() && numbered()
+    }
+
     fn is_member(&self) -> bool {
         self.membership.as_ref().is_some_and(|m| member_state(m) == MemberState::Joined)
     }
@@ -250,6 +261,11 @@ impl RoomState {
     /// A change that is told live, or by the answer of a command.
     pub(crate) fn event(&mut self, event: RoomEvent, to: Receiver<'_>, out: &mut Effects) {
         if self.ended {
+            return;
+        }
+        if self.is_foreseen() {
+            // What is shown was guessed: nothing of it is a ground to build on.
+            out.hole = true;
             return;
         }
         let rows = Verdict::of(event.prev_rev, event.rev, self.rev);

@@ -1,5 +1,7 @@
 //! What the person asks for.
 
+use std::time::Duration;
+
 use madang_sdk_core::{ClientError, ClientErrorKind, Draft, NewRoom};
 
 use super::{Chat, open::OpenRoom};
@@ -8,6 +10,9 @@ use crate::{
     screen::line,
     words::{Language, Particle, particle},
 };
+
+/// Wait for the server before a change is left to the outbox.
+const ANSWER: Duration = Duration::from_secs(2);
 
 /// The commands, as `/help` lists them.
 const HELP: &[(&str, &str, &str)] = &[
@@ -90,6 +95,7 @@ impl Chat {
                 let members = self.people(&logins).await?;
                 let room_id =
                     self.client.create_room(NewRoom { name: name.clone(), members, ..NewRoom::default() }).await?;
+                self.done(room_id.clone()).await?;
                 self.enter(&room_id, &name).await?;
             }
             Command::Direct(login) => {
@@ -106,7 +112,7 @@ impl Chat {
             Command::Join(text) => {
                 let found = self.rooms.find(&self.client, &text, true).await?;
                 let (room_id, name) = found.unwrap_or((text.clone(), text));
-                self.client.join(&room_id).await?;
+                self.done(self.client.join(&room_id).await?).await?;
                 self.enter(&room_id, &name).await?;
             }
             Command::Usage(usage) => line(&format!("! {usage}")),
@@ -120,29 +126,45 @@ impl Chat {
         Ok(())
     }
 
+    /// Waits a moment for the server, so that a refusal is told where it arises; a change that was refused is thrown away.
+    async fn done(&self, change: String) -> Result<(), Trouble> {
+        match tokio::time::timeout(ANSWER, self.client.settled(&change)).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(refusal)) => {
+                self.client.discard_failed(&change).await?;
+                Err(refusal.into())
+            }
+            Err(_) => {
+                let later = self.language.say("waits for the connection", "연결되면 처리됩니다");
+                line(&format!("… {later}"));
+                Ok(())
+            }
+        }
+    }
+
     /// What needs an open room.
     async fn in_room(&mut self, command: Command) -> Result<(), Trouble> {
         let room_id = self.open_id()?;
         match command {
             Command::Invite(logins) => {
                 let people = self.people(&logins).await?;
-                self.client.invite(&room_id, people).await?;
+                self.done(self.client.invite(&room_id, people).await?).await?;
             }
             Command::Remove(login) => {
                 let user_id = self.person(&login).await?;
-                self.client.remove(&room_id, &user_id).await?;
+                self.done(self.client.remove(&room_id, &user_id).await?).await?;
             }
             Command::Leave => {
-                self.client.leave(&room_id).await?;
+                self.done(self.client.leave(&room_id).await?).await?;
                 self.open = None;
             }
             Command::Edit(seq, text) => {
                 let seq = self.own(seq)?;
-                self.client.edit(&room_id, seq, text).await?;
+                self.done(self.client.edit(&room_id, seq, text).await?).await?;
             }
             Command::Delete(seq) => {
                 let seq = self.own(seq)?;
-                self.client.delete(&room_id, seq).await?;
+                self.done(self.client.delete(&room_id, seq).await?).await?;
             }
             Command::Who => self.who(&room_id).await?,
             Command::MarkUnread(seq) => self.client.mark_unread(&room_id, seq).await?,

@@ -143,13 +143,13 @@ impl World<'_> {
 
     /// `GetMessage` of a message that the server had acknowledged.
     fn is_missing(&self, person: usize, doubtful: &Doubtful) -> bool {
-        let room = room_named(&doubtful.request().room_id);
+        let room = room_named(doubtful.room_id());
         if !self.db.is_in((room, person)) {
             return false;
         }
         let from = self.db.member((room, person)).map_or(1, |member| member.history_from_seq);
         let found = self.db.rooms[room].items.iter().find(|item| item.seq == doubtful.seq() && item.seq >= from);
-        found.is_none_or(|item| timeline::wire::message(item).client_message_id != doubtful.request().client_message_id)
+        found.is_none_or(|item| timeline::wire::message(item).client_message_id != doubtful.client_message_id())
     }
 
     /// The answer goes on its way.
@@ -237,9 +237,9 @@ impl World<'_> {
 
     fn sent(&mut self, device: usize, leaving: &Leaving, done: Done) -> simulation::Told {
         match done {
-            Done::Sent(answer) => self.cores[device].sent(leaving.id, *answer),
+            Done::Sent(answer) => self.cores[device].sent(leaving, *answer),
             Done::Refused(reason) => {
-                self.cores[device].send_refused(&leaving.request.room_id, leaving.id, reason);
+                self.cores[device].send_refused(leaving, reason);
                 simulation::Told::default()
             }
             _ => simulation::Told::default(),
@@ -275,7 +275,7 @@ impl World<'_> {
                 let failed = state.room_failures.entry(leaving.request.room_id.clone()).or_default();
                 *failed += 1;
                 failures = *failed;
-                Event::SendAgain { device, life, id: leaving.id }
+                Event::SendAgain { device, life, id: leaving.id() }
             }
             What::Mark(_) => {
                 state.marking = false;

@@ -97,11 +97,11 @@ impl Seat {
             }
             Command::Edit { room, pick, text } => {
                 let Some(seq) = self.own(&room, pick).await? else { return Ok(Answer::Skipped) };
-                self.client.edit(&room, seq, text).await?;
+                self.done(self.client.edit(&room, seq, text).await?).await?;
             }
             Command::Delete { room, pick } => {
                 let Some(seq) = self.own(&room, pick).await? else { return Ok(Answer::Skipped) };
-                self.client.delete(&room, seq).await?;
+                self.done(self.client.delete(&room, seq).await?).await?;
             }
             Command::MarkRead { room, back } => {
                 let Some(seq) = self.before_newest(&room, back).await? else { return Ok(Answer::Skipped) };
@@ -111,14 +111,16 @@ impl Seat {
                 let Some(seq) = self.before_newest(&room, back).await? else { return Ok(Answer::Skipped) };
                 self.client.mark_unread(&room, seq).await?;
             }
-            Command::Join { room } => self.client.join(&room).await?,
-            Command::Leave { room } => self.client.leave(&room).await?,
-            Command::Invite { room, person } => self.client.invite(&room, [person]).await?,
-            Command::Remove { room, person } => self.client.remove(&room, &person).await?,
+            Command::Join { room } => self.done(self.client.join(&room).await?).await?,
+            Command::Leave { room } => self.done(self.client.leave(&room).await?).await?,
+            Command::Invite { room, person } => self.done(self.client.invite(&room, [person]).await?).await?,
+            Command::Remove { room, person } => self.done(self.client.remove(&room, &person).await?).await?,
             Command::CreateRoom { name, open, hidden, people } => {
                 let settings = RoomSettings { history_hidden_from_newcomers: hidden, ..RoomSettings::default() };
                 let room = NewRoom { name, open, members: people, settings: Some(settings), ..NewRoom::default() };
-                return Ok(Answer::Room { id: self.client.create_room(room).await? });
+                let id = self.client.create_room(room).await?;
+                self.done(id.clone()).await?;
+                return Ok(Answer::Room { id });
             }
             Command::OpenDirect { person } => return Ok(Answer::Room { id: self.client.open_direct(&person).await? }),
             Command::Look { rooms } => self.look(rooms).await?,
@@ -141,6 +143,14 @@ impl Seat {
             Command::End => self.client.shutdown(DRAIN).await,
         }
         Ok(Answer::Done)
+    }
+
+    /// Waits until the server has done a change; what it refuses is thrown away.
+    async fn done(&self, change: String) -> Result<(), ClientError> {
+        let Err(refusal) = self.client.settled(&change).await else { return Ok(()) };
+        // It may have been settled meanwhile by the end of its room.
+        let _ = self.client.discard_failed(&change).await;
+        Err(refusal)
     }
 
     fn over(&self) -> Answer {

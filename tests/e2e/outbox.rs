@@ -1,0 +1,112 @@
+//! Changes of every kind through the outbox: made offline, in their order, once; refused with a reason.
+
+use madang_sdk_core::{ClientErrorKind, ConnectionState, NewRoom, ProfileChange, v1::ErrorReason};
+use madang_tests::{Person, World, world::eventually};
+
+async fn offline(person: &Person) {
+    person.client.suspend();
+    let suspended = |state: &ConnectionState| *state == ConnectionState::Suspended;
+    person.client.states().wait_for(suspended).await.expect("the client lives");
+}
+
+async fn names(person: &Person) -> Vec<String> {
+    let rooms = person.client.rooms().await.expect("a list");
+    rooms.items().iter().map(|room| room.name.clone()).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_day_offline_happens_in_its_order_when_the_connection_is_back() {
+    let world = World::new().await;
+    let (ann, bob, cat) = (world.person("ann").await, world.person("bob").await, world.person("cat").await);
+    let old = ann.room("old", &[&bob]).await;
+    let said = ann.say(&old, "teh plan").await;
+    world.settle().await;
+    offline(&ann).await;
+    ann.client.edit(&old, said, "the plan").await.expect("typed");
+    let second = ann.client.send(&old, "and more").await.expect("typed");
+    ann.client.edit(&old, second.as_str(), "and much more").await.expect("typed");
+    let third = ann.client.send(&old, "nonsense").await.expect("typed");
+    ann.client.delete(&old, third.as_str()).await.expect("thrown away");
+    let new = NewRoom { name: "new".into(), members: vec![bob.id.clone()], ..NewRoom::default() };
+    let new = ann.client.create_room(new).await.expect("made here");
+    let hello = ann.client.send(&new, "hello").await.expect("typed");
+    ann.client.invite(&new, [cat.id.clone()]).await.expect("invited later");
+    let all = ann.client.send(&new, "hello all").await.expect("typed");
+    let profile = ProfileChange { display_name: Some("Ann".into()), ..ProfileChange::default() };
+    let profile = ann.client.update_profile(profile).await.expect("changed here");
+    assert_eq!(names(&ann).await, ["new", "old"]);
+    ann.client.resume();
+    for change in [&second, &new, &hello, &all, &profile] {
+        ann.client.settled(change).await.expect("done");
+    }
+    bob.look_at(&[&old, &new]);
+    ann.look_at(&[&new]);
+    world.settle().await;
+    cat.sees(&new).await;
+    assert_eq!(bob.texts(&old).await, ["the plan", "and much more"]);
+    assert_eq!(bob.texts(&new).await, ["hello", "hello all"]);
+    assert_eq!(ann.texts(&new).await, ["hello", "hello all"]);
+    let told = async || bob.client.user(&ann.id).await.ok()??.display_name.eq("Ann").then_some(());
+    eventually("the profile is told", told).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_that_cannot_be_made_fails_with_all_that_was_meant_for_it() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    offline(&ann).await;
+    let nobody = "01890a5d-ac96-774b-bcce-b302099a8057".to_owned();
+    let new = NewRoom { name: "new".into(), members: vec![nobody], ..NewRoom::default() };
+    let new = ann.client.create_room(new).await.expect("made here");
+    let hello = ann.client.send(&new, "hello").await.expect("typed");
+    ann.client.resume();
+    let refused = ann.client.settled(&new).await.expect_err("nobody to invite");
+    assert_eq!((refused.kind, refused.reason), (ClientErrorKind::NotFound, Some(ErrorReason::UserNotFound)));
+    assert_eq!(ann.client.settled(&hello).await.expect_err("no room").reason, Some(ErrorReason::UserNotFound));
+    assert_eq!(names(&ann).await, ["new"]);
+    ann.client.retry_failed(&new).await.expect("it has failed");
+    ann.client.settled(&hello).await.expect_err("still nobody");
+    ann.client.discard_failed(&new).await.expect("it has failed");
+    assert!(names(&ann).await.is_empty());
+    assert_eq!(ann.client.settled(&hello).await.expect_err("thrown away").kind, ClientErrorKind::NotFound);
+    world.settle().await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_edit_of_a_message_that_was_refused_waits_in_it() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("room", &[&bob]).await;
+    world.settle().await;
+    offline(&bob).await;
+    let typed = bob.client.send(&room, "teh end").await.expect("typed");
+    ann.remove(&room, &bob.id).await.expect("removed");
+    bob.client.resume();
+    bob.client.settled(&typed).await.expect_err("bob is out");
+    bob.client.edit(&room, typed.as_str(), "the end").await.expect("it waits here");
+    ann.invite(&room, [bob.id.clone()]).await.expect("invited");
+    bob.client.retry_failed(&typed).await.expect("it has failed");
+    bob.client.settled(&typed).await.expect("sent");
+    world.settle().await;
+    assert_eq!(ann.texts(&room).await, ["the end"]);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn leaving_hides_the_room_at_once_and_a_refusal_brings_it_back() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("room", &[&bob]).await;
+    world.settle().await;
+    offline(&ann).await;
+    let leaving = ann.client.leave(&room).await.expect("left here");
+    assert!(names(&ann).await.is_empty());
+    ann.client.resume();
+    let refused = ann.client.settled(&leaving).await.expect_err("the last admin stays");
+    assert_eq!(refused.reason, Some(ErrorReason::LastAdmin));
+    assert_eq!(names(&ann).await, ["room"]);
+    world.settle().await;
+    world.end().await;
+}
