@@ -91,6 +91,8 @@ fn print(table: &[(&str, Outcome)]) {
 
 fn unit() -> Result<bool> {
     Cargo::new(["test", "--quiet", "--workspace", "--lib", "--bins"]).run()?;
+    // The client core as its hosts see it, and as it is released.
+    Cargo::new(["test", "--quiet", "-p", "madang-sdk-core", "--test", "*"]).run()?;
     // The dev stack is tested from outside, over HTTP and by signals.
     Cargo::new(["test", "--quiet", "-p", "madang-devstack", "--test", "*"]).run()?;
     Ok(true)

@@ -5,6 +5,8 @@ mod mark;
 mod mentions;
 mod repairs;
 mod room;
+#[cfg(test)]
+mod small_worlds;
 mod span;
 
 pub(crate) use self::{
