@@ -57,7 +57,11 @@ pub(crate) fn put_unread(w: &mut Write<'_>, room_id: &str, seq: i64) -> rusqlite
     put(w, room_id, |w, state, shown| {
         let count = count_below(&w.tx, &state.room_id, seq)?;
         // Without the item the effect is not known before the server answers.
-        let mark = count.map_or(shown, |count| Mark { generation: shown.generation + 1, seq: seq - 1, count });
+        let mark = count.map_or(shown, |count| Mark {
+            generation: shown.generation.saturating_add(1),
+            seq: seq.saturating_sub(1),
+            count,
+        });
         Ok(Some((true, seq, mark)))
     })
 }
@@ -82,9 +86,9 @@ fn put(
 
 /// Countable items below an item, if it or the one before it is held.
 fn count_below(conn: &Connection, room_id: &str, seq: i64) -> rusqlite::Result<Option<i64>> {
-    if let Some(before) = messages::find(conn, room_id, seq - 1)? {
+    if let Some(before) = messages::find(conn, room_id, seq.saturating_sub(1))? {
         return Ok(Some(before.count));
     }
     let item = messages::find(conn, room_id, seq)?;
-    Ok(item.map(|item| item.count - i64::from(item.kind() != MessageKind::System)))
+    Ok(item.map(|item| item.count.saturating_sub(i64::from(item.kind() != MessageKind::System))))
 }

@@ -190,7 +190,7 @@ pub(crate) fn user_delta(w: &mut Write<'_>, view: &View, delta: UserDelta, out: 
         self::membership(w, view, membership, out)?;
     }
     if !delta.last && w.guards.holds(Guard::Paging) {
-        repair::user_is_at(w, delta.to_user_rev + 1, out)?;
+        repair::user_is_at(w, delta.to_user_rev.saturating_add(1), out)?;
     }
     Ok(())
 }

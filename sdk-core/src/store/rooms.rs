@@ -142,7 +142,8 @@ pub(crate) fn unread_total(conn: &Connection, guards: crate::sabotage::Guards) -
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let held = Mark { generation: row.get(2)?, seq: row.get(3)?, count: row.get(4)? };
-        total += marks::shown(held, marks::of_row(row, 5)?, guards).unread(row.get(0)?, row.get(1)?);
+        let unread = marks::shown(held, marks::of_row(row, 5)?, guards).unread(row.get(0)?, row.get(1)?);
+        total = i64::saturating_add(total, unread);
     }
     Ok(total)
 }

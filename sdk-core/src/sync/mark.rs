@@ -39,7 +39,7 @@ impl Mark {
 
     /// Unread items of a room.
     pub(crate) fn unread(self, count: i64, first_count: i64) -> i64 {
-        (count - self.count.max(first_count)).max(0)
+        count.saturating_sub(self.count.max(first_count)).max(0)
     }
 
     pub(crate) fn write(self, membership: &mut Membership) {

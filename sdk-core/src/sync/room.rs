@@ -215,11 +215,11 @@ impl RoomState {
                 out.drop.push(Drop::UpToRev(delta.snapshot_rev));
             }
             (self.rev, self.seq) = (cursor.rev, cursor.seq);
-            self.low_seq = delta.messages.first().map_or(cursor.seq + 1, |first| first.seq);
+            self.low_seq = delta.messages.first().map_or(cursor.seq.saturating_add(1), |first| first.seq);
             self.reset_rev = delta.snapshot_rev;
         } else if !delta.reset && joins {
             if self.rev == 0 && self.seq == 0 {
-                self.low_seq = delta.messages.first().map_or(cursor.seq + 1, |first| first.seq);
+                self.low_seq = delta.messages.first().map_or(cursor.seq.saturating_add(1), |first| first.seq);
             }
             (self.rev, self.seq) = (self.rev.max(cursor.rev), self.seq.max(cursor.seq));
         }

@@ -1,4 +1,5 @@
 //! The rules and the store together, against a small server that is always right.
 
+mod garbage;
 mod server;
 mod story;

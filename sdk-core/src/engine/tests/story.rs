@@ -11,6 +11,7 @@ use crate::{
     engine::{
         frames::{self, Outcome, View},
         repair::{self, Ask},
+        welcome,
     },
     sabotage::Guards,
     store::{self, Durability, RoomSnapshot, Store, meta, rooms},
@@ -107,7 +108,7 @@ enum Reply {
     Older(i64, ListMessagesResponse),
 }
 
-struct World {
+pub(super) struct World {
     server: Server,
     store: Store,
     view: View,
@@ -116,7 +117,7 @@ struct World {
 }
 
 impl World {
-    async fn new(guards: Guards) -> Self {
+    pub(super) async fn new(guards: Guards) -> Self {
         let store = Store::open(StoreLocation::Memory, Arc::default(), guards).await.unwrap();
         let named = |w: &mut store::Write<'_>| {
             w.me = ME.into();
@@ -127,6 +128,13 @@ impl World {
             Self { server: Server::new(), store, view: View::default(), questions: Vec::new(), replies: Vec::new() };
         world.connect().await;
         world
+    }
+
+    /// The server has another history, in which the room is the same.
+    pub(super) async fn epoch(&mut self, epoch: &'static str) {
+        let taken = self.store.write(Durability::Frames, move |w| welcome::take(w, ME, epoch)).await.unwrap();
+        assert!(taken);
+        self.connect().await;
     }
 
     async fn connect(&mut self) {
@@ -143,7 +151,7 @@ impl World {
         self.server.connect(user_rev, watermark, &cursors);
     }
 
-    async fn write(
+    pub(super) async fn write(
         &mut self,
         job: impl FnOnce(&mut store::Write<'_>, &View) -> rusqlite::Result<Outcome> + Send + 'static,
     ) {
@@ -209,7 +217,7 @@ impl World {
         }
     }
 
-    async fn room(&self) -> RoomSnapshot {
+    pub(super) async fn room(&self) -> RoomSnapshot {
         self.store.read(store::snapshot).await.unwrap().rooms.remove(ROOM).unwrap_or_default()
     }
 
@@ -262,7 +270,7 @@ impl World {
         assert!(self.server.stream.is_empty() && self.questions.is_empty() && self.replies.is_empty(), "never settles");
     }
 
-    async fn is_equal(&mut self) -> Result<(), TestCaseError> {
+    pub(super) async fn is_equal(&mut self) -> Result<(), TestCaseError> {
         self.settle().await;
         let held = self.room().await;
         prop_assert_eq!(held.joined, self.server.is_joined());
