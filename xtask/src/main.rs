@@ -24,10 +24,11 @@ const HELP: &str = "\
 cargo xtask dev [OPTION...]     a whole Madang on this machine, until Ctrl-C (dev --help)
 cargo xtask check               format and clippy
 cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny, features
-cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, guards, torture, docs
+cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, kills, guards, torture, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
 cargo xtask bench [NAME...]     measure send, fanout, idle, recovery [--json]
 cargo xtask guards              each rule of sync with the test that fails without it
+cargo xtask kills [ROUNDS]      clients killed at every point of a change's way
 cargo xtask simulate [OPTION..] schedules of a simulated world against the same promise (simulate --help)
 cargo xtask torture [OPTION...] seeds of faults against the promise (torture --help)
 cargo xtask check-toy           how many files a new RPC touches
@@ -55,6 +56,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "test" => test::test(rest),
         "sqlx" => sqlx::sqlx(rest),
         "guards" => test::guards().map(drop),
+        "kills" => test::kill(rest),
         "bench" => bench::bench(rest),
         "simulate" => simulation::simulate(rest),
         "torture" => torture::torture(rest),

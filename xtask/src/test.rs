@@ -10,7 +10,7 @@ use crate::{clippy, packages, simulation, tidy, torture};
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
 type Part = (&'static str, fn() -> Result<bool>);
 
-const PARTS: [Part; 10] = [
+const PARTS: [Part; 11] = [
     ("tidy", || tidy::tidy(&[]).map(|()| true)),
     ("clippy", || clippy().map(|()| true)),
     ("unit", unit),
@@ -18,6 +18,7 @@ const PARTS: [Part; 10] = [
     ("e2e", || suite("e2e")),
     ("security", || suite("security")),
     ("terminal", || suite("terminal")),
+    ("kills", kills),
     ("guards", guards),
     ("torture", torture::fixed),
     ("docs", docs),
@@ -123,6 +124,18 @@ pub(crate) fn guards() -> Result<bool> {
         return Ok(false);
     }
     Cargo::new(["run", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--bin", "guards"]).run()?;
+    Ok(true)
+}
+
+/// Clients killed at every point of a change's way.
+pub(crate) fn kill(arguments: &[String]) -> Result<()> {
+    Cargo::new(["run", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--bin", "kills", "--"])
+        .args(arguments)
+        .run()
+}
+
+fn kills() -> Result<bool> {
+    kill(&[])?;
     Ok(true)
 }
 

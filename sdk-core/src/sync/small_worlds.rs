@@ -150,7 +150,7 @@ impl Truth {
             let room = Room { rev: self.rev, seq: self.seq(), count: self.seq(), ..Room::default() };
             let (room, membership) = (Some(room), Some(self.membership()));
             let last_message = self.seen().next_back().cloned();
-            Verdict::Present(RoomPresent { room, membership, last_message, ..RoomPresent::default() })
+            Verdict::Present(RoomPresent { room, membership, last_message })
         };
         RoomSummary { room_id: "r".into(), verdict: Some(verdict) }
     }
@@ -191,7 +191,7 @@ impl Truth {
     }
 
     fn page(&self, before: i64) -> ListMessagesResponse {
-        let messages = self.seen().filter(|row| row.seq < before).next_back().cloned().into_iter().collect();
+        let messages = self.seen().rfind(|row| row.seq < before).cloned().into_iter().collect();
         ListMessagesResponse { messages, snapshot_rev: self.rev, ..ListMessagesResponse::default() }
     }
 }
@@ -200,7 +200,7 @@ impl Truth {
 #[derive(Debug, Clone)]
 enum Flight {
     /// With the person's number in it.
-    Delta(i64, RoomDelta),
+    Delta(i64, Box<RoomDelta>),
     Page(i64, ListMessagesResponse),
 }
 
@@ -270,7 +270,7 @@ impl World {
         match flight {
             Flight::Delta(user_rev, delta) => {
                 self.told = self.told.max(Some(user_rev));
-                self.apply(|state, to, out| state.delta(delta, to, out));
+                self.apply(|state, to, out| state.delta(*delta, to, out));
             }
             Flight::Page(before, page) => self.apply(|state, to, out| state.page(page, before, to, out)),
         }
@@ -299,7 +299,7 @@ impl World {
             }
             Step::AskDelta => {
                 let truth = &history[self.now];
-                self.flights.push(Flight::Delta(truth.user_rev, truth.delta(self.cursor())));
+                self.flights.push(Flight::Delta(truth.user_rev, Box::new(truth.delta(self.cursor()))));
             }
             Step::AskPage => {
                 let before = self.state.low_seq;
@@ -377,7 +377,7 @@ impl World {
         for _ in 0..=2 * history.len() {
             let delta = truth.delta(self.cursor());
             let last = delta.last;
-            self.land(Flight::Delta(truth.user_rev, delta));
+            self.land(Flight::Delta(truth.user_rev, Box::new(delta)));
             if last {
                 break;
             }

@@ -14,7 +14,7 @@ use crate::{
 impl Change for UpdateProfileRequest {
     const KIND: ChangeKind = ChangeKind::Profile;
 
-    fn room_id(&self) -> &str {
+    fn room_id(&self) -> &'static str {
         ""
     }
 
@@ -48,7 +48,7 @@ fn set(field: &mut String, to: Option<String>) {
 impl Change for SetStatusRequest {
     const KIND: ChangeKind = ChangeKind::Status;
 
-    fn room_id(&self) -> &str {
+    fn room_id(&self) -> &'static str {
         ""
     }
 

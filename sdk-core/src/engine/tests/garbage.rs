@@ -91,11 +91,8 @@ fn room() -> BoxedStrategy<Room> {
 }
 
 fn summary() -> BoxedStrategy<RoomSummary> {
-    let present = (option::of(room()), option::of(membership()), option::of(message())).prop_map(
-        |(room, membership, last_message)| {
-            Verdict::Present(RoomPresent { room, membership, last_message, ..RoomPresent::default() })
-        },
-    );
+    let present = (option::of(room()), option::of(membership()), option::of(message()))
+        .prop_map(|(room, membership, last_message)| Verdict::Present(RoomPresent { room, membership, last_message }));
     // An end is the one thing that a room never comes back from, also under another epoch of this test's one room.
     let gone = (number(), 1..3_i32).prop_map(|(membership_user_rev, reason)| {
         Verdict::Gone(RoomGone { membership_user_rev, reason, ..RoomGone::default() })
@@ -139,7 +136,7 @@ fn change() -> BoxedStrategy<Change> {
     prop_oneof![
         4 => message().prop_map(Change::Message),
         2 => (option::of(member()), any::<i32>(), option::of(receipt())).prop_map(|(member, member_count, receipt)| {
-            Change::Member(MemberChange { member, member_count, receipt, ..MemberChange::default() })
+            Change::Member(MemberChange { member, member_count, receipt })
         }),
         1 => room().prop_map(Change::Room),
         1 => prop::collection::vec(receipt(), 0..3).prop_map(|receipts| Change::Receipts(ReceiptBatch { receipts })),
@@ -162,7 +159,6 @@ fn user_delta() -> BoxedStrategy<UserDelta> {
             to_user_rev,
             last,
             memberships,
-            ..UserDelta::default()
         })
         .boxed()
 }
