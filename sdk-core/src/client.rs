@@ -134,7 +134,7 @@ impl Client {
     /// Drops every message, member and receipt that can be had from the server again, and gives the disk back what they took.
     /// What was typed, drafts, marks and badges stay; a room's messages come again when it is opened.
     pub async fn clear_cache(&self) -> Result<(), ClientError> {
-        self.inner.store.write(Durability::Frames, |w| size::clear(w)).await?;
+        self.inner.store.write(Durability::Frames, size::clear).await?;
         self.inner.wake.session.notify_one();
         while self.inner.store.shrink().await? {}
         Ok(())

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, Transaction};
 
+use super::{Durability, Read, meta};
 #[cfg(feature = "simulation")]
-use super::schema;
-use super::{Durability, Read, meta, outbox};
+use super::{outbox, schema};
 use crate::{
     error::ClientError,
     observe::{Changes, Observers},
@@ -45,9 +45,8 @@ impl Write<'_> {
 }
 
 impl Db {
-    /// Takes over a connection to a store whose schema is up to date.
+    /// Takes over a connection to a store that was opened in order.
     pub(super) fn new(conn: Connection, observers: Arc<Observers>, guards: Guards) -> rusqlite::Result<Self> {
-        outbox::recover(&conn)?;
         let me = meta::text(&conn, meta::USER_ID)?;
         Ok(Self { conn, observers, guards, repairs: Repairs::default(), me })
     }

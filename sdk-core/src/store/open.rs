@@ -14,7 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use super::{
     Read, Rescued,
     lock::{Lock, beside},
-    meta, rescue, schema,
+    meta, outbox, rescue, schema,
 };
 #[cfg(feature = "encryption")]
 use crate::config::StoreKey;
@@ -168,6 +168,9 @@ pub(super) fn file(path: &Path, opening: &Opening) -> Result<Connection, ClientE
     conn.pragma_update(None, "fullfsync", true)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     schema::migrate(&mut conn)?;
+    // The first to read the rows that matter most, so that damage there shows while something can be done about it.
+    outbox::recover(&conn)?;
+    meta::text(&conn, meta::USER_ID)?;
     Ok(conn)
 }
 

@@ -184,3 +184,7 @@ mod tests {
         assert_eq!(kind(&conn).unwrap(), Kind::Newer(99));
     }
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod fixtures;

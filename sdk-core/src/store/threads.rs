@@ -48,7 +48,7 @@ pub(super) struct Threads {
     place: Option<PathBuf>,
     interrupts: Vec<InterruptHandle>,
     closed: watch::Receiver<bool>,
-    writer: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<()>>,
 }
 
 impl std::fmt::Debug for Threads {
@@ -79,15 +79,15 @@ impl Threads {
             write(&opening, observers, guards, queue, opened);
             closing.send_replace(true);
         };
-        let writer = Builder::new().name("madang-store".into()).spawn(run).map_err(ClientError::storage)?;
+        let thread = Builder::new().name("madang-store".into()).spawn(run).map_err(ClientError::storage)?;
         let ready = open.await.map_err(|_| ClientError::storage("the store's thread ended"))??;
         let Ready { reads, rescued, place, interrupts } = ready;
-        Ok(Self { writes, reads, rescued, place, interrupts, closed, writer: Some(writer) })
+        Ok(Self { writes, reads, rescued, place, interrupts, closed, thread: Some(thread) })
     }
 
     /// Ends the threads, after what was queued, and waits until the file is closed. Reads that take too long are broken off.
     pub(super) async fn end(mut self) {
-        let (mut closed, writer) = (self.closed.clone(), self.writer.take());
+        let (mut closed, thread) = (self.closed.clone(), self.thread.take());
         let interrupts = std::mem::take(&mut self.interrupts);
         drop(self);
         if tokio::time::timeout(READ_OUT, closed.wait_for(|closed| *closed)).await.is_err() {
@@ -95,7 +95,7 @@ impl Threads {
             let _ = closed.wait_for(|closed| *closed).await;
         }
         // It has done everything by now, so this waits for the system alone.
-        let _ = writer.map(JoinHandle::join);
+        let _ = thread.map(JoinHandle::join);
     }
 }
 
