@@ -197,3 +197,168 @@ fn renew_at(token: &str, fresh: bool, now: SystemTime) -> Option<SystemTime> {
         _ => UNIX_EPOCH.checked_add(exp.saturating_sub(early)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fmt,
+        sync::atomic::{AtomicUsize, Ordering},
+    };
+
+    use super::*;
+    use crate::clock::tests::MovedClock;
+
+    /// A host that gives what it is told to, and counts how often it was asked for a fresh one.
+    struct Host<F> {
+        give: F,
+        fresh: AtomicUsize,
+    }
+
+    impl<F> fmt::Debug for Host<F> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("Host")
+        }
+    }
+
+    #[async_trait::async_trait]
+    impl<F, R> TokenProvider for Host<F>
+    where
+        F: Fn(bool, usize) -> R + Send + Sync,
+        R: Future<Output = String> + Send,
+    {
+        async fn token(&self, fresh: bool) -> Result<String, ClientError> {
+            if fresh {
+                self.fresh.fetch_add(1, Ordering::SeqCst);
+            }
+            Ok((self.give)(fresh, self.fresh.load(Ordering::SeqCst)).await)
+        }
+    }
+
+    fn tokens<F, R>(give: F) -> (Arc<Tokens>, Arc<Host<F>>, Arc<MovedClock>)
+    where
+        F: Fn(bool, usize) -> R + Send + Sync + 'static,
+        R: Future<Output = String> + Send + 'static,
+    {
+        let (host, clock) = (Arc::new(Host { give, fresh: AtomicUsize::new(0) }), Arc::<MovedClock>::default());
+        let tokens = Tokens::new(Arc::clone(&host) as _, Arc::clone(&clock) as _);
+        (Arc::new(tokens), host, clock)
+    }
+
+    fn jwt(sub: &str, iat: u64, exp: u64) -> String {
+        let claims = format!(r#"{{"iss":"https://i","sub":"{sub}","iat":{iat},"exp":{exp}}}"#);
+        format!("h.{}.s", BASE64_URL_SAFE_NO_PAD.encode(claims))
+    }
+
+    fn now(clock: &MovedClock) -> u64 {
+        clock.now().duration_since(UNIX_EPOCH).unwrap().as_secs()
+    }
+
+    #[tokio::test]
+    async fn many_that_wait_share_one_renewal() {
+        let (tokens, host, _) = tokens(async |_, times| {
+            tokio::task::yield_now().await;
+            format!("token{times}")
+        });
+        let first = tokens.for_call().await.unwrap();
+        let renewed: Vec<_> = (0..100).map(|_| tokens.renew(&first)).collect();
+        for token in futures_util::future::join_all(renewed).await {
+            assert_eq!(token.unwrap(), "token1");
+        }
+        // One who comes late with the old one gets the new one.
+        assert_eq!(tokens.renew(&first).await.unwrap(), "token1");
+        assert_eq!(host.fresh.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_hangs_fails_the_call_in_time_and_is_asked_again_by_the_next() {
+        let (tokens, host, clock) = tokens(async |_, _| std::future::pending().await);
+        for _ in 0..2 {
+            let asked = tokio::join!(tokens.renew_now(), async {
+                clock.until_sleeping(1).await;
+                clock.move_by(PATIENCE);
+            });
+            let error = asked.0.unwrap_err();
+            assert_eq!((error.kind, error.local), (ClientErrorKind::Offline, Some(LocalReason::TokenTimeout)));
+            assert!(error.may_repeat());
+        }
+        assert_eq!(host.fresh.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_host_that_blocks_its_thread_holds_up_nobody_else() {
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let held = Arc::new(Mutex::new(held));
+        let (tokens, _, clock) = tokens(move |_, _| {
+            let held = Arc::clone(&held);
+            async move {
+                let _ = lock(&held).recv();
+                String::from("late")
+            }
+        });
+        let asked = tokio::join!(tokens.renew_now(), async {
+            clock.until_sleeping(1).await;
+            clock.move_by(PATIENCE);
+        });
+        assert_eq!(asked.0.unwrap_err().local, Some(LocalReason::TokenTimeout));
+        drop(let_go);
+    }
+
+    #[tokio::test]
+    async fn rubbish_and_panics_of_the_host_are_told_as_such() {
+        for rubbish in ["", "with space", "\u{ac00}", "line\n", &"x".repeat(LONGEST + 1)] {
+            let rubbish = rubbish.to_owned();
+            let (tokens, ..) = tokens(move |_, _| std::future::ready(rubbish.clone()));
+            let error = tokens.for_call().await.unwrap_err();
+            assert_eq!((error.kind, error.local), (ClientErrorKind::Unauthenticated, Some(LocalReason::TokenInvalid)));
+        }
+        let (tokens, ..) = tokens(async |_, _| panic!("on purpose"));
+        assert_eq!(tokens.for_call().await.unwrap_err().local, Some(LocalReason::TokenInvalid));
+    }
+
+    #[tokio::test]
+    async fn a_token_is_renewed_before_it_ends_whatever_our_clock_says() {
+        // The issuer's clock is years behind ours, ours years behind, or right.
+        for issuer in [1_700_000_000, 1_800_000_000, 1_900_000_000_u64] {
+            let (tokens, host, clock) = tokens(move |_, times| {
+                let issued = issuer + 240 * times as u64;
+                std::future::ready(jwt("ann", issued, issued + 300))
+            });
+            tokens.renew_now().await.unwrap();
+            tokens.for_call().await.unwrap();
+            assert_eq!(host.fresh.load(Ordering::SeqCst), 1, "it is good");
+            clock.move_by(Duration::from_secs(265));
+            tokens.for_call().await.unwrap();
+            tokens.for_call().await.unwrap();
+            assert_eq!(host.fresh.load(Ordering::SeqCst), 1, "of five minutes the last tenth has not begun");
+            clock.move_by(Duration::from_secs(10));
+            let before = tokens.for_call().await.unwrap();
+            assert_eq!(host.fresh.load(Ordering::SeqCst), 2);
+            assert_eq!(tokens.for_call().await.unwrap(), before);
+            assert_eq!(host.fresh.load(Ordering::SeqCst), 2, "and once");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_host_that_has_no_other_token_is_not_asked_at_every_call() {
+        let over = Arc::<MovedClock>::default();
+        let token = jwt("ann", now(&over) - 900, now(&over) - 600);
+        let (tokens, host, _) = tokens(move |_, _| std::future::ready(token.clone()));
+        for _ in 0..5 {
+            tokens.for_call().await.unwrap();
+        }
+        assert_eq!(host.fresh.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn somebody_elses_token_makes_no_call_in_ones_own_name() {
+        let who = Arc::new(Mutex::new("ann"));
+        let given = Arc::clone(&who);
+        let (tokens, ..) = tokens(move |_, _| std::future::ready(jwt(&lock(&given), 1_800_000_000, 1_800_000_300)));
+        tokens.is_mine(&tokens.for_stream().await.unwrap());
+        tokens.for_call().await.unwrap();
+        *lock(&who) = "bob";
+        let error = tokens.for_call().await.unwrap_err();
+        assert_eq!(error.local, Some(LocalReason::StoreOfAnother));
+        assert!(error.is_before_the_wire());
+    }
+}

@@ -12,50 +12,48 @@ use std::{
 use madang_sdk_core::{Client, ClientErrorKind, LocalReason, Rescued};
 use rusqlite::Connection;
 
-use self::common::{ROOM, open};
-
-fn store() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("store.db");
-    (folder, store)
-}
+use self::common::{ROOM, open, store};
 
 fn names(folder: &Path, part: &str) -> Vec<PathBuf> {
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
+    let files =
+        fs::read_dir(folder).expect("as the test made it").map(|file| file.expect("as the test made it").path());
     // A log that lay beside a file is set aside with it.
     let wanted = |name: &str| name.contains(part) && !name.ends_with("-wal") && !name.ends_with("-shm");
-    let mut files: Vec<PathBuf> = files.filter(|file| wanted(file.to_str().unwrap())).collect();
+    let mut files: Vec<PathBuf> = files.filter(|file| wanted(file.to_str().expect("as the test made it"))).collect();
     files.sort();
     files
 }
 
 /// Opens it and ends it again.
 async fn opened(store: &Path) -> (Vec<String>, Option<Rescued>) {
-    let client = open(store).await.unwrap();
-    let texts = client.snapshot().await.unwrap().outbox.into_iter().map(|item| item.text).collect();
+    let client = open(store).await.expect("as the test made it");
+    let texts =
+        client.snapshot().await.expect("as the test made it").outbox.into_iter().map(|item| item.text).collect();
     let rescued = client.rescued();
     client.shutdown(Duration::ZERO).await;
     (texts, rescued)
 }
 
 async fn typed(store: &Path, count: usize) -> Client {
-    let client = open(store).await.unwrap();
+    let client = open(store).await.expect("as the test made it");
     for n in 0..count {
-        client.send(ROOM, format!("{n} {}", "x".repeat(900))).await.unwrap();
+        client.send(ROOM, format!("{n} {}", "x".repeat(900))).await.expect("as the test made it");
     }
-    client.set_draft(ROOM, "half a sen").await.unwrap();
+    client.set_draft(ROOM, "half a sen").await.expect("as the test made it");
     client
 }
 
 /// Overwrites one page in the middle of the file: of what takes most of it.
 fn spoil(store: &Path) {
-    let conn = Connection::open(store).unwrap();
-    let number = |name| conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).unwrap().cast_unsigned();
+    let conn = Connection::open(store).expect("as the test made it");
+    let number = |name| {
+        conn.pragma_query_value(None, name, |row| row.get::<_, i64>(0)).expect("as the test made it").cast_unsigned()
+    };
     let (size, pages) = (number("page_size"), number("page_count"));
     drop(conn);
-    let mut file = fs::File::options().write(true).open(store).unwrap();
-    file.seek(SeekFrom::Start(pages / 2 * size)).unwrap();
-    file.write_all(&[0xff; 64]).unwrap();
+    let mut file = fs::File::options().write(true).open(store).expect("as the test made it");
+    file.seek(SeekFrom::Start(pages / 2 * size)).expect("as the test made it");
+    file.write_all(&[0xff; 64]).expect("as the test made it");
 }
 
 #[tokio::test]
@@ -130,8 +128,8 @@ async fn what_was_typed_is_rescued_from_a_damaged_file_as_far_as_it_can_be_read(
 }
 
 fn device(store: &Path) -> String {
-    let conn = Connection::open(store).unwrap();
-    conn.query_row("select value from meta where key = 'device_id'", [], |row| row.get(0)).unwrap()
+    let conn = Connection::open(store).expect("as the test made it");
+    conn.query_row("select value from meta where key = 'device_id'", [], |row| row.get(0)).expect("as the test made it")
 }
 
 #[tokio::test]

@@ -12,16 +12,10 @@ use madang_sdk_core::{
     Client, ClientConfig, ClientErrorKind, ConnectionState, ListChange, LocalReason, Mode, StoreLocation, SyncOutcome,
 };
 
-use self::common::{AnyToken, ROOM, config, open};
+use self::common::{AnyToken, ROOM, config, open, store};
 
 /// Longer than any step here takes, and shorter than what a system that puts an app to rest gives.
 const SOON: Duration = Duration::from_secs(2);
-
-fn store() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = folder.path().join("store.db");
-    (folder, store)
-}
 
 fn beside(store: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(format!("{}{suffix}", store.display()))

@@ -29,6 +29,8 @@ use tokio::{
 };
 
 pub use self::watched::ReadCount;
+#[cfg(test)]
+pub(crate) use self::welcome::take as take_history;
 pub(crate) use self::{
     frames::{Outcome, View, answer, membership, page, summary},
     outbox::change_of,

@@ -313,4 +313,105 @@ pub(crate) mod tests {
         let store = Store::open(at, Arc::default(), Guards::default()).await.unwrap();
         assert_eq!(store.read(|r| meta::text(r.conn, meta::EPOCH)).await.unwrap(), "e1");
     }
+
+    /// A store on a file.
+    async fn on_file(folder: &tempfile::TempDir) -> Store {
+        let at = StoreLocation::File(folder.path().join("store.db"));
+        Store::open(at, Arc::default(), Guards::default()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_read_waits_for_no_write_and_sees_every_write_that_has_returned() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "before")).await.unwrap();
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = oneshot::channel();
+        let long = store.write(Durability::Frames, move |w| {
+            meta::set(&w.tx, meta::EPOCH, "after")?;
+            let _ = begun.send(());
+            let _ = waits.recv();
+            Ok(())
+        });
+        let beside = async {
+            begins.await.unwrap();
+            let epoch = store.read(|r| meta::text(r.conn, meta::EPOCH)).await.unwrap();
+            drop(go_on);
+            epoch
+        };
+        let (wrote, epoch) = tokio::join!(long, beside);
+        wrote.unwrap();
+        assert_eq!(epoch, "before");
+        assert_eq!(store.read(|r| meta::text(r.conn, meta::EPOCH)).await.unwrap(), "after");
+    }
+
+    #[tokio::test]
+    async fn a_read_sees_one_state_however_long_it_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = oneshot::channel();
+        let read = store.read(move |r| {
+            let first = meta::text(r.conn, meta::EPOCH)?;
+            let _ = begun.send(());
+            let _ = waits.recv();
+            Ok((first, meta::text(r.conn, meta::EPOCH)?))
+        });
+        let write = async {
+            begins.await.unwrap();
+            store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "e")).await.unwrap();
+            drop(go_on);
+        };
+        let (seen, ()) = tokio::join!(read, write);
+        assert_eq!(seen.unwrap(), (String::new(), String::new()));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_takes_too_long_does_not_hold_up_a_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        let endless = "with recursive n(n) as (select 1 union all select n + 1 from n) select count(*) from n";
+        let (begun, begins) = oneshot::channel();
+        let read = store.read(move |r| {
+            let _ = begun.send(());
+            r.conn.query_row(endless, [], |_| Ok(()))
+        });
+        let rest = async {
+            begins.await.unwrap();
+            store.suspend().await;
+        };
+        let (broken_off, ()) = tokio::join!(read, rest);
+        assert_eq!(broken_off.unwrap_err().local, Some(LocalReason::Suspended));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_forgotten_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        let write = |bytes: usize| {
+            let large = "x".repeat(bytes);
+            store.write(Durability::Outbox, move |w| meta::set(&w.tx, meta::EPOCH, large))
+        };
+        let pages =
+            |most: i64| store.write(Durability::Frames, move |w| w.tx.pragma_update(None, "max_page_count", most));
+        // The pragma answers with a row, which is no failure of the disk.
+        let _ = pages(1).await;
+        let error = write(1 << 20).await.unwrap_err();
+        assert_eq!((error.kind, error.local), (ClientErrorKind::Storage, Some(LocalReason::DiskFull)));
+        assert_eq!(store.read(|r| meta::text(r.conn, meta::EPOCH)).await.unwrap(), "");
+        write(1).await.unwrap();
+        let _ = pages(1 << 20).await;
+        write(1 << 20).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_no_writes_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        store.write(Durability::Frames, |w| w.tx.pragma_update(None, "query_only", true)).await.unwrap();
+        let error = store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "e")).await.unwrap_err();
+        assert_eq!(error.local, Some(LocalReason::DiskReadOnly));
+        store.write(Durability::Frames, |w| w.tx.pragma_update(None, "query_only", false)).await.unwrap();
+        store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "e")).await.unwrap();
+    }
 }

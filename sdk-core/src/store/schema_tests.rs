@@ -6,14 +6,20 @@ use std::{fmt::Write as _, fs, path::PathBuf, sync::Arc};
 use madang_proto::v1::{
     Member, MemberState, Membership, Message, MessageBody, Receipt, Room, SendMessageRequest, User,
 };
-use prost::Message as _;
 use rusqlite::{Connection, types::ValueRef};
 
 use super::*;
 use crate::{
     config::StoreLocation,
     sabotage::Guards,
-    store::{Read, Store, drafts, marks, outbox, people, snapshot},
+    store::{
+        Read, Store, drafts, marks,
+        outbox::{
+            self,
+            EntryState::{self, Acknowledged, Failed, Queued},
+        },
+        people, snapshot,
+    },
 };
 
 const ROOM: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -83,7 +89,7 @@ insert into rooms (room_id, rev, head_rev, seq, low_seq, reset_rev, ended, joine
             body: Some(MessageBody { text: text.into(), ..MessageBody::default() }),
             ..SendMessageRequest::default()
         };
-        let (reason, seq) = (if state == 2 { 1 } else { 0 }, if state == 3 { 3 } else { 0 });
+        let (reason, seq) = (i32::from(state == 2), 3 * i32::from(state == 3));
         writeln!(
             sql,
             "insert into outbox (room_id, client_message_id, request, epoch, state, reason, seq, created_ms)
@@ -169,11 +175,11 @@ async fn a_store_of_every_version_opens_and_everything_is_there() {
         drop(conn);
         let store = Store::open(StoreLocation::File(path), Arc::default(), Guards::default()).await.unwrap();
         assert_eq!(store.rescued(), None);
-        store.read(|r| Ok(everything_is_there(r))).await.unwrap();
+        store.read(everything_is_there).await.unwrap();
     }
 }
 
-fn everything_is_there(r: &Read<'_>) {
+fn everything_is_there(r: &Read<'_>) -> rusqlite::Result<()> {
     let held = snapshot(r).unwrap();
     assert_eq!((held.user_id.as_str(), held.epoch.as_str(), held.user_rev, held.watermark), ("ann", "e1", 7, 9));
     let room = &held.rooms[ROOM];
@@ -183,11 +189,11 @@ fn everything_is_there(r: &Read<'_>) {
     assert_eq!((room.members.len(), room.receipts["bob"].last_read_seq), (2, 3));
     assert_eq!(room.room.as_ref().unwrap().name, "plans");
     // What was on its way waits again.
-    let states: Vec<outbox::EntryState> = outbox::all(r.conn).unwrap().iter().map(|entry| entry.state).collect();
-    use outbox::EntryState::{Acknowledged, Failed, Queued};
+    let states: Vec<EntryState> = outbox::all(r.conn).unwrap().iter().map(|entry| entry.state).collect();
     assert_eq!(states, [Queued, Queued, Failed, Acknowledged]);
     assert_eq!(marks::find(r.conn, ROOM).unwrap().unwrap().shown.seq, 2);
     assert_eq!(drafts::find(r.conn, ROOM).unwrap(), "half a sen");
     assert_eq!(people::find(r.conn, "bob").unwrap().unwrap().login, "bob");
-    assert_eq!(kind(r.conn).unwrap(), Kind::Ours);
+    assert_eq!(kind(r.conn)?, Kind::Ours);
+    Ok(())
 }

@@ -104,3 +104,135 @@ pub(super) fn shrink(conn: &Connection) -> rusqlite::Result<bool> {
     while steps.next()?.is_some() {}
     Ok(free > PAGES)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{path::Path, sync::Arc};
+
+    use madang_proto::v1::Message;
+
+    use super::*;
+    use crate::{
+        config::StoreLocation,
+        engine::take_history,
+        sabotage::Guards,
+        store::{Durability, Store},
+        sync::RoomState,
+    };
+
+    const DAY: i64 = 24 * 3_600_000;
+
+    async fn on(path: &Path) -> Store {
+        Store::open(StoreLocation::File(path.to_owned()), Arc::default(), Guards::default()).await.unwrap()
+    }
+
+    async fn memory() -> Store {
+        crate::store::tests::memory().await
+    }
+
+    fn fill(w: &Write<'_>, room_id: &str, count: i64) -> rusqlite::Result<()> {
+        let row =
+            |seq| Message { room_id: room_id.into(), seq, rev: seq, sender_id: "x".repeat(500), ..Message::default() };
+        let rows: Vec<Message> = (1..=count).map(row).collect();
+        messages::upsert(&w.tx, &rows, w.guards)?;
+        let room = RoomState { rev: count, head_rev: count, seq: count, low_seq: 1, ..RoomState::new(room_id) };
+        rooms::save(&w.tx, &room)
+    }
+
+    async fn begins(store: &Store, room_id: &'static str) -> (i64, usize) {
+        let read = move |r: &crate::store::Read<'_>| {
+            let state = rooms::load(r.conn, room_id)?;
+            Ok((state.low_seq, messages::range(r.conn, room_id, 0, i64::MAX)?.len()))
+        };
+        store.read(read).await.unwrap()
+    }
+
+    async fn keep_small(store: &Store, now_ms: i64) -> Option<Vec<(String, i64)>> {
+        let due = store.read(move |r| due(r.conn, &["open".to_owned()].into(), now_ms)).await.unwrap();
+        for (room_id, kept) in due.clone().unwrap_or_default() {
+            let trim = |id: String| store.write(Durability::Frames, move |w| trim(w, &id, kept));
+            while trim(room_id.clone()).await.unwrap() {}
+        }
+        store.write(Durability::Frames, move |w| done(w, now_ms)).await.unwrap();
+        due
+    }
+
+    #[tokio::test]
+    async fn rooms_not_opened_for_long_keep_their_newest_rows_and_it_is_done_once_a_day() {
+        let store = memory().await;
+        let rooms = |w: &mut Write<'_>| {
+            for room_id in ["open", "recent", "never"] {
+                fill(w, room_id, 300)?;
+            }
+            // More than one step.
+            fill(w, "long", 5_000)?;
+            fill(w, "short", 20)?;
+            visits::put(&w.tx, "recent", 90 * DAY)?;
+            visits::put(&w.tx, "long", 60 * DAY)
+        };
+        store.write(Durability::Frames, rooms).await.unwrap();
+        keep_small(&store, 100 * DAY).await.unwrap();
+        assert_eq!(begins(&store, "open").await, (1, 300));
+        assert_eq!(begins(&store, "recent").await, (1, 300));
+        assert_eq!(begins(&store, "long").await, (4_801, 200));
+        assert_eq!(begins(&store, "never").await, (251, 50));
+        assert_eq!(begins(&store, "short").await, (1, 20));
+        assert_eq!(keep_small(&store, 100 * DAY + DAY / 2).await, None);
+        assert_eq!(keep_small(&store, 101 * DAY + DAY).await.unwrap(), []);
+    }
+
+    #[tokio::test]
+    async fn a_cleared_cache_keeps_what_was_typed_and_the_badge_and_asks_for_the_rest_anew() {
+        let store = memory().await;
+        let cleared = |w: &mut Write<'_>| {
+            fill(w, "r", 100)?;
+            crate::store::drafts::put(&w.tx, "r", "half a sen")?;
+            clear(w)?;
+            let state = rooms::load(&w.tx, "r")?;
+            assert_eq!((state.rev, state.seq, state.head_rev), (0, 0, 100));
+            assert_eq!(crate::store::drafts::find(&w.tx, "r")?, "half a sen");
+            messages::range(&w.tx, "r", 0, 200)
+        };
+        assert!(store.write(Durability::Frames, cleared).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn the_file_becomes_smaller_when_rows_go() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let store = on(&path).await;
+        store.write(Durability::Frames, |w| fill(w, "r", 2_000)).await.unwrap();
+        store.suspend().await;
+        let large = std::fs::metadata(&path).unwrap().len();
+        store.reopen().await.unwrap();
+        store.write(Durability::Frames, clear).await.unwrap();
+        while store.shrink().await.unwrap() {}
+        store.end().await;
+        let small = std::fs::metadata(&path).unwrap().len();
+        assert!(small * 10 < large, "{small} of {large}");
+    }
+
+    #[tokio::test]
+    async fn an_epoch_that_changes_all_the_time_does_not_let_the_file_grow() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let store = on(&path).await;
+        let mut size = 0;
+        for epoch in 0..100 {
+            let history = move |w: &mut Write<'_>| {
+                take_history(w, "ann", &format!("e{epoch}"))?;
+                assert!(messages::range(&w.tx, "r", 0, 1_000)?.is_empty());
+                fill(w, "r", 200)
+            };
+            store.write(Durability::Frames, history).await.unwrap();
+            if epoch == 10 {
+                store.suspend().await;
+                size = std::fs::metadata(&path).unwrap().len();
+                store.reopen().await.unwrap();
+            }
+        }
+        store.end().await;
+        let now = std::fs::metadata(&path).unwrap().len();
+        assert!(now <= size * 3 / 2, "{now} after {size}");
+    }
+}

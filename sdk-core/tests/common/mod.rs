@@ -1,6 +1,10 @@
 //! What the tests without a server share.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use madang_sdk_core::{Backoff, Client, ClientConfig, ClientError, StoreLocation, TokenProvider};
@@ -28,4 +32,12 @@ pub fn config(store: StoreLocation) -> ClientConfig {
 /// A client on a file.
 pub async fn open(store: &Path) -> Result<Client, ClientError> {
     Client::open(config(StoreLocation::File(store.to_owned())), Arc::new(AnyToken)).await
+}
+
+/// A place for a store, for as long as its folder is held.
+#[allow(dead_code, reason = "not every file of tests needs it")]
+pub fn store() -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let store = folder.path().join("store.db");
+    (folder, store)
 }
