@@ -112,12 +112,12 @@ pub(super) fn open(opening: &Opening) -> Result<Opened, ClientError> {
     check_key(path, opening, &mut lock)?;
     let rescued = match examine(path, opening)? {
         Found::Usable => None,
-        Found::Foreign => Some(rescue::set_aside(path, opening, None)?),
-        Found::Damaged => Some(rescue::set_aside(path, opening, Some(reader(opening)))?),
+        Found::Foreign => Some(rescue::set_aside(path, opening, false)?),
+        Found::Damaged => Some(rescue::set_aside(path, opening, true)?),
     };
     let opened = match file(path, opening) {
         Err(error) if error.local == Some(LocalReason::StoreDamaged) && rescued.is_none() => {
-            let rescued = rescue::set_aside(path, opening, Some(reader(opening)))?;
+            let rescued = rescue::set_aside(path, opening, true)?;
             (file(path, opening)?, Some(rescued))
         }
         opened => (opened?, rescued),
@@ -279,7 +279,10 @@ fn unreadable(opening: &Opening) -> Result<Found, ClientError> {
 
 #[cfg(feature = "encryption")]
 fn unlock(conn: &Connection, opening: &Opening) -> rusqlite::Result<()> {
-    opening.key.as_ref().map_or(Ok(()), |key| conn.pragma_update(None, "key", key.literal()))
+    let Some(key) = &opening.key else { return Ok(()) };
+    // It would write what it meets to the standard error.
+    conn.pragma_update(None, "cipher_log_level", "none")?;
+    conn.pragma_update(None, "key", key.literal())
 }
 
 #[cfg(not(feature = "encryption"))]

@@ -47,22 +47,15 @@ pub struct Rescued {
 /// A row, by column.
 type Cells = Vec<(String, Value)>;
 
-/// Takes out what can be read, sets the file aside, and puts a new one in its place. Without a connection nothing is taken
-/// out: the file is of another program.
-pub(super) fn set_aside(
-    path: &Path,
-    opening: &Opening,
-    conn: Option<rusqlite::Result<Connection>>,
-) -> Result<Rescued, ClientError> {
+/// Takes out what can be read, sets the file aside, and puts a new one in its place. A file of another program is set aside
+/// alone.
+pub(super) fn set_aside(path: &Path, opening: &Opening, is_ours: bool) -> Result<Rescued, ClientError> {
     let mut rescued = Rescued { set_aside: free_name(path, opening.now_ms), messages: 0, drafts: 0, complete: true };
     let fresh = beside(path, NEW);
     remove_with_logs(&fresh)?;
     let new = open::file(&fresh, opening)?;
-    if let Some(conn) = conn {
-        match conn {
-            Ok(conn) => take_over(&conn, &new, &mut rescued)?,
-            Err(_) => rescued.complete = false,
-        }
+    if is_ours {
+        take_over(opening, &new, &mut rescued)?;
     }
     new.close().map_err(|(_, error)| error)?;
     for suffix in ["-wal", "-shm", ""] {
@@ -116,9 +109,10 @@ const NEW: &str = ".new";
 const SUSPECT: &str = ".damaged";
 const BROKEN: &str = ".broken-";
 
-fn take_over(old: &Connection, new: &Connection, rescued: &mut Rescued) -> rusqlite::Result<()> {
+fn take_over(opening: &Opening, new: &Connection, rescued: &mut Rescued) -> rusqlite::Result<()> {
     for (table, key, which) in TABLES {
-        let (rows, complete) = rows(old, table, key, which);
+        let select = format!("select * from {table} where {which} order by {key}");
+        let (rows, complete) = rows(opening, &select);
         rescued.complete &= complete;
         let count = insert(new, table, rows)?;
         match table {
@@ -131,26 +125,28 @@ fn take_over(old: &Connection, new: &Connection, rescued: &mut Rescued) -> rusql
 }
 
 /// Rows from the beginning to where it cannot be read, and from the end to there; and whether those are all.
-fn rows(conn: &Connection, table: &str, key: &str, which: &str) -> (Vec<Cells>, bool) {
-    let read = |order: &str, rows: &mut Vec<Cells>| -> rusqlite::Result<()> {
-        let sql = format!("select * from {table} where {which} order by {key} {order} limit {ROWS}");
-        let mut statement = conn.prepare(&sql)?;
-        let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
-        let mut found = statement.query([])?;
-        while let Some(row) = found.next()? {
-            rows.push(cells(row, &names)?);
-        }
-        Ok(())
-    };
-    let mut rows = Vec::new();
-    if read("asc", &mut rows).is_ok() {
+fn rows(opening: &Opening, select: &str) -> (Vec<Cells>, bool) {
+    let (mut rows, mut from_the_end) = (Vec::new(), Vec::new());
+    if read(opening, select, &mut rows).is_ok() {
         return (rows, true);
     }
-    let mut from_the_end = Vec::new();
-    let _ = read("desc", &mut from_the_end);
+    // What cannot be read has ended the first.
+    let _ = read(opening, &format!("{select} desc"), &mut from_the_end);
     from_the_end.reverse();
     rows.extend(from_the_end);
     (rows, false)
+}
+
+/// Reads on a connection of its own: one that has met damage may be good for nothing.
+fn read(opening: &Opening, select: &str, rows: &mut Vec<Cells>) -> rusqlite::Result<()> {
+    let conn = open::reader(opening)?;
+    let mut statement = conn.prepare(&format!("{select} limit {ROWS}"))?;
+    let names: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let mut found = statement.query([])?;
+    while let Some(row) = found.next()? {
+        rows.push(cells(row, &names)?);
+    }
+    Ok(())
 }
 
 fn cells(row: &Row<'_>, names: &[String]) -> rusqlite::Result<Cells> {
