@@ -1,12 +1,9 @@
 //! The client: opened once, cheap to clone, ended by its last drop or by `shutdown`.
 
-use std::{
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::sync::Arc;
 
 use madang_proto::v1::{GetServerInfoRequest, ServerInfo, identity_service_client::IdentityServiceClient};
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::watch;
 use tonic::{Request, transport::Channel};
 
 use crate::{
@@ -15,10 +12,11 @@ use crate::{
     connection::{Connection, DEADLINE, endpoint},
     engine::{ConnectionState, Inner, sync_now},
     error::ClientError,
-    observe::{Observers, lock},
+    life::Life,
+    observe::Observers,
     rooms::{RoomItem, RoomList, former},
     sabotage::Guards,
-    store::{self, Durability, Store, StoreSnapshot, meta, outbox, rooms},
+    store::{self, Durability, Rescued, Store, StoreSnapshot, meta, rooms, size},
     timeline::Timeline,
     typing::Typers,
     watched::{Presence, Readers},
@@ -28,27 +26,28 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Client {
     pub(crate) inner: Arc<Inner>,
-    tasks: Arc<Mutex<JoinSet<()>>>,
+    pub(crate) life: Arc<Life>,
 }
 
 impl Client {
-    /// Opens the store and starts to connect. Works without a connection; fails if the store cannot be opened or the address
-    /// is none.
+    /// Opens the store and starts to connect. Works without a connection; fails if the address is none or the store cannot be
+    /// opened: with `STORE_BUSY` at once if another process or client has it. A store that cannot be read is set aside and
+    /// made anew: see [`rescued`](Self::rescued).
     pub async fn open(config: ClientConfig, tokens: Arc<dyn TokenProvider>) -> Result<Self, ClientError> {
         let guards = Guards {
             #[cfg(feature = "sabotage")]
             without: config.without,
         };
         let observers = Arc::new(Observers::default());
-        let store = Store::open(config.store.clone(), Arc::clone(&observers), guards).await?;
+        let store = Store::open(&config, Arc::clone(&observers), guards).await?;
         let device_id = device_id(&store, &config).await?;
         let (user_id, epoch) = store.read(|r| Ok((r.me.to_owned(), meta::text(r.conn, meta::EPOCH)?))).await?;
         let connection = Connection::new(&config, &device_id, tokens)?;
         connection.set_epoch(&epoch);
         let inner = Arc::new(Inner::new(config, connection, store, observers, guards));
         inner.me.send_replace(Some(user_id).filter(|id| !id.is_empty()));
-        let tasks = Arc::new(Mutex::new(inner.start()));
-        Ok(Self { inner, tasks })
+        let life = Arc::new(Life::begin(Arc::clone(&inner)));
+        Ok(Self { inner, life })
     }
 
     /// What the server says about itself; needs no sign-in.
@@ -65,6 +64,11 @@ impl Client {
     /// The same, to be waited for.
     pub fn states(&self) -> watch::Receiver<ConnectionState> {
         self.inner.state.subscribe()
+    }
+
+    /// What was rescued when the store could not be read and had to be made anew; `None`: it could.
+    pub fn rescued(&self) -> Option<Rescued> {
+        self.inner.store.rescued()
     }
 
     /// The person; known once the server has answered for the first time.
@@ -127,45 +131,18 @@ impl Client {
         self.inner.store.read(store::snapshot).await
     }
 
+    /// Drops every message, member and receipt that can be had from the server again, and gives the disk back what they took.
+    /// What was typed, drafts, marks and badges stay; a room's messages come again when it is opened.
+    pub async fn clear_cache(&self) -> Result<(), ClientError> {
+        self.inner.store.write(Durability::Frames, size::clear).await?;
+        self.inner.wake.session.notify_one();
+        while self.inner.store.shrink().await? {}
+        Ok(())
+    }
+
     /// A number that grows with each change that is in the store.
     pub fn changed(&self) -> watch::Receiver<u64> {
         self.inner.observers.count()
-    }
-
-    /// Lets go of the connection and opens no other until [`resume`](Self::resume).
-    pub fn suspend(&self) {
-        self.inner.suspended.send_replace(true);
-        self.inner.connection.reset();
-    }
-
-    /// Connects, at once: after [`suspend`](Self::suspend), after a new sign-in, or instead of waiting for the next attempt.
-    pub fn resume(&self) {
-        self.inner.suspended.send_replace(false);
-        self.inner.wake.hurry.notify_one();
-    }
-
-    /// Waits until the outbox is empty, at most this long. Tells whether it is.
-    pub async fn drain(&self, timeout: Duration) -> bool {
-        let mut changed = self.changed();
-        let emptied = async {
-            while self.inner.store.read(|r| outbox::unsent(r.conn)).await.unwrap_or(0) > 0 {
-                if changed.changed().await.is_err() {
-                    return;
-                }
-            }
-        };
-        tokio::select! {
-            () = emptied => true,
-            () = self.inner.config.clock.sleep(timeout) => false,
-        }
-    }
-
-    /// Drains the outbox, at most this long, then ends the client and all its clones. What is left waits on the disk.
-    pub async fn shutdown(&self, timeout: Duration) {
-        self.drain(timeout).await;
-        let mut tasks = std::mem::take(&mut *lock(&self.tasks));
-        tasks.shutdown().await;
-        self.inner.state.send_replace(ConnectionState::Suspended);
     }
 }
 

@@ -57,3 +57,46 @@ pub(crate) fn new_id(clock: &dyn Clock) -> String {
 pub(crate) fn system_time(time: Option<&prost_types::Timestamp>) -> SystemTime {
     time.and_then(|time| SystemTime::try_from(*time).ok()).unwrap_or(UNIX_EPOCH)
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use tokio::sync::watch;
+
+    use super::*;
+
+    /// A clock that a test moves.
+    #[derive(Debug)]
+    pub(crate) struct MovedClock(watch::Sender<Duration>);
+
+    impl Default for MovedClock {
+        fn default() -> Self {
+            // Some day of the years in which tokens are made.
+            Self(watch::Sender::new(Duration::from_hours(500_000)))
+        }
+    }
+
+    impl MovedClock {
+        pub(crate) fn move_by(&self, duration: Duration) {
+            self.0.send_modify(|now| *now += duration);
+        }
+
+        /// Waits until so many sleep.
+        pub(crate) async fn until_sleeping(&self, sleepers: usize) {
+            while self.0.receiver_count() < sleepers {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    impl Clock for MovedClock {
+        fn now(&self) -> SystemTime {
+            UNIX_EPOCH + *self.0.borrow()
+        }
+
+        fn sleep(&self, duration: Duration) -> Sleep {
+            let until = *self.0.borrow() + duration;
+            let mut now = self.0.subscribe();
+            Box::pin(async move { drop(now.wait_for(|now| *now >= until).await) })
+        }
+    }
+}

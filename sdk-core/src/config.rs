@@ -18,6 +18,48 @@ pub enum StoreLocation {
     Memory,
 }
 
+/// What a client is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// An app that is used: keeps a connection.
+    #[default]
+    Foreground,
+    /// A process that the system wakes for a moment, as for a push: connects only for
+    /// [`sync_once`](crate::Client::sync_once), shows nothing, and keeps memory small.
+    Background,
+}
+
+/// The key of an encrypted store: 32 random bytes, which the host keeps where the system keeps secrets. Never shown.
+#[cfg(feature = "encryption")]
+#[derive(Clone, PartialEq, Eq)]
+pub struct StoreKey([u8; 32]);
+
+#[cfg(feature = "encryption")]
+impl StoreKey {
+    /// A key of these bytes, used as they are: what a person can remember is none.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// As `SQLCipher` takes a key that is not to be stretched.
+    pub(crate) fn literal(&self) -> String {
+        use fmt::Write as _;
+        let mut hex = String::with_capacity(67);
+        for byte in self.0 {
+            // Writing into a text does not fail.
+            let _ = write!(hex, "{byte:02x}");
+        }
+        format!("x'{hex}'")
+    }
+}
+
+#[cfg(feature = "encryption")]
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("StoreKey(..)")
+    }
+}
+
 /// How long to wait between attempts: a random time up to `base`, doubled with each failure, up to `cap`.
 #[derive(Debug, Clone, Copy)]
 pub struct Backoff {
@@ -53,6 +95,11 @@ pub struct ClientConfig {
     pub server: String,
     /// Where the store lies; one store belongs to one person on one server.
     pub store: StoreLocation,
+    /// What the client is there for.
+    pub mode: Mode,
+    /// Encrypts the store. A store is made with a key or without, and stays so.
+    #[cfg(feature = "encryption")]
+    pub key: Option<StoreKey>,
     /// Language of texts that the server makes, as in `ko`.
     pub language: String,
     /// Operating system, shown in the list of devices.
@@ -76,6 +123,9 @@ impl ClientConfig {
         Self {
             server: server.into(),
             store,
+            mode: Mode::default(),
+            #[cfg(feature = "encryption")]
+            key: None,
             language: "en".into(),
             platform: std::env::consts::OS.into(),
             app_version: env!("CARGO_PKG_VERSION").into(),
@@ -91,7 +141,8 @@ impl ClientConfig {
 /// Where access tokens come from. The host keeps them; the client asks before each call.
 #[async_trait]
 pub trait TokenProvider: Send + Sync + fmt::Debug {
-    /// A token that is good now. `fresh`: the last one was refused or is about to end. An error of the kind
-    /// `Unauthenticated` says that the person must sign in again.
+    /// A token that is good now: plain ASCII, at most 20 s after it was asked for. `fresh`: the last one was refused or is
+    /// about to end. An error of the kind `Unauthenticated` says that the person must sign in again; after any other the
+    /// client asks again by and by.
     async fn token(&self, fresh: bool) -> Result<String, ClientError>;
 }

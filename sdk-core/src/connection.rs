@@ -8,7 +8,6 @@ use std::{
 
 use madang_proto::v1::ErrorReason;
 use rustls::crypto::ring;
-use tokio::sync::Mutex as AsyncMutex;
 use tonic::{
     Request, Response, Status,
     metadata::{Ascii, MetadataMap, MetadataValue},
@@ -19,6 +18,7 @@ use crate::{
     config::{Backoff, ClientConfig, TokenProvider},
     error::{ClientError, ClientErrorKind},
     observe::lock,
+    tokens::Tokens,
 };
 
 /// To open a connection.
@@ -39,9 +39,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 pub(crate) struct Connection {
     endpoint: Endpoint,
     channel: Mutex<Channel>,
-    tokens: Arc<dyn TokenProvider>,
-    /// The last token that was given out; one renewal at a time.
-    last_token: AsyncMutex<String>,
+    tokens: Tokens,
     fixed: MetadataMap,
     epoch: Mutex<String>,
     backoff: Backoff,
@@ -69,8 +67,7 @@ impl Connection {
         Ok(Self {
             channel: Mutex::new(endpoint.connect_lazy()),
             endpoint,
-            tokens,
-            last_token: AsyncMutex::default(),
+            tokens: Tokens::new(tokens, Arc::clone(&config.clock)),
             fixed,
             epoch: Mutex::default(),
             backoff: config.backoff,
@@ -98,32 +95,34 @@ impl Connection {
         epoch.clone_into(&mut lock(&self.epoch));
     }
 
-    /// A token for a call.
-    async fn token(&self) -> Result<String, ClientError> {
-        let token = self.tokens.token(false).await?;
-        self.last_token.lock().await.clone_from(&token);
-        Ok(token)
+    /// The epoch that calls name.
+    pub(crate) fn epoch(&self) -> String {
+        lock(&self.epoch).clone()
     }
 
     /// A token in place of one that was refused or ends. Those who ask at once share one renewal.
     pub(crate) async fn renew(&self, refused: &str) -> Result<String, ClientError> {
-        let mut last = self.last_token.lock().await;
-        if last.is_empty() || *last == refused {
-            *last = self.tokens.token(true).await?;
-        }
-        Ok(last.clone())
+        self.tokens.renew(refused).await
     }
 
     /// A fresh token, whatever the last one was.
     pub(crate) async fn renew_now(&self) -> Result<String, ClientError> {
-        let mut last = self.last_token.lock().await;
-        *last = self.tokens.token(true).await?;
-        Ok(last.clone())
+        self.tokens.renew_now().await
+    }
+
+    /// The server has taken this token as that of the store's person.
+    pub(crate) fn is_mine(&self, token: &str) {
+        self.tokens.is_mine(token);
+    }
+
+    /// The host has signed in anew.
+    pub(crate) fn forget_token(&self) {
+        self.tokens.forget();
     }
 
     /// A request with everything that a call carries, and the token it carries. The stream names its epoch in Hello.
     pub(crate) async fn request<T>(&self, message: T, epoch: bool) -> Result<(Request<T>, String), ClientError> {
-        let token = self.token().await?;
+        let token = if epoch { self.tokens.for_call().await? } else { self.tokens.for_stream().await? };
         let mut request = self.bare(message);
         let bearer = ascii("authorization", &format!("Bearer {token}"))?;
         request.metadata_mut().insert("authorization", bearer);

@@ -1,12 +1,12 @@
 //! The one error of the client core: flat, so that it is the same in every language.
 
-use std::{fmt, time::Duration};
+use std::{fmt, io, path::Path, time::Duration};
 
 use madang_proto::{
     Refusal,
     v1::{ClientAction, ErrorReason},
 };
-use rusqlite::ErrorCode;
+use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHMSIZE};
 use tonic::{Code, Status};
 
 /// What kind of failure it is.
@@ -37,7 +37,8 @@ pub enum ClientErrorKind {
 /// Why something failed on this side of the wire, where there is more to say than the kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LocalReason {
-    /// Another process, or another client of this one, has the store open.
+    /// Another process, or another client of this one, has the store open. One whose wake-up meets this shows what the
+    /// push says.
     StoreBusy,
     /// The store was written by a later version; it was not touched.
     StoreNewer,
@@ -47,6 +48,22 @@ pub enum LocalReason {
     DiskFull,
     /// The disk or the file takes no writes.
     DiskReadOnly,
+    /// The store's path is a folder, or its folder is not there.
+    StorePathInvalid,
+    /// What is on the disk cannot be read as it should be; the next opening rescues what was typed and begins anew.
+    StoreDamaged,
+    /// The store was made with another key; it was not touched.
+    StoreKeyWrong,
+    /// The store was made with a key, and none was given; it was not touched.
+    StoreKeyMissing,
+    /// The store was made without a key, and one was given; it was not touched.
+    StoreNotEncrypted,
+    /// The client was put to rest; after `resume` the same call may succeed.
+    Suspended,
+    /// The host did not give a token in time.
+    TokenTimeout,
+    /// What the host gave is no token, or it panicked over it.
+    TokenInvalid,
 }
 
 /// A failure.
@@ -93,6 +110,27 @@ impl ClientError {
         Self::new(ClientErrorKind::Cancelled, "the client has ended")
     }
 
+    pub(crate) fn suspended() -> Self {
+        Self::local(ClientErrorKind::Cancelled, LocalReason::Suspended, "the client is suspended")
+    }
+
+    /// A file could not be had or changed.
+    pub(crate) fn of_file(path: &Path, error: &io::Error) -> Self {
+        let reason = match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+                Some(LocalReason::DiskFull)
+            }
+            io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => Some(LocalReason::DiskReadOnly),
+            _ => None,
+        };
+        Self { local: reason, ..Self::storage(format_args!("{}: {error}", path.display())) }
+    }
+
+    /// Whether a call failed before it left this side: whatever it asks for, the server has not refused it.
+    pub(crate) fn is_before_the_wire(&self) -> bool {
+        self.reason.is_none() && (self.local.is_some() || self.kind == ClientErrorKind::Unauthenticated)
+    }
+
     /// Whether the same call may succeed later without anybody doing anything.
     pub fn may_repeat(&self) -> bool {
         match self.reason.filter(|reason| *reason != ErrorReason::Unspecified) {
@@ -119,9 +157,15 @@ impl std::error::Error for ClientError {}
 impl From<rusqlite::Error> for ClientError {
     fn from(error: rusqlite::Error) -> Self {
         let reason = match error.sqlite_error_code() {
+            Some(ErrorCode::OperationInterrupted) => return Self::suspended(),
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Some(LocalReason::StoreBusy),
             Some(ErrorCode::DiskFull) => Some(LocalReason::DiskFull),
             Some(ErrorCode::ReadOnly) => Some(LocalReason::DiskReadOnly),
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Some(LocalReason::StoreDamaged),
+            // The memory that connections share lies in a file: it does not get as large as it must be on a full disk.
+            _ if error.sqlite_error().is_some_and(|error| error.extended_code == SQLITE_IOERR_SHMSIZE) => {
+                Some(LocalReason::DiskFull)
+            }
             _ => None,
         };
         Self { local: reason, ..Self::storage(error) }

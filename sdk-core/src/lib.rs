@@ -4,6 +4,7 @@
 //! rooms and timelines as lists that are pulled. Always true: what a person typed is on disk before the call that took it
 //! returns; nothing is shown twice, out of order, or with a hole; a listener that lags is told.
 
+mod background;
 mod client;
 mod clock;
 mod commands;
@@ -11,6 +12,7 @@ mod config;
 mod connection;
 mod engine;
 mod error;
+mod life;
 mod observe;
 mod people;
 mod rooms;
@@ -18,26 +20,31 @@ pub mod sabotage;
 mod store;
 mod sync;
 mod timeline;
+mod tokens;
 mod typing;
 mod watched;
 
 pub use madang_proto::v1;
+
+#[cfg(feature = "encryption")]
+pub use self::config::StoreKey;
 
 #[cfg(feature = "simulation")]
 #[doc(hidden)]
 pub use self::engine::simulation;
 
 pub use self::{
+    background::{Notification, SyncOutcome},
     client::{Client, server_info},
     clock::{Clock, Sleep, SystemClock},
     commands::{Draft, NewRoom, ProfileChange, RoomMember},
-    config::{Backoff, ClientConfig, StoreLocation, TokenProvider},
+    config::{Backoff, ClientConfig, Mode, StoreLocation, TokenProvider},
     engine::{ConnectionState, ReadCount},
     error::{ClientError, ClientErrorKind, LocalReason},
     observe::ListChange,
     people::Person,
     rooms::{RoomItem, RoomList},
-    store::{ChangeKind, ItemKey, OutboxItem, RoomSnapshot, SendState, StoreSnapshot},
+    store::{ChangeKind, ItemKey, OutboxItem, Rescued, RoomSnapshot, SendState, StoreSnapshot},
     timeline::{MessageItem, NoticeItem, Timeline, TimelineItem},
     typing::Typers,
     watched::{Presence, Readers},

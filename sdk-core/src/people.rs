@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use madang_proto::v1::{Room, RoomKind};
 use rusqlite::Connection;
 
 use crate::store::people;
@@ -38,6 +39,15 @@ impl<'a> Names<'a> {
             }
         };
         Ok(Person { id: id.to_owned(), name })
+    }
+
+    /// A room's name; of a direct room that of the other person.
+    pub(crate) fn room(&mut self, room: &Room, me: &str) -> rusqlite::Result<String> {
+        let other = room.direct_user_ids.iter().find(|id| *id != me);
+        match other {
+            Some(other) if room.kind() == RoomKind::Dm => Ok(self.person(other)?.name),
+            _ => Ok(room.name.clone()),
+        }
     }
 
     pub(crate) fn people<'b>(&mut self, ids: impl IntoIterator<Item = &'b String>) -> rusqlite::Result<Vec<Person>> {

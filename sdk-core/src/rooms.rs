@@ -71,7 +71,11 @@ impl RoomList {
             if self.changes.is_empty() {
                 self.changes = self.listener.changes().await;
             }
-            let now = self.read(self.changes.clone()).await.ok()?;
+            let now = match self.read(self.changes.clone()).await {
+                Ok(now) => now,
+                Err(error) if self.inner.store.outlasts(&error).await => continue,
+                Err(_) => return None,
+            };
             self.changes = Changes::default();
             self.list.turn_into(now, |item| item.id.clone());
         }
@@ -150,11 +154,7 @@ fn room_item(
 ) -> rusqlite::Result<RoomItem> {
     let waiting = marks::find(r.conn, &state.room_id)?.map(|mark| mark.shown);
     let mark = marks::shown(state.mark(), waiting, r.guards);
-    let other = room.direct_user_ids.iter().find(|id| *id != r.me);
-    let name = match other {
-        Some(other) if room.kind() == RoomKind::Dm => names.person(other)?.name,
-        _ => room.name.clone(),
-    };
+    let name = names.room(room, r.me)?;
     let membership = state.membership.as_ref();
     let mentions = membership.map_or(0, |m| m.unread_mention_seqs.iter().filter(|seq| **seq > mark.seq).count());
     Ok(RoomItem {

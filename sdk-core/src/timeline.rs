@@ -171,7 +171,11 @@ impl Timeline {
                 self.listener.changes().await;
                 self.stale = true;
             }
-            let now = self.read().await.ok()?;
+            let now = match self.read().await {
+                Ok(now) => now,
+                Err(error) if self.inner.store.outlasts(&error).await => continue,
+                Err(_) => return None,
+            };
             self.stale = false;
             self.list.turn_into(now, TimelineItem::key);
         }

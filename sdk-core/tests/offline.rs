@@ -123,9 +123,9 @@ async fn without_a_server_the_client_is_offline_and_tries_again() {
     client.states().wait_for(offline).await.unwrap();
     client.states().wait_for(|state| *state == ConnectionState::Connecting).await.unwrap();
     assert_eq!(client.search_users("b").await.unwrap_err().kind, ClientErrorKind::Offline);
-    client.suspend();
+    client.disconnect();
     client.states().wait_for(|state| *state == ConnectionState::Suspended).await.unwrap();
-    client.resume();
+    client.reconnect();
     client.states().wait_for(offline).await.unwrap();
 }
 

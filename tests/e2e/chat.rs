@@ -86,7 +86,7 @@ async fn a_room_that_is_small_again_tells_its_members_and_receipts() {
         leaves.leave(&room).await.expect("left");
     }
     world.settle().await;
-    dan.client.resume();
+    dan.client.reconnect();
     dan.live().await;
     world.settle().await;
     for person in [&ann, &dan] {
@@ -110,11 +110,11 @@ async fn who_is_here_is_told_of_those_who_are_shown() {
     becomes(&mut presence, &is(true)).await;
     offline(&bob).await;
     becomes(&mut presence, &is(false)).await;
-    bob.client.resume();
+    bob.client.reconnect();
     becomes(&mut presence, &is(true)).await;
     offline(&ann).await;
     becomes(&mut presence, &BTreeMap::new()).await;
-    ann.client.resume();
+    ann.client.reconnect();
     becomes(&mut presence, &is(true)).await;
     world.end().await;
 }
@@ -150,7 +150,7 @@ async fn readers_of_a_watched_message_are_counted_in_rooms_of_any_size() {
 }
 
 async fn offline(person: &Person) {
-    person.client.suspend();
+    person.client.disconnect();
     eventually("offline", async || (!person.is_online()).then_some(())).await;
 }
 

@@ -2,6 +2,7 @@
 
 mod chat;
 mod explain;
+mod life;
 mod nodes;
 mod outage;
 mod outbox;

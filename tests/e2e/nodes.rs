@@ -66,9 +66,9 @@ async fn typing_and_presence_cross_nodes() {
         eventually("bob's presence is told", async || (presence.now() == wanted).then_some(())).await;
     };
     is(true).await;
-    bob.client.suspend();
+    bob.client.disconnect();
     is(false).await;
-    bob.client.resume();
+    bob.client.reconnect();
     is(true).await;
     world.end().await;
 }

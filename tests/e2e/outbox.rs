@@ -4,7 +4,7 @@ use madang_sdk_core::{ClientErrorKind, ConnectionState, NewRoom, ProfileChange, 
 use madang_tests::{Person, World, world::eventually};
 
 async fn offline(person: &Person) {
-    person.client.suspend();
+    person.client.disconnect();
     let suspended = |state: &ConnectionState| *state == ConnectionState::Suspended;
     person.client.states().wait_for(suspended).await.expect("the client lives");
 }
@@ -35,7 +35,7 @@ async fn a_day_offline_happens_in_its_order_when_the_connection_is_back() {
     let profile = ProfileChange { display_name: Some("Ann".into()), ..ProfileChange::default() };
     let profile = ann.client.update_profile(profile).await.expect("changed here");
     assert_eq!(names(&ann).await, ["new", "old"]);
-    ann.client.resume();
+    ann.client.reconnect();
     for change in [&second, &new, &hello, &all, &profile] {
         ann.client.settled(change).await.expect("done");
     }
@@ -60,7 +60,7 @@ async fn a_room_that_cannot_be_made_fails_with_all_that_was_meant_for_it() {
     let new = NewRoom { name: "new".into(), members: vec![nobody], ..NewRoom::default() };
     let new = ann.client.create_room(new).await.expect("made here");
     let hello = ann.client.send(&new, "hello").await.expect("typed");
-    ann.client.resume();
+    ann.client.reconnect();
     let refused = ann.client.settled(&new).await.expect_err("nobody to invite");
     assert_eq!((refused.kind, refused.reason), (ClientErrorKind::NotFound, Some(ErrorReason::UserNotFound)));
     assert_eq!(ann.client.settled(&hello).await.expect_err("no room").reason, Some(ErrorReason::UserNotFound));
@@ -83,7 +83,7 @@ async fn an_edit_of_a_message_that_was_refused_waits_in_it() {
     offline(&bob).await;
     let typed = bob.client.send(&room, "teh end").await.expect("typed");
     ann.remove(&room, &bob.id).await.expect("removed");
-    bob.client.resume();
+    bob.client.reconnect();
     bob.client.settled(&typed).await.expect_err("bob is out");
     bob.client.edit(&room, typed.as_str(), "the end").await.expect("it waits here");
     ann.invite(&room, [bob.id.clone()]).await.expect("invited");
@@ -103,7 +103,7 @@ async fn leaving_hides_the_room_at_once_and_a_refusal_brings_it_back() {
     offline(&ann).await;
     let leaving = ann.client.leave(&room).await.expect("left here");
     assert!(names(&ann).await.is_empty());
-    ann.client.resume();
+    ann.client.reconnect();
     let refused = ann.client.settled(&leaving).await.expect_err("the last admin stays");
     assert_eq!(refused.reason, Some(ErrorReason::LastAdmin));
     assert_eq!(names(&ann).await, ["room"]);

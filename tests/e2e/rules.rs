@@ -27,7 +27,7 @@ async fn pair(world: &World) -> (Person, Person, String) {
 }
 
 async fn offline(person: &Person) {
-    person.client.suspend();
+    person.client.disconnect();
     eventually("offline", async || (!person.is_online()).then_some(())).await;
 }
 
@@ -71,7 +71,7 @@ async fn register_first() {
     offline(&bob).await;
     calm(&world).await;
     world.gates.close("rooms_found");
-    bob.client.resume();
+    bob.client.reconnect();
     world.gates.arrived("rooms_found").await;
     ann.calls.send(&room, "while bob connects").await.expect("sent");
     world.gates.open("rooms_found");
@@ -87,7 +87,7 @@ async fn buffer() {
     offline(&bob).await;
     calm(&world).await;
     world.gates.close("rooms_found");
-    bob.client.resume();
+    bob.client.reconnect();
     world.gates.arrived("rooms_found").await;
     for n in 0..20 {
         ann.calls.send(&room, &format!("{n} while bob connects")).await.expect("sent");
@@ -105,7 +105,7 @@ async fn watermark_before_read() {
     offline(&bob).await;
     calm(&world).await;
     world.gates.close("rooms_found");
-    bob.client.resume();
+    bob.client.reconnect();
     world.gates.arrived("rooms_found").await;
     world.gates.close("publish");
     let sending = send_beside(&ann.calls, &room, "committed, not published");
@@ -115,7 +115,7 @@ async fn watermark_before_read() {
     offline(&bob).await;
     world.gates.open("publish");
     sending.await.expect("sent");
-    bob.client.resume();
+    bob.client.reconnect();
     bob.live().await;
     world.settle().await;
     world.end().await;
@@ -134,14 +134,14 @@ async fn xmin() {
     // A later transaction ends before it: "the next one" is no horizon.
     let later = sqlx::query("select pg_current_xact_id()::text");
     later.execute(&world.sql().await).await.expect("a later transaction");
-    bob.client.resume();
+    bob.client.reconnect();
     bob.live().await;
     world.gates.open("commit");
     is_stored(&world, "still running").await;
     offline(&bob).await;
     world.gates.open("publish");
     sending.await.expect("sent");
-    bob.client.resume();
+    bob.client.reconnect();
     bob.live().await;
     world.settle().await;
     world.end().await;
@@ -152,7 +152,7 @@ async fn overflow(world: &World, ann: &Person, bob: &Person, room: &str) {
     offline(bob).await;
     calm(world).await;
     world.gates.close("rooms_found");
-    bob.client.resume();
+    bob.client.reconnect();
     world.gates.arrived("rooms_found").await;
     for n in 0..257 {
         ann.calls.send(room, &format!("{n} of many")).await.expect("sent");
@@ -248,7 +248,7 @@ async fn access_at_read() {
     offline(&cat).await;
     ann.remove(&room, &cat.id).await.expect("removed");
     ann.calls.send(&room, "behind cat's back").await.expect("sent");
-    cat.client.resume();
+    cat.client.reconnect();
     cat.live().await;
     world.settle().await;
     let cursor = v1::RoomCursor { room_id: room.clone(), rev: 1, seq: 1 };
@@ -297,7 +297,7 @@ async fn more_than_a_page() {
     for n in 0..250 {
         ann.calls.send(&room, &format!("{n} of many")).await.expect("sent");
     }
-    bob.client.resume();
+    bob.client.reconnect();
     bob.live().await;
     world.settle().await;
     assert!(bob.texts(&room).await.contains(&"edited".to_owned()));
@@ -353,7 +353,7 @@ async fn tail_stays() {
     world.gates.close("publish");
     let sending = send_beside(&ann.calls, &room, "in flight");
     is_stored(&world, "in flight").await;
-    cat.client.resume();
+    cat.client.reconnect();
     cat.live().await;
     world.gates.open("publish");
     sending.await.expect("sent");
@@ -369,10 +369,10 @@ async fn client_keep_after_drained() {
     offline(&bob).await;
     ann.calls.send(&room, "while bob was away").await.expect("sent");
     is_behind_the_horizon(&world, "while bob was away").await;
-    bob.client.resume();
+    bob.client.reconnect();
     bob.live().await;
     offline(&bob).await;
-    bob.client.resume();
+    bob.client.reconnect();
     bob.live().await;
     world.settle().await;
     world.end().await;
@@ -399,7 +399,7 @@ async fn a_room_that_came_after_the_registration_is_listened_to() {
     let (ann, bob, _) = pair(&world).await;
     offline(&bob).await;
     world.gates.close("registered");
-    bob.client.resume();
+    bob.client.reconnect();
     world.gates.arrived("registered").await;
     // Made on another node, for all that this one hears of it.
     world.gates.break_off("publish_change");
@@ -456,7 +456,7 @@ async fn client_gone_numbered() {
     let leave = v1::LeaveRoomRequest { room_id: room.clone() };
     bob.calls.rooms().leave_room(bob.calls.request(leave)).await.expect("left");
     world.gates.close("summaries_read");
-    bob.client.resume();
+    bob.client.reconnect();
     world.gates.arrived("summaries_read").await;
     // The verdict "gone" is on its way; the rejoin's own news never come.
     world.gates.break_off("publish_change");
@@ -486,7 +486,7 @@ async fn client_generation() {
     world.settle().await;
     assert_eq!(bob.badge(&room).await.0, 2);
     second.client.mark_read(&room, newest).await.expect("stored");
-    second.client.resume();
+    second.client.reconnect();
     second.live().await;
     world.settle().await;
     assert_eq!((bob.badge(&room).await.0, second.badge(&room).await.0), (2, 2));
@@ -513,7 +513,7 @@ async fn client_epoch() {
     madang_server::app::restore_done(world.database_url()).await.expect("said so");
     world.start_server_at(address).await.expect("a server");
     for person in [&ann, &bob] {
-        person.client.resume();
+        person.client.reconnect();
         person.live().await;
         person.look_at(&[&room]);
     }
@@ -535,7 +535,7 @@ async fn client_reset() {
     for n in 0..520 {
         ann.calls.send(&room, &format!("{n} of very many")).await.expect("sent");
     }
-    bob.client.resume();
+    bob.client.reconnect();
     bob.live().await;
     world.settle().await;
     let held = &bob.rooms().await[&room];

@@ -219,13 +219,13 @@ async fn what_waits_for_a_room_that_is_gone_fails_without_a_call_for_each() {
     let (ann, bob) = (world.person("ann").await, world.person("bob").await);
     let room = ann.room("plans", &[&bob]).await;
     bob.sees(&room).await;
-    bob.client.suspend();
+    bob.client.disconnect();
     eventually("offline", async || (!bob.is_online()).then_some(())).await;
     for n in 0..30 {
         bob.client.send(&room, format!("written offline {n}")).await.expect("it is in the outbox");
     }
     ann.remove(&room, &bob.id).await.expect("removed");
-    bob.client.resume();
+    bob.client.reconnect();
     bob.live().await;
     assert!(bob.client.drain(Duration::from_secs(5)).await, "everything has failed");
     let timeline = bob.client.timeline(&room).await.expect("what was typed is still shown");

@@ -46,7 +46,7 @@ async fn settle(inner: &Inner, mark: Pending) -> Result<(), ClientError> {
         Ok((place, prev_user_rev)) => {
             inner.apply(move |w, view, out| answered(w, view, &mark, place, prev_user_rev, out)).await
         }
-        Err(error) if error.may_repeat() => Err(error),
+        Err(error) if error.may_repeat() || error.is_before_the_wire() => Err(error),
         Err(error) => {
             tracing::info!(%error, "a mark was refused");
             inner.store.write(Durability::Frames, move |w| refused(w, &mark)).await

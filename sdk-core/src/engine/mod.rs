@@ -13,6 +13,7 @@ pub mod simulation;
 #[cfg(test)]
 mod tests;
 mod typing;
+mod upkeep;
 mod watched;
 mod welcome;
 
@@ -29,18 +30,21 @@ use tokio::{
 };
 
 pub use self::watched::ReadCount;
+#[cfg(test)]
+pub(crate) use self::welcome::take as take_history;
 pub(crate) use self::{
     frames::{Outcome, View, page, summary},
     repair::{Ask, sync_now},
     watched::{Board, Item, WatchedThings},
 };
 use crate::{
-    config::ClientConfig,
+    clock::millis,
+    config::{ClientConfig, Mode},
     connection::Connection,
     error::ClientError,
     observe::{Observers, lock},
     sabotage::Guards,
-    store::{Durability, Store, Write},
+    store::{Durability, Store, Write, notified, visits},
 };
 
 /// How the client stands to its server.
@@ -55,11 +59,12 @@ pub enum ConnectionState {
         /// Time until then.
         retry_in: Duration,
     },
-    /// Put to rest by the host; `resume` ends it.
+    /// Put to rest by the host: `resume` ends it, or `reconnect` when it was only disconnected.
     Suspended,
-    /// The person must sign in again; `resume` after that.
+    /// The person must sign in again; `reconnect` after that.
     SignedOut,
-    /// The server will not have this client any more; `resume` tries nevertheless.
+    /// The server will not have this client any more, and `reconnect` tries nevertheless; or it was ended by the host, for
+    /// good, when the reason is of the kind `Cancelled`.
     Ended {
         /// Why.
         reason: ClientError,
@@ -77,8 +82,12 @@ pub(crate) struct Inner {
     pub(crate) state: watch::Sender<ConnectionState>,
     /// A stream is open and its Welcome has come: calls make sense, and name the right epoch.
     pub(crate) online: watch::Sender<bool>,
-    /// The host wants no connection now.
-    pub(crate) suspended: watch::Sender<bool>,
+    /// No connection is wanted now.
+    pub(crate) offline: watch::Sender<bool>,
+    /// How often the host has put the client to rest or ended it: what runs for a moment only is broken off by that.
+    pub(crate) broken_off: watch::Sender<u64>,
+    /// How often a stream has caught up.
+    pub(crate) caught_up: watch::Sender<u64>,
     /// The person, once known.
     pub(crate) me: watch::Sender<Option<String>>,
     pub(crate) wake: Wakes,
@@ -99,6 +108,8 @@ pub(crate) struct Wakes {
     pub(crate) people: Notify,
     /// Do not wait for the next attempt.
     pub(crate) hurry: Notify,
+    /// Open another stream in place of the one that is live: it may be dead without knowing.
+    pub(crate) again: Notify,
 }
 
 /// What is on the screen: what the host says, and the timelines that are open.
@@ -132,7 +143,9 @@ impl Inner {
             guards,
             state: watch::Sender::new(ConnectionState::Connecting),
             online: watch::Sender::new(false),
-            suspended: watch::Sender::new(false),
+            offline: watch::Sender::new(false),
+            broken_off: watch::Sender::new(0),
+            caught_up: watch::Sender::new(0),
             me: watch::Sender::new(None),
             wake: Wakes::default(),
             typing: typing::TypingBoard::default(),
@@ -151,11 +164,24 @@ impl Inner {
         tasks.spawn(outbox::run(Arc::clone(self)));
         tasks.spawn(marks::run(Arc::clone(self)));
         tasks.spawn(people::run(Arc::clone(self)));
+        if self.config.mode == Mode::Foreground {
+            tasks.spawn(upkeep::run(Arc::clone(self)));
+        }
         tasks
     }
 
-    /// Rooms on the screen.
+    /// The stream is gone.
+    pub(crate) fn lost(&self) {
+        self.online.send_replace(false);
+        self.watched.forget();
+        *lock(&self.outgoing) = None;
+    }
+
+    /// Rooms on the screen. There is none in the background.
     pub(crate) fn focused(&self) -> BTreeSet<String> {
+        if self.config.mode == Mode::Background {
+            return BTreeSet::new();
+        }
         let focus = lock(&self.focus);
         focus.set.iter().chain(focus.open.keys()).cloned().collect()
     }
@@ -168,6 +194,8 @@ impl Inner {
 
     pub(crate) fn open_timeline(&self, room_id: &str) {
         lock(&self.focus).open.entry(room_id.to_owned()).or_default().timelines += 1;
+        let (id, now) = (room_id.to_owned(), millis(self.config.clock.now()));
+        self.store.write_soon(move |w| visits::put(&w.tx, &id, now));
         self.wake.session.notify_one();
     }
 
@@ -176,7 +204,9 @@ impl Inner {
         if let Some(open) = focus.open.get_mut(room_id) {
             open.timelines -= 1;
             if open.timelines == 0 {
+                let (id, seen_seq) = (room_id.to_owned(), open.seen_seq);
                 focus.open.remove(room_id);
+                self.store.write_soon(move |w| notified::put(&w.tx, &id, seen_seq));
             }
         }
         drop(focus);
@@ -193,6 +223,16 @@ impl Inner {
     /// The newest item in front of the person; 0 when the room is not open.
     pub(crate) fn seen(&self, room_id: &str) -> i64 {
         lock(&self.focus).open.get(room_id).map_or(0, |open| open.seen_seq)
+    }
+
+    /// Rooms with an open timeline.
+    pub(crate) fn open_rooms(&self) -> BTreeSet<String> {
+        lock(&self.focus).open.keys().cloned().collect()
+    }
+
+    /// The newest items in front of the person, by room.
+    pub(crate) fn seen_rooms(&self) -> Vec<(String, i64)> {
+        lock(&self.focus).open.iter().map(|(room_id, open)| (room_id.clone(), open.seen_seq)).collect()
     }
 
     pub(crate) fn view(&self) -> View {

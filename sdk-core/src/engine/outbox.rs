@@ -123,7 +123,7 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
             sabotage::phase("answered");
             settle(&inner, &entry, happened).await;
         }
-        Err(error) if error.may_repeat() => {
+        Err(error) if error.may_repeat() || error.is_before_the_wire() => {
             let delay = error.retry_after.unwrap_or_default().max(inner.config.backoff.delay(failed + 1));
             retry_after = Some(delay);
             if error.reason == Some(ErrorReason::EpochChanged) {

@@ -53,7 +53,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         inner.until_online().await;
         match fetch(&inner, &batch).await {
             Ok(()) => failures = 0,
-            Err(error) if error.may_repeat() => {
+            Err(error) if error.may_repeat() || error.is_before_the_wire() => {
                 failures += 1;
                 let delay = error.retry_after.unwrap_or_default();
                 inner.config.clock.sleep(delay.max(inner.config.backoff.delay(failures))).await;

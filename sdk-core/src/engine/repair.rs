@@ -174,7 +174,7 @@ pub(super) async fn answer(inner: Arc<Inner>, ask: Ask) -> Result<Vec<Ask>, Clie
                 inner.want_people(outcome.people);
                 return Ok(outcome.asks);
             }
-            Err(error) if error.may_repeat() => {
+            Err(error) if error.may_repeat() || error.is_before_the_wire() => {
                 failures += 1;
                 let delay = error.retry_after.unwrap_or_default();
                 inner.config.clock.sleep(delay.max(inner.config.backoff.delay(failures))).await;

@@ -18,7 +18,7 @@ use tonic::Streaming;
 use super::{Ask, ConnectionState, Inner, View, frames, repair, welcome};
 use crate::{
     clock::Sleep,
-    error::{ClientError, ClientErrorKind},
+    error::{ClientError, ClientErrorKind, LocalReason},
     observe::lock,
     sabotage::{Guard, Guards},
     store::{Durability, rooms},
@@ -42,6 +42,8 @@ const ACK_ROOMS: usize = 200;
 enum End {
     /// Open another, not before a time.
     Resume(Duration),
+    /// Open another at once, on a new connection.
+    Again,
     /// The person must sign in.
     SignIn,
     /// Do not come back by yourself.
@@ -51,6 +53,8 @@ enum End {
 impl From<ClientError> for End {
     fn from(error: ClientError) -> Self {
         match error.kind {
+            // A host that hangs or panics is asked again; one that says that nobody is signed in is not.
+            _ if error.local == Some(LocalReason::TokenInvalid) => Self::Resume(Duration::ZERO),
             _ if error.may_repeat() => Self::Resume(error.retry_after.unwrap_or_default()),
             ClientErrorKind::Unauthenticated => Self::SignIn,
             ClientErrorKind::Storage | ClientErrorKind::Cancelled => Self::Resume(Duration::ZERO),
@@ -62,44 +66,43 @@ impl From<ClientError> for End {
 /// Keeps a stream open for as long as the host wants one.
 pub(super) async fn run(inner: Arc<Inner>) {
     let mut failures = 0;
-    let mut suspended = inner.suspended.subscribe();
+    let mut offline = inner.offline.subscribe();
     loop {
-        if *suspended.borrow_and_update() {
-            inner.state.send_replace(ConnectionState::Suspended);
+        if *offline.borrow_and_update() {
+            inner.tell_state(ConnectionState::Suspended);
             // The sender lives in `inner`, so waiting cannot fail.
-            let _ = suspended.wait_for(|suspended| !suspended).await;
+            let _ = offline.wait_for(|offline| !offline).await;
         }
-        inner.state.send_replace(ConnectionState::Connecting);
+        inner.tell_state(ConnectionState::Connecting);
         let end = stream(&inner, &mut failures).await.unwrap_or_else(|end| end);
-        inner.online.send_replace(false);
-        inner.watched.forget();
-        *lock(&inner.outgoing) = None;
-        rest(&inner, end, &mut failures, &mut suspended).await;
+        inner.lost();
+        rest(&inner, end, &mut failures, &mut offline).await;
     }
 }
 
 /// Waits for as long as the end demands.
-async fn rest(inner: &Inner, end: End, failures: &mut u32, suspended: &mut watch::Receiver<bool>) {
+async fn rest(inner: &Inner, end: End, failures: &mut u32, offline: &mut watch::Receiver<bool>) {
     let state = match end {
-        End::Resume(_) if *suspended.borrow() => return,
+        End::Resume(_) if *offline.borrow() => return,
+        End::Again => return inner.connection.reset(),
         End::Resume(after) => {
             *failures += 1;
             let retry_in = inner.config.backoff.delay(*failures).max(after);
-            inner.state.send_replace(ConnectionState::Offline { retry_in });
+            inner.tell_state(ConnectionState::Offline { retry_in });
             tokio::select! {
                 () = inner.config.clock.sleep(retry_in) => {}
                 () = inner.wake.hurry.notified() => {}
-                _ = suspended.changed() => {}
+                _ = offline.changed() => {}
             }
             return;
         }
         End::SignIn => ConnectionState::SignedOut,
         End::Over(reason) => ConnectionState::Ended { reason },
     };
-    inner.state.send_replace(state);
+    inner.tell_state(state);
     tokio::select! {
         () = inner.wake.hurry.notified() => {}
-        _ = suspended.changed() => {}
+        _ = offline.changed() => {}
     }
 }
 
@@ -109,9 +112,10 @@ async fn stream(inner: &Arc<Inner>, failures: &mut u32) -> Result<End, End> {
     let hello = welcome::hello(&inner.store, focus).await?;
     let (outgoing, said) = mpsc::channel(OUTGOING);
     say(&outgoing, client_frame::Frame::Hello(hello));
-    let incoming = open(inner, said).await?;
+    let (incoming, token) = open(inner, said).await?;
     let mut session = Session {
         inner,
+        token,
         outgoing,
         tasks: JoinSet::new(),
         delivered: BTreeMap::new(),
@@ -123,7 +127,11 @@ async fn stream(inner: &Arc<Inner>, failures: &mut u32) -> Result<End, End> {
     session.serve(incoming, failures).await
 }
 
-async fn open(inner: &Inner, said: mpsc::Receiver<ClientFrame>) -> Result<Streaming<ServerFrame>, ClientError> {
+/// Opens a stream; tells the token it was opened with.
+async fn open(
+    inner: &Inner,
+    said: mpsc::Receiver<ClientFrame>,
+) -> Result<(Streaming<ServerFrame>, String), ClientError> {
     let (request, token) = inner.connection.request(ReceiverStream::new(said), false).await?;
     let mut client = SyncServiceClient::new(inner.connection.channel());
     let answer = tokio::select! {
@@ -131,7 +139,7 @@ async fn open(inner: &Inner, said: mpsc::Receiver<ClientFrame>) -> Result<Stream
         () = inner.config.clock.sleep(SILENCE) => Err(ClientError::new(ClientErrorKind::Offline, "no answer")),
     };
     match answer {
-        Ok(response) => Ok(response.into_inner()),
+        Ok(response) => Ok((response.into_inner(), token)),
         Err(error) => {
             if error.reason == Some(ErrorReason::TokenExpired) {
                 inner.connection.renew(&token).await?;
@@ -149,6 +157,8 @@ fn say(outgoing: &mpsc::Sender<ClientFrame>, frame: client_frame::Frame) {
 /// An open stream.
 struct Session<'a> {
     inner: &'a Arc<Inner>,
+    /// The token it was opened with.
+    token: String,
     outgoing: mpsc::Sender<ClientFrame>,
     /// Repairs; they end with the stream.
     tasks: JoinSet<Result<Vec<Ask>, ClientError>>,
@@ -163,7 +173,7 @@ struct Session<'a> {
 
 impl Session<'_> {
     async fn serve(&mut self, mut incoming: Streaming<ServerFrame>, failures: &mut u32) -> Result<End, End> {
-        let mut suspended = self.inner.suspended.subscribe();
+        let mut offline = self.inner.offline.subscribe();
         let mut silence = self.inner.config.clock.sleep(SILENCE);
         loop {
             tokio::select! {
@@ -182,7 +192,8 @@ impl Session<'_> {
                 () = self.inner.wake.session.notified() => self.attend().await?,
                 () = &mut self.ack => self.acknowledge().await?,
                 () = &mut silence => return Ok(End::Resume(Duration::ZERO)),
-                _ = suspended.changed() => return Ok(End::Resume(Duration::ZERO)),
+                _ = offline.changed() => return Ok(End::Resume(Duration::ZERO)),
+                () = self.inner.wake.again.notified(), if self.live => return Ok(End::Again),
             }
         }
     }
@@ -195,6 +206,7 @@ impl Session<'_> {
             match frame.frame {
                 Some(Frame::Welcome(welcome)) => {
                     welcome::welcome(&self.inner.store, &welcome).await?;
+                    self.inner.connection.is_mine(&self.token);
                     self.inner.connection.set_epoch(&welcome.epoch);
                     self.inner.me.send_replace(Some(welcome.user_id));
                     *lock(&self.inner.outgoing) = Some(self.outgoing.clone());
@@ -252,7 +264,8 @@ impl Session<'_> {
         }
         if outcome.drained {
             self.live = true;
-            self.inner.state.send_replace(ConnectionState::Live);
+            self.inner.tell_state(ConnectionState::Live);
+            self.inner.caught_up.send_modify(|times| *times += 1);
             self.inner.wake.outbox.notify_one();
         }
         Ok(outcome.drained)

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     commands,
-    config::{Backoff, StoreLocation},
+    config::Backoff,
     sabotage::{Guard, Guards},
     store::{self, Db, StoreSnapshot, Write, marks, meta, outbox, rooms},
 };
@@ -129,7 +129,7 @@ impl Core {
     /// A client with an empty store.
     pub fn new(without: Option<Guard>) -> Self {
         let guards = Guards { without };
-        let db = Db::open(&StoreLocation::Memory, Arc::default(), guards).expect(SOUND);
+        let db = Db::in_memory(Arc::default(), guards).expect(SOUND);
         Self { db, guards, focus: BTreeSet::new(), live: false, late: Vec::new() }
     }
 

@@ -40,7 +40,7 @@ pub(super) async fn welcome(store: &Store, welcome: &Welcome) -> Result<(), Clie
 }
 
 /// Takes a history in; `false` when the store belongs to another person of it.
-pub(super) fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::Result<bool> {
+pub(crate) fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::Result<bool> {
     if w.me.is_empty() {
         meta::set(&w.tx, meta::USER_ID, user_id)?;
         user_id.clone_into(&mut w.me);
@@ -68,7 +68,7 @@ pub(super) fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::R
 
 /// Rows, marks and numbers belong to a history that is gone. What was typed stays.
 fn wipe(w: &mut Write<'_>) -> rusqlite::Result<()> {
-    for table in ["rooms", "messages", "members", "receipts", "marks"] {
+    for table in ["rooms", "messages", "members", "receipts", "marks", "notified"] {
         w.tx.execute(&format!("delete from {table}"), [])?;
     }
     meta::set(&w.tx, meta::USER_REV, 0)?;

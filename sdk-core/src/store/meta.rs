@@ -12,6 +12,8 @@ pub(crate) const EPOCH: &str = "epoch";
 pub(crate) const USER_REV: &str = "user_rev";
 /// Where the server begins to look for changes.
 pub(crate) const WATERMARK: &str = "watermark";
+/// When the store was last kept small, in milliseconds since 1970.
+pub(crate) const KEPT_SMALL_MS: &str = "kept_small_ms";
 
 fn get<T: FromSql>(conn: &Connection, key: &str) -> rusqlite::Result<Option<T>> {
     conn.prepare_cached("select value from meta where key = ?1")?.query_row([key], |row| row.get(0)).optional()

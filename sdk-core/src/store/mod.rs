@@ -1,50 +1,51 @@
-//! The store: one `SQLite` file, owned by one thread.
+//! The store: one `SQLite` file, written by one thread and read by others beside it.
 //!
-//! Always true: every write is a transaction on that thread, in the order of the calls; what has changed is told after the
-//! commit and never before; what a person typed is on the disk (`synchronous=FULL`) before the call that took it returns,
-//! while frames of the server, which can be had again, need not be.
+//! Always true: every write is a transaction on the writer's thread, in the order of the calls; what has changed is told
+//! after the commit and never before, and a read that begins after that sees it; what a person typed is on the disk
+//! (`synchronous=FULL`) before the call that took it returns, while frames of the server, which can be had again, need not
+//! be; one client at a time has the file (`lock.rs`).
 
+mod db;
 pub(crate) mod drafts;
+mod lock;
 pub(crate) mod marks;
 pub(crate) mod messages;
 pub(crate) mod meta;
+pub(crate) mod notified;
+mod open;
 pub(crate) mod outbox;
 pub(crate) mod people;
+mod rescue;
 pub(crate) mod rooms;
 mod schema;
+pub(crate) mod size;
 mod snapshot;
+mod threads;
+pub(crate) mod visits;
 
-use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
-    time::Duration,
-};
+use std::sync::Arc;
 
-use rusqlite::{Connection, Transaction};
-use tokio::sync::{mpsc, oneshot};
+use rusqlite::Connection;
+use tokio::sync::{oneshot, watch};
 
-pub(crate) use self::snapshot::take as snapshot;
+#[cfg(feature = "simulation")]
+pub(crate) use self::db::Db;
+pub(crate) use self::{db::Write, open::Opening, snapshot::take as snapshot};
 pub use self::{
     messages::ItemKey,
     outbox::{ChangeKind, SendState},
+    rescue::Rescued,
     snapshot::{OutboxItem, RoomSnapshot, StoreSnapshot},
 };
-use crate::{
-    config::StoreLocation,
-    error::{ClientError, ClientErrorKind},
-    observe::{Changes, Observers},
-    sabotage::Guards,
-    sync::{Receiver, Repairs},
+use self::{
+    open::erase,
+    threads::{ReadJob, Threads, WriteJob},
 };
-
-/// Jobs that may wait for the thread; a caller beyond that waits for room in the queue. More than the calls that a host
-/// and the tasks of one client have open at once.
-const JOBS: usize = 64;
-
-/// How long to wait for a file that another process, or a client that is just ending, still holds.
-const BUSY: Duration = Duration::from_secs(5);
-
-type Job = Box<dyn FnOnce(&mut Db) + Send>;
+use crate::{
+    error::{ClientError, ClientErrorKind, LocalReason},
+    observe::Observers,
+    sabotage::Guards,
+};
 
 /// How sure a write must be when the call returns.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,36 +54,6 @@ pub(crate) enum Durability {
     Frames,
     /// Typed by the person: on the disk.
     Outbox,
-}
-
-/// The thread's own: the connection and what is remembered beside it.
-pub(crate) struct Db {
-    conn: Connection,
-    observers: Arc<Observers>,
-    guards: Guards,
-    repairs: Repairs,
-    me: String,
-}
-
-/// A transaction.
-pub(crate) struct Write<'a> {
-    /// The transaction.
-    pub(crate) tx: Transaction<'a>,
-    /// What is told after the commit.
-    pub(crate) changes: Changes,
-    /// Repairs on their way; survives a transaction that fails, and does no harm then.
-    pub(crate) repairs: &'a mut Repairs,
-    /// Rules in force.
-    pub(crate) guards: Guards,
-    /// The person; empty before the first Welcome.
-    pub(crate) me: String,
-}
-
-impl Write<'_> {
-    /// Who receives, for the rules.
-    pub(crate) fn receiver(&self) -> Receiver<'_> {
-        Receiver { me: &self.me, guards: self.guards }
-    }
 }
 
 /// A read: the committed state.
@@ -98,45 +69,38 @@ pub(crate) struct Read<'a> {
 /// Handle of the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
-    jobs: mpsc::Sender<Job>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    opening: Opening,
+    observers: Arc<Observers>,
+    guards: Guards,
+    state: watch::Sender<State>,
+}
+
+/// Whether the file is open.
+#[derive(Debug)]
+enum State {
+    Open(Threads),
+    /// Closed, to be opened again.
+    Suspended,
+    /// Closed for good.
+    Ended,
 }
 
 impl Store {
-    /// Opens the store, brings its schema up to date and starts its thread. Fails if another process has it open.
+    /// Opens the store, brings its schema up to date and starts its threads. Fails at once if another has it open.
     pub(crate) async fn open(
-        location: StoreLocation,
+        opening: impl Into<Opening>,
         observers: Arc<Observers>,
         guards: Guards,
     ) -> Result<Self, ClientError> {
-        let (jobs, mut queue) = mpsc::channel::<Job>(JOBS);
-        let (opened, open) = oneshot::channel();
-        let run = move || {
-            let mut db = match Db::open(&location, observers, guards) {
-                Ok(db) => db,
-                Err(error) => {
-                    let _ = opened.send(Err(error));
-                    return;
-                }
-            };
-            let _ = opened.send(Ok(()));
-            while let Some(job) = queue.blocking_recv() {
-                // A job that panics answers nobody, which its caller reports; its transaction was rolled back.
-                let _ = catch_unwind(AssertUnwindSafe(|| job(&mut db)));
-            }
-        };
-        std::thread::Builder::new().name("madang-store".into()).spawn(run).map_err(ClientError::storage)?;
-        open.await.map_err(|_| ClientError::storage("the store's thread ended"))??;
-        Ok(Self { jobs })
-    }
-
-    async fn run<T: Send + 'static>(
-        &self,
-        job: impl FnOnce(&mut Db) -> Result<T, ClientError> + Send + 'static,
-    ) -> Result<T, ClientError> {
-        let (answer, answered) = oneshot::channel();
-        let job: Job = Box::new(move |db| drop(answer.send(job(db))));
-        self.jobs.send(job).await.map_err(|_| ClientError::ended())?;
-        answered.await.map_err(|_| ClientError::new(ClientErrorKind::Internal, "a job of the store failed"))?
+        let opening = opening.into();
+        let threads = Threads::start(opening.clone(), Arc::clone(&observers), guards).await?;
+        let state = watch::Sender::new(State::Open(threads));
+        Ok(Self { shared: Arc::new(Shared { opening, observers, guards, state }) })
     }
 
     /// Reads.
@@ -144,7 +108,18 @@ impl Store {
         &self,
         job: impl FnOnce(&Read<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ClientError> {
-        self.run(move |db| Ok(job(&Read { conn: &db.conn, me: &db.me, guards: db.guards })?)).await
+        let guards = self.shared.guards;
+        let (answer, answered) = oneshot::channel();
+        let reads = self.open_threads(|threads| threads.reads.clone())?;
+        if let Some(reads) = reads {
+            let job: ReadJob = Box::new(move |conn| drop(answer.send(open::read(conn, guards, job))));
+            reads.send(job).await.map_err(|_| self.why_closed())?;
+        } else {
+            let writes = self.open_threads(|threads| threads.writes.clone())?;
+            let job: WriteJob = Box::new(move |db| drop(answer.send(db.read(job))));
+            writes.send(job).await.map_err(|_| self.why_closed())?;
+        }
+        self.took(answered.await.map_err(|_| job_failed())?.map_err(ClientError::from))
     }
 
     /// Writes in one transaction; nothing is changed when the job fails.
@@ -153,102 +128,153 @@ impl Store {
         durability: Durability,
         job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ClientError> {
-        self.run(move |db| db.write(durability, job)).await
+        let (answer, answered) = oneshot::channel();
+        let writes = self.open_threads(|threads| threads.writes.clone())?;
+        let job: WriteJob = Box::new(move |db| drop(answer.send(db.write(durability, job))));
+        writes.send(job).await.map_err(|_| self.why_closed())?;
+        self.took(answered.await.map_err(|_| job_failed())?)
+    }
+
+    /// Gives the disk back what the file does not need, a part of it; tells whether there is more.
+    pub(crate) async fn shrink(&self) -> Result<bool, ClientError> {
+        let (answer, answered) = oneshot::channel();
+        let writes = self.open_threads(|threads| threads.writes.clone())?;
+        let job: WriteJob = Box::new(move |db| drop(answer.send(size::shrink(&db.conn))));
+        writes.send(job).await.map_err(|_| self.why_closed())?;
+        self.took(answered.await.map_err(|_| job_failed())?.map_err(ClientError::from))
+    }
+
+    /// Writes by and by; nobody is told when it fails, so only for what may be lost.
+    pub(crate) fn write_soon(&self, job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<()> + Send + 'static) {
+        let job: WriteJob = Box::new(move |db| drop(db.write(Durability::Frames, job)));
+        let _ = self.open_threads(|threads| threads.writes.try_send(job));
+    }
+
+    /// Closes the file, so that another process may open it, until [`reopen`](Self::reopen). Returns when it is closed.
+    pub(crate) async fn suspend(&self) {
+        self.close(State::Suspended).await;
+    }
+
+    /// Opens the file again. Nothing happens when it is open; fails when the store has ended, or as opening does.
+    pub(crate) async fn reopen(&self) -> Result<(), ClientError> {
+        let Shared { opening, observers, guards, state } = &*self.shared;
+        match &*state.borrow() {
+            State::Open(_) => return Ok(()),
+            State::Ended => return Err(ClientError::ended()),
+            State::Suspended => {}
+        }
+        let mut threads = Some(Threads::start(opening.clone(), Arc::clone(observers), *guards).await?);
+        state.send_if_modified(|state| {
+            let wanted = matches!(state, State::Suspended);
+            if let Some(threads) = threads.take_if(|_| wanted) {
+                *state = State::Open(threads);
+            }
+            wanted
+        });
+        // Ended meanwhile.
+        if threads.is_some() { Err(ClientError::ended()) } else { Ok(()) }
+    }
+
+    /// Closes the file for good. Returns when it is closed.
+    pub(crate) async fn end(&self) {
+        self.close(State::Ended).await;
+    }
+
+    /// Closes the file for good and does not wait for that.
+    pub(crate) fn end_soon(&self) {
+        drop(self.replace(State::Ended));
+    }
+
+    /// Ends the store and removes everything it had on the disk. Fails if another has it open, and then removes nothing.
+    pub(crate) async fn erase(&self) -> Result<(), ClientError> {
+        self.end().await;
+        erase(&self.shared.opening)
+    }
+
+    /// Whether the file is closed, to be opened again.
+    pub(crate) fn is_suspended(&self) -> bool {
+        matches!(*self.shared.state.borrow(), State::Suspended)
+    }
+
+    /// Whether the file is closed for good.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(*self.shared.state.borrow(), State::Ended)
+    }
+
+    /// Waits until the file is closed for good.
+    pub(crate) async fn until_ended(&self) {
+        // The sender lives in `self`, so waiting cannot fail.
+        let _ = self.shared.state.subscribe().wait_for(|state| matches!(state, State::Ended)).await;
+    }
+
+    /// Waits a rest of the store out that this failure came of; `false`: it came of something else.
+    pub(crate) async fn outlasts(&self, error: &ClientError) -> bool {
+        if error.local != Some(LocalReason::Suspended) {
+            return false;
+        }
+        let mut states = self.shared.state.subscribe();
+        let _ = states.wait_for(|state| !matches!(state, State::Suspended)).await;
+        true
+    }
+
+    /// What was rescued when the store had to be set aside, as of its last opening.
+    pub(crate) fn rescued(&self) -> Option<Rescued> {
+        self.open_threads(|threads| threads.rescued.clone()).ok().flatten()
+    }
+
+    async fn close(&self, next: State) {
+        if let Some(threads) = self.replace(next) {
+            threads.end().await;
+        }
+    }
+
+    /// Takes the threads out, if they run. What has ended stays so.
+    fn replace(&self, next: State) -> Option<Threads> {
+        let mut was = None;
+        self.shared.state.send_if_modified(|state| {
+            let over = matches!(state, State::Ended);
+            if !over {
+                was = Some(std::mem::replace(state, next));
+            }
+            !over
+        });
+        match was {
+            Some(State::Open(threads)) => Some(threads),
+            _ => None,
+        }
+    }
+
+    fn open_threads<T>(&self, pick: impl FnOnce(&Threads) -> T) -> Result<T, ClientError> {
+        match &*self.shared.state.borrow() {
+            State::Open(threads) => Ok(pick(threads)),
+            State::Suspended => Err(ClientError::suspended()),
+            State::Ended => Err(ClientError::ended()),
+        }
+    }
+
+    fn why_closed(&self) -> ClientError {
+        self.open_threads(|_| ()).err().unwrap_or_else(ClientError::ended)
+    }
+
+    /// Notes for the next opening that the file is damaged, and tells a job that was broken off by a rest why.
+    fn took<T>(&self, done: Result<T, ClientError>) -> Result<T, ClientError> {
+        done.map_err(|error| {
+            if error.local == Some(LocalReason::StoreDamaged) {
+                rescue::suspect(&self.shared.opening);
+            }
+            if error.kind == ClientErrorKind::Cancelled { self.why_closed() } else { error }
+        })
     }
 }
 
-impl Db {
-    pub(crate) fn open(
-        location: &StoreLocation,
-        observers: Arc<Observers>,
-        guards: Guards,
-    ) -> Result<Self, ClientError> {
-        let mut conn = match location {
-            StoreLocation::File(path) => Connection::open(path)?,
-            StoreLocation::Memory => Connection::open_in_memory()?,
-        };
-        conn.busy_timeout(BUSY)?;
-        // One process at a time: what is remembered beside the rows would be wrong with two.
-        conn.pragma_update(None, "locking_mode", "exclusive")?;
-        conn.pragma_update(None, "journal_mode", "wal")?;
-        conn.pragma_update(None, "synchronous", "normal")?;
-        conn.pragma_update(None, "fullfsync", true)?;
-        conn.set_prepared_statement_cache_capacity(64);
-        schema::migrate(&mut conn)?;
-        outbox::recover(&conn)?;
-        let me = meta::text(&conn, meta::USER_ID)?;
-        Ok(Self { conn, observers, guards, repairs: Repairs::default(), me })
-    }
-
-    fn write<T>(
-        &mut self,
-        durability: Durability,
-        job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
-    ) -> Result<T, ClientError> {
-        let full = durability == Durability::Outbox;
-        if full {
-            self.conn.pragma_update(None, "synchronous", "full")?;
-        }
-        let done = self.transact(job);
-        if full {
-            self.conn.pragma_update(None, "synchronous", "normal")?;
-        }
-        let (value, changes) = done?;
-        if !changes.is_empty() {
-            self.observers.publish(&changes);
-        }
-        Ok(value)
-    }
-
-    /// Writes in one transaction and tells nobody.
-    pub(crate) fn transact<T>(
-        &mut self,
-        job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
-    ) -> rusqlite::Result<(T, Changes)> {
-        let mut write = Write {
-            tx: self.conn.transaction()?,
-            changes: Changes::default(),
-            repairs: &mut self.repairs,
-            guards: self.guards,
-            me: self.me.clone(),
-        };
-        let value = job(&mut write)?;
-        let Write { tx, changes, me, .. } = write;
-        tx.commit()?;
-        self.me = me;
-        Ok((value, changes))
-    }
-}
-
-#[cfg(feature = "simulation")]
-impl Db {
-    /// Reads.
-    pub(crate) fn read<T>(&self, job: impl FnOnce(&Read<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        job(&Read { conn: &self.conn, me: &self.me, guards: self.guards })
-    }
-
-    /// What the next process finds: the rows, and nothing that lived beside them.
-    pub(crate) fn reopen(&mut self) -> rusqlite::Result<()> {
-        self.repairs = Repairs::default();
-        self.me = meta::text(&self.conn, meta::USER_ID)?;
-        outbox::recover(&self.conn)
-    }
-
-    /// A store without a row, under these rules: emptying one is much faster than making one.
-    pub(crate) fn empty(&mut self, guards: Guards) -> rusqlite::Result<()> {
-        let tx = self.conn.transaction()?;
-        for table in schema::TABLES {
-            tx.prepare_cached(&format!("delete from {table}"))?.execute([])?;
-        }
-        tx.commit()?;
-        self.guards = guards;
-        self.reopen()
-    }
+fn job_failed() -> ClientError {
+    ClientError::new(ClientErrorKind::Internal, "a job of the store failed")
 }
 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::config::StoreLocation;
 
     pub(crate) async fn memory() -> Store {
         Store::open(StoreLocation::Memory, Arc::default(), Guards::default()).await.unwrap()
@@ -287,5 +313,105 @@ pub(crate) mod tests {
         drop(store);
         let store = Store::open(at, Arc::default(), Guards::default()).await.unwrap();
         assert_eq!(store.read(|r| meta::text(r.conn, meta::EPOCH)).await.unwrap(), "e1");
+    }
+
+    /// A store on a file.
+    async fn on_file(folder: &tempfile::TempDir) -> Store {
+        let at = StoreLocation::File(folder.path().join("store.db"));
+        Store::open(at, Arc::default(), Guards::default()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_read_waits_for_no_write_and_sees_every_write_that_has_returned() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "before")).await.unwrap();
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = oneshot::channel();
+        let long = store.write(Durability::Frames, move |w| {
+            meta::set(&w.tx, meta::EPOCH, "after")?;
+            let _ = begun.send(());
+            let _ = waits.recv();
+            Ok(())
+        });
+        let beside = async {
+            begins.await.unwrap();
+            let epoch = store.read(|r| meta::text(r.conn, meta::EPOCH)).await.unwrap();
+            drop(go_on);
+            epoch
+        };
+        let (wrote, epoch) = tokio::join!(long, beside);
+        wrote.unwrap();
+        assert_eq!(epoch, "before");
+        assert_eq!(store.read(|r| meta::text(r.conn, meta::EPOCH)).await.unwrap(), "after");
+    }
+
+    #[tokio::test]
+    async fn a_read_sees_one_state_however_long_it_takes() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let (begun, begins) = oneshot::channel();
+        let read = store.read(move |r| {
+            let first = meta::text(r.conn, meta::EPOCH)?;
+            let _ = begun.send(());
+            let _ = waits.recv();
+            Ok((first, meta::text(r.conn, meta::EPOCH)?))
+        });
+        let write = async {
+            begins.await.unwrap();
+            store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "e")).await.unwrap();
+            drop(go_on);
+        };
+        let (seen, ()) = tokio::join!(read, write);
+        assert_eq!(seen.unwrap(), (String::new(), String::new()));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_takes_too_long_does_not_hold_up_a_rest() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        let endless = "with recursive n(n) as (select 1 union all select n + 1 from n) select count(*) from n";
+        let (begun, begins) = oneshot::channel();
+        let read = store.read(move |r| {
+            let _ = begun.send(());
+            r.conn.query_row(endless, [], |_| Ok(()))
+        });
+        let rest = async {
+            begins.await.unwrap();
+            store.suspend().await;
+        };
+        let (broken_off, ()) = tokio::join!(read, rest);
+        assert_eq!(broken_off.unwrap_err().local, Some(LocalReason::Suspended));
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_is_told_and_forgotten_when_there_is_room() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        let write = |bytes: usize| {
+            let large = "x".repeat(bytes);
+            store.write(Durability::Outbox, move |w| meta::set(&w.tx, meta::EPOCH, large))
+        };
+        let pages =
+            |most: i64| store.write(Durability::Frames, move |w| w.tx.pragma_update(None, "max_page_count", most));
+        pages(1).await.unwrap();
+        let error = write(1 << 20).await.unwrap_err();
+        assert_eq!((error.kind, error.local), (ClientErrorKind::Storage, Some(LocalReason::DiskFull)));
+        assert_eq!(store.read(|r| meta::text(r.conn, meta::EPOCH)).await.unwrap(), "");
+        write(1).await.unwrap();
+        pages(1 << 20).await.unwrap();
+        write(1 << 20).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_disk_that_takes_no_writes_is_told() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        store.write(Durability::Frames, |w| w.tx.pragma_update(None, "query_only", true)).await.unwrap();
+        let error = store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "e")).await.unwrap_err();
+        assert_eq!(error.local, Some(LocalReason::DiskReadOnly));
+        store.write(Durability::Frames, |w| w.tx.pragma_update(None, "query_only", false)).await.unwrap();
+        store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "e")).await.unwrap();
     }
 }

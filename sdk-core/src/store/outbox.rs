@@ -175,8 +175,8 @@ pub(crate) struct NewEntry {
 
 /// Puts an entry at the end.
 pub(crate) fn put(conn: &Connection, new: &NewEntry, epoch: &str, now_ms: i64) -> rusqlite::Result<()> {
-    let sql = "insert into outbox (kind, room_id, client_message_id, target, request, epoch, state, created_ms)
-         values (?1, ?2, ?3, ?4, ?5, ?6, 0, ?7)";
+    let sql = "insert into outbox (kind, room_id, client_message_id, target, request, epoch, state, tried, created_ms)
+         values (?1, ?2, ?3, ?4, ?5, ?6, 0, 0, ?7)";
     let NewEntry { kind, room_id, change_id, target, request } = new;
     conn.prepare_cached(sql)?.execute((*kind as i64, room_id, change_id, target, request, epoch, now_ms))?;
     Ok(())

@@ -123,7 +123,7 @@ pub(crate) fn drop_rows(conn: &Connection, room_id: &str, effects: &Effects) -> 
                 }
             }
             Drop::All => {
-                for table in ["messages", "members", "receipts", "marks", "drafts"] {
+                for table in ["messages", "members", "receipts", "marks", "drafts", "visits", "notified"] {
                     conn.execute(&format!("delete from {table} where room_id = ?1"), [room_id])?;
                 }
             }

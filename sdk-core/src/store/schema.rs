@@ -97,31 +97,79 @@ alter table receipts add column sent_rev integer not null default 0;
 -- What an entry changes, the message it changes, and whether the server may have it.
 alter table outbox add column kind integer not null default 0;
 alter table outbox add column target text not null default '';
-alter table outbox add column tried integer not null default 0;
-update outbox set tried = 1;
+alter table outbox add column tried integer not null default 1;
+
+-- When a room was last opened on this device. Which rooms were before this was noted is not known: they count as opened now.
+create table visits (room_id text primary key, opened_ms integer not null) without rowid;
+insert into visits select room_id, cast(strftime('%s', 'now') as integer) * 1000 from rooms;
+
+-- Up to where the person was told of new messages, by a notification or by having seen them.
+create table notified (room_id text primary key, seq integer not null) without rowid;
 ",
 ];
 
 /// All tables, that of `SQLite` for its own numbers among them.
 #[cfg(feature = "simulation")]
-pub(super) const TABLES: [&str; 10] =
-    ["meta", "rooms", "messages", "members", "receipts", "users", "outbox", "marks", "drafts", "sqlite_sequence"];
+pub(super) const TABLES: [&str; 12] = [
+    "meta",
+    "rooms",
+    "messages",
+    "members",
+    "receipts",
+    "users",
+    "outbox",
+    "marks",
+    "drafts",
+    "visits",
+    "notified",
+    "sqlite_sequence",
+];
 
-/// Brings the schema up to date; refuses a file of a later version.
-pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
+/// By what a file of ours is known: "Madn". Files of the first versions have none.
+const APPLICATION: i64 = 0x4d61_646e;
+
+/// Whose a file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Ours, or empty.
+    Ours,
+    /// Ours, of a later version.
+    Newer(usize),
+    /// Of another program.
+    Foreign,
+}
+
+/// Tells whose a file is.
+pub(super) fn kind(conn: &Connection) -> rusqlite::Result<Kind> {
+    let version = version(conn)?;
+    let application: i64 = conn.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let sql = "select count(*), count(*) filter (where name in ('meta', 'outbox')) from sqlite_schema";
+    let (all, ours): (i64, i64) = conn.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let is_ours = application == APPLICATION || application == 0 && (ours == 2 || all == 0 && version == 0);
+    Ok(match version {
+        _ if !is_ours => Kind::Foreign,
+        version if version > MIGRATIONS.len() => Kind::Newer(version),
+        _ => Kind::Ours,
+    })
+}
+
+fn version(conn: &Connection) -> rusqlite::Result<usize> {
     let version: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let version = usize::try_from(version).unwrap_or(usize::MAX);
-    if version > MIGRATIONS.len() {
-        let message = format!("the store is of a later version: {version}");
-        return Err(rusqlite::Error::SqliteFailure(
-            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_NOTADB),
-            Some(message),
-        ));
-    }
-    for (number, migration) in MIGRATIONS.iter().enumerate().skip(version) {
+    Ok(usize::try_from(version).unwrap_or(usize::MAX))
+}
+
+/// Brings the schema up to date. Only for a file that is [`Kind::Ours`].
+pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {
+    migrate_to(conn, MIGRATIONS.len())
+}
+
+fn migrate_to(conn: &mut Connection, last: usize) -> rusqlite::Result<()> {
+    let version = version(conn)?;
+    for (number, migration) in MIGRATIONS.iter().enumerate().take(last).skip(version) {
         let tx = conn.transaction()?;
         tx.execute_batch(migration)?;
         tx.pragma_update(None, "user_version", i64::try_from(number + 1).expect("few migrations"))?;
+        tx.pragma_update(None, "application_id", APPLICATION)?;
         tx.commit()?;
     }
     Ok(())
@@ -132,11 +180,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn migrating_twice_is_once_and_a_later_version_is_refused() {
+    fn migrating_twice_is_once_and_a_later_version_is_known() {
         let mut conn = Connection::open_in_memory().unwrap();
         migrate(&mut conn).unwrap();
         migrate(&mut conn).unwrap();
+        assert_eq!(kind(&conn).unwrap(), Kind::Ours);
         conn.pragma_update(None, "user_version", 99).unwrap();
-        assert!(migrate(&mut conn).unwrap_err().to_string().contains("later version: 99"));
+        assert_eq!(kind(&conn).unwrap(), Kind::Newer(99));
     }
 }
+
+#[cfg(test)]
+#[path = "schema_tests.rs"]
+mod fixtures;

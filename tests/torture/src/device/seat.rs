@@ -129,8 +129,8 @@ impl Seat {
                 let told = watched.rooms.get(&room).is_some_and(|(_, scroll)| scroll.try_send(count).is_ok());
                 return Ok(if told { Answer::Done } else { Answer::Skipped });
             }
-            Command::Suspend => self.client.suspend(),
-            Command::Resume => self.client.resume(),
+            Command::Suspend => self.client.disconnect(),
+            Command::Resume => self.client.reconnect(),
             Command::CatchUp => self.catch_up().await?,
             Command::Clock { ahead_s } => self.clock.0.store(ahead_s, Ordering::Relaxed),
             Command::Tokens { fails, slow_ms } => self.tokens.trouble(fails, Duration::from_millis(slow_ms)).await,
