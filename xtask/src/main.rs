@@ -26,7 +26,7 @@ cargo xtask check               format and clippy
 cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny, features
 cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, kills, guards, torture, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
-cargo xtask bench [NAME...]     measure send, fanout, idle, recovery [--json]
+cargo xtask bench [NAME...]     measure send, fanout, idle, recovery, core [--json]
 cargo xtask guards              each rule of sync with the test that fails without it
 cargo xtask kills [ROUNDS]      clients killed at every point of a change's way
 cargo xtask simulate [OPTION..] schedules of a simulated world against the same promise (simulate --help)

@@ -123,6 +123,21 @@ pub async fn insert_rooms(database_url: &str, rooms: usize, members: impl Fn(usi
     Ok(connection.close().await?)
 }
 
+/// Fills all rooms with so many messages each, of the person with number 1.
+pub async fn insert_messages(database_url: &str, each: usize) -> Result<()> {
+    let mut connection = PgConnection::connect(database_url).await?;
+    let messages = sqlx::query(
+        "insert into messages (room_id, seq, rev, count, sender_id, client_message_id, payload_hash, created_at, kind, text)
+         select r.id, n, n + 1, n, $1, gen_random_uuid(), '', now() - interval '1 day', 1, $2
+         from rooms r, generate_series(1, $3) n",
+    );
+    messages.bind(user_id(1)).bind(text()).bind(i64::try_from(each)?).execute(&mut connection).await?;
+    let rooms = sqlx::query("update rooms set seq = $1, count = $1, last_countable_seq = $1, rev = $1 + 1");
+    rooms.bind(i64::try_from(each)?).execute(&mut connection).await?;
+    connection.execute("analyze").await?;
+    Ok(connection.close().await?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,5 +1,5 @@
 //! What Madang reaches on this machine, beside what the machine could at best: `cargo xtask bench
-//! send|fanout|idle|recovery`.
+//! send|fanout|idle|recovery|core`.
 //!
 //! Always true: a figure is a median over rounds; its ceiling and its peers are measured in the same rounds, one after
 //! the other, because the disk and the neighbours of a machine change within minutes; commits are durable. The ratios are
@@ -7,6 +7,7 @@
 #![expect(clippy::print_stdout, reason = "the figures are what was asked for")]
 
 mod bare;
+mod core;
 mod crowd;
 mod fanout;
 mod figure;
@@ -26,7 +27,7 @@ use clap::{Parser, ValueEnum};
 
 use figure::Figure;
 
-/// Measures durable sends, fan-out to live streams, the memory of idle ones, and times of recovery.
+/// Measures durable sends, fan-out to live streams, the memory of idle ones, times of recovery, and the client core.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Arguments {
@@ -54,6 +55,8 @@ struct Arguments {
     /// Serves streams without anything behind them: the ceiling of the others. For this program itself.
     #[arg(long, hide = true)]
     bare: bool,
+    #[command(flatten)]
+    resident: core::Resident,
 }
 
 #[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
@@ -66,6 +69,8 @@ enum Name {
     Idle,
     /// Times until all is well again.
     Recovery,
+    /// What the client core costs its host.
+    Core,
 }
 
 /// How the benches are run.
@@ -129,6 +134,10 @@ async fn run(arguments: &Arguments) -> Result<bool> {
         bare::serve().await?;
         return Ok(true);
     }
+    if let Some(store) = &arguments.resident.store {
+        arguments.resident.stay(store).await?;
+        return Ok(true);
+    }
     process::raise_file_limit();
     let plan = Plan::of(arguments)?;
     let wanted = |name| arguments.names.is_empty() || arguments.names.contains(&name);
@@ -147,6 +156,7 @@ async fn measure(plan: &Plan, ground: &ground::Ground, wanted: impl Fn(Name) -> 
             Name::Fanout => fanout::measure(plan, ground).await.context("fanout"),
             Name::Idle => idle::measure(plan, ground).await.context("idle"),
             Name::Recovery => recovery::measure(plan, ground).await.context("recovery"),
+            Name::Core => core::measure(plan, ground).await.context("core"),
         }?;
         for figure in &figures {
             println!("{}", if plan.json { figure.json()? } else { figure.table() });

@@ -126,7 +126,8 @@ fn percentile(mut times: Vec<f64>, of_hundred: usize) -> f64 {
     times.get(place).copied().unwrap_or_default()
 }
 
-fn milliseconds(since: Instant) -> f64 {
+/// Milliseconds since then.
+pub fn milliseconds(since: Instant) -> f64 {
     since.elapsed().as_secs_f64() * 1_000.0
 }
 
@@ -236,8 +237,9 @@ impl Way {
 /// Devices with the real client core.
 struct Clients(Vec<Client>);
 
+/// One token for good.
 #[derive(Debug)]
-struct Token(String);
+pub struct Token(pub String);
 
 #[async_trait::async_trait]
 impl TokenProvider for Token {
