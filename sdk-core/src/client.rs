@@ -15,11 +15,10 @@ use crate::{
     connection::{Connection, DEADLINE, endpoint},
     engine::{ConnectionState, Inner, sync_now},
     error::ClientError,
+    lists::{RoomItem, RoomList, RoomQuery, Timeline, TimelineOptions, rooms::former},
     observe::{Observers, lock},
-    rooms::{RoomItem, RoomList, former},
     sabotage::Guards,
     store::{self, Durability, Store, StoreSnapshot, meta, outbox, rooms},
-    timeline::Timeline,
     typing::Typers,
     watched::{Presence, Readers},
 };
@@ -79,7 +78,7 @@ impl Client {
 
     /// The room list.
     pub async fn rooms(&self) -> Result<RoomList, ClientError> {
-        RoomList::open(Arc::clone(&self.inner)).await
+        RoomList::open(Arc::clone(&self.inner), RoomQuery::default()).await
     }
 
     /// Rooms that the person has left or was removed from and that are still known on this device.
@@ -89,7 +88,7 @@ impl Client {
 
     /// Opens the timeline of a room: what is held at once, the rest as it comes. The room is in focus while it is open.
     pub async fn timeline(&self, room_id: &str) -> Result<Timeline, ClientError> {
-        Timeline::open(Arc::clone(&self.inner), room_id).await
+        Timeline::open(Arc::clone(&self.inner), room_id, TimelineOptions::default()).await
     }
 
     /// Who is writing in a room.
@@ -166,6 +165,7 @@ impl Client {
         let mut tasks = std::mem::take(&mut *lock(&self.tasks));
         tasks.shutdown().await;
         self.inner.state.send_replace(ConnectionState::Suspended);
+        self.inner.observers.end();
     }
 }
 

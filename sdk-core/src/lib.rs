@@ -11,13 +11,12 @@ mod config;
 mod connection;
 mod engine;
 mod error;
+mod lists;
 mod observe;
 mod people;
-mod rooms;
 pub mod sabotage;
 mod store;
 mod sync;
-mod timeline;
 mod typing;
 mod watched;
 
@@ -34,11 +33,12 @@ pub use self::{
     config::{Backoff, ClientConfig, StoreLocation, TokenProvider},
     engine::{ConnectionState, ReadCount},
     error::{ClientError, ClientErrorKind, LocalReason},
-    observe::ListChange,
+    lists::{
+        Anchor, Day, ItemKey, ListChange, MemberList, MessageItem, NoticeItem, OutboxList, Reach, RoomFilter, RoomItem,
+        RoomList, RoomQuery, RoomSort, Timeline, TimelineItem, TimelineOptions, UnreadTotals, UnsupportedItem, Zone,
+    },
     people::Person,
-    rooms::{RoomItem, RoomList},
-    store::{OutboxItem, RoomSnapshot, SendState, StoreSnapshot},
-    timeline::{ItemKey, MessageItem, NoticeItem, Timeline, TimelineItem},
+    store::{OutboxItem, RoomSnapshot, SendState, StoreSnapshot, Totals},
     typing::Typers,
     watched::{Presence, Readers},
 };

@@ -39,6 +39,7 @@ impl Typers {
             tokio::select! {
                 changed = self.changed.changed() => changed.ok()?,
                 () = expiry => {}
+                () = self.inner.observers.ended() => return None,
             }
         }
     }

@@ -42,7 +42,10 @@ impl<K: Clone + Ord, V: Copy + PartialEq> Shown<K, V> {
                 self.told = Some(now.clone());
                 return Some(now);
             }
-            self.changed.changed().await.ok()?;
+            tokio::select! {
+                changed = self.changed.changed() => changed.ok()?,
+                () = self.inner.observers.ended() => return None,
+            }
         }
     }
 }

@@ -67,7 +67,7 @@ pub(super) fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::R
 
 /// Rows, marks and numbers belong to a history that is gone. What was typed stays.
 fn wipe(w: &mut Write<'_>) -> rusqlite::Result<()> {
-    for table in ["rooms", "messages", "members", "receipts", "marks"] {
+    for table in ["rooms", "messages", "members", "receipts", "marks", "islands"] {
         w.tx.execute(&format!("delete from {table}"), [])?;
     }
     meta::set(&w.tx, meta::USER_REV, 0)?;

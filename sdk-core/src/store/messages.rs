@@ -77,13 +77,6 @@ pub(crate) fn range(conn: &Connection, room_id: &str, from: i64, to: i64) -> rus
         .collect()
 }
 
-/// The position at which the newest `most` messages up to `to` begin.
-pub(crate) fn begin_of_newest(conn: &Connection, room_id: &str, to: i64, most: i64) -> rusqlite::Result<Option<i64>> {
-    let sql =
-        "select min(seq) from (select seq from messages where room_id = ?1 and seq <= ?2 order by seq desc limit ?3)";
-    conn.prepare_cached(sql)?.query_row((room_id, to, most), |row| row.get(0))
-}
-
 /// One message.
 pub(crate) fn find(conn: &Connection, room_id: &str, seq: i64) -> rusqlite::Result<Option<Message>> {
     conn.prepare_cached("select message from messages where room_id = ?1 and seq = ?2")?

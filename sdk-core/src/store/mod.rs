@@ -5,6 +5,7 @@
 //! while frames of the server, which can be had again, need not be.
 
 pub(crate) mod drafts;
+pub(crate) mod islands;
 pub(crate) mod marks;
 pub(crate) mod messages;
 pub(crate) mod meta;
@@ -26,6 +27,7 @@ use tokio::sync::{mpsc, oneshot};
 pub(crate) use self::snapshot::take as snapshot;
 pub use self::{
     outbox::SendState,
+    rooms::Totals,
     snapshot::{OutboxItem, RoomSnapshot, StoreSnapshot},
 };
 use crate::{

@@ -180,6 +180,12 @@ pub(crate) fn all(conn: &Connection) -> rusqlite::Result<Vec<Entry>> {
     conn.prepare_cached(&format!("select {COLUMNS} from outbox order by id"))?.query_map([], entry)?.collect()
 }
 
+/// Entries that the server does not have, oldest first.
+pub(crate) fn waiting(conn: &Connection) -> rusqlite::Result<Vec<Entry>> {
+    let sql = format!("select {COLUMNS} from outbox where state < 3 order by id");
+    conn.prepare_cached(&sql)?.query_map([], entry)?.collect()
+}
+
 /// How many entries wait or are on their way.
 pub(crate) fn unsent(conn: &Connection) -> rusqlite::Result<i64> {
     conn.prepare_cached("select count(*) from outbox where state in (0, 1)")?.query_row([], |row| row.get(0))

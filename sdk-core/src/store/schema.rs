@@ -93,12 +93,35 @@ create table drafts (room_id text primary key, body text not null) without rowid
 -- Revision of the message that sent_seq names, as it was first seen.
 alter table receipts add column sent_rev integer not null default 0;
 ",
+    "
+-- Older pieces of rooms that are held beside the range, without a hole.
+create table islands (
+    room_id text not null,
+    low integer not null,
+    high integer not null,
+    primary key (room_id, low)
+) without rowid;
+
+-- What a list of what waits reads: entries that were acknowledged are many.
+create index outbox_waiting on outbox (id) where state < 3;
+",
 ];
 
 /// All tables, that of `SQLite` for its own numbers among them.
 #[cfg(feature = "simulation")]
-pub(super) const TABLES: [&str; 10] =
-    ["meta", "rooms", "messages", "members", "receipts", "users", "outbox", "marks", "drafts", "sqlite_sequence"];
+pub(super) const TABLES: [&str; 11] = [
+    "meta",
+    "rooms",
+    "messages",
+    "members",
+    "receipts",
+    "users",
+    "outbox",
+    "marks",
+    "drafts",
+    "islands",
+    "sqlite_sequence",
+];
 
 /// Brings the schema up to date; refuses a file of a later version.
 pub(super) fn migrate(conn: &mut Connection) -> rusqlite::Result<()> {

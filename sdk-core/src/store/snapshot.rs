@@ -86,7 +86,7 @@ pub(crate) fn take(read: &Read<'_>) -> rusqlite::Result<StoreSnapshot> {
         watermark: meta::number(read.conn, meta::WATERMARK)?,
         unread_total: rooms::unread_total(read.conn, read.guards)?,
         rooms: BTreeMap::new(),
-        outbox: outbox::all(read.conn)?.into_iter().map(typed).collect(),
+        outbox: outbox::all(read.conn)?.into_iter().map(OutboxItem::from).collect(),
     };
     for state in rooms::all(read.conn)? {
         snapshot.rooms.insert(state.room_id.clone(), room(read, state)?);
@@ -94,13 +94,15 @@ pub(crate) fn take(read: &Read<'_>) -> rusqlite::Result<StoreSnapshot> {
     Ok(snapshot)
 }
 
-fn typed(entry: Entry) -> OutboxItem {
-    OutboxItem {
-        state: entry.send_state(),
-        seq: entry.acknowledged_seq(),
-        room_id: entry.request.room_id,
-        client_message_id: entry.request.client_message_id,
-        text: entry.request.body.map(|body| body.text).unwrap_or_default(),
+impl From<Entry> for OutboxItem {
+    fn from(entry: Entry) -> Self {
+        Self {
+            state: entry.send_state(),
+            seq: entry.acknowledged_seq(),
+            room_id: entry.request.room_id,
+            client_message_id: entry.request.client_message_id,
+            text: entry.request.body.map(|body| body.text).unwrap_or_default(),
+        }
     }
 }
 
