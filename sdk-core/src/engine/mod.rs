@@ -27,6 +27,8 @@ use tokio::{
     task::JoinSet,
 };
 
+#[cfg(test)]
+pub(crate) use self::frames::apply as apply_frames;
 pub use self::watched::ReadCount;
 pub(crate) use self::{
     frames::{Outcome, View, answer, membership, page, summary},

@@ -8,6 +8,8 @@ mod diff;
 mod members;
 mod outbox;
 pub(crate) mod rooms;
+#[cfg(test)]
+mod tests;
 pub(crate) mod timeline;
 mod totals;
 
