@@ -2,6 +2,7 @@
 
 mod chat;
 mod explain;
+mod lists;
 mod nodes;
 mod outage;
 mod raw;
