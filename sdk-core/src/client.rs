@@ -13,11 +13,10 @@ use crate::{
     engine::{ConnectionState, Inner, sync_now},
     error::ClientError,
     life::Life,
+    lists::{RoomItem, RoomList, RoomQuery, Timeline, TimelineOptions, rooms::former},
     observe::Observers,
-    rooms::{RoomItem, RoomList, former},
     sabotage::Guards,
     store::{self, Durability, Rescued, Store, StoreSnapshot, meta, rooms, size},
-    timeline::Timeline,
     typing::Typers,
     watched::{Presence, Readers},
 };
@@ -83,7 +82,7 @@ impl Client {
 
     /// The room list.
     pub async fn rooms(&self) -> Result<RoomList, ClientError> {
-        RoomList::open(Arc::clone(&self.inner)).await
+        RoomList::open(Arc::clone(&self.inner), RoomQuery::default()).await
     }
 
     /// Rooms that the person has left or was removed from and that are still known on this device.
@@ -93,7 +92,7 @@ impl Client {
 
     /// Opens the timeline of a room: what is held at once, the rest as it comes. The room is in focus while it is open.
     pub async fn timeline(&self, room_id: &str) -> Result<Timeline, ClientError> {
-        Timeline::open(Arc::clone(&self.inner), room_id).await
+        Timeline::open(Arc::clone(&self.inner), room_id, TimelineOptions::default()).await
     }
 
     /// Who is writing in a room.

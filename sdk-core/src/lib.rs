@@ -13,13 +13,12 @@ mod connection;
 mod engine;
 mod error;
 mod life;
+mod lists;
 mod observe;
 mod people;
-mod rooms;
 pub mod sabotage;
 mod store;
 mod sync;
-mod timeline;
 mod tokens;
 mod typing;
 mod watched;
@@ -41,11 +40,13 @@ pub use self::{
     config::{Backoff, ClientConfig, Mode, StoreLocation, TokenProvider},
     engine::{ConnectionState, ReadCount},
     error::{ClientError, ClientErrorKind, LocalReason},
-    observe::ListChange,
+    lists::{
+        Anchor, Day, ItemKey, ListChange, MemberList, MessageChange, MessageItem, NoticeItem, OutboxList, Reach,
+        RoomFilter, RoomItem, RoomList, RoomQuery, RoomSort, Timeline, TimelineItem, TimelineOptions, UnreadTotals,
+        UnsupportedItem, WaitingChange, Zone,
+    },
     people::Person,
-    rooms::{RoomItem, RoomList},
-    store::{ChangeKind, ItemKey, OutboxItem, Rescued, RoomSnapshot, SendState, StoreSnapshot},
-    timeline::{MessageItem, NoticeItem, Timeline, TimelineItem},
+    store::{ChangeKind, MessageKey, OutboxItem, Rescued, RoomSnapshot, SendState, StoreSnapshot, Totals},
     typing::Typers,
     watched::{Presence, Readers},
 };

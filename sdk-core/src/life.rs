@@ -127,7 +127,7 @@ impl Drop for Life {
         self.end_tasks();
         self.inner.store.end_soon();
         self.inner.tell_state(ConnectionState::Ended { reason: ClientError::ended() });
-        self.inner.tell_all();
+        self.inner.observers.end();
     }
 }
 
@@ -251,7 +251,7 @@ impl Client {
 
     fn ended(&self) {
         self.inner.tell_state(ConnectionState::Ended { reason: ClientError::ended() });
-        self.inner.tell_all();
+        self.inner.observers.end();
     }
 }
 

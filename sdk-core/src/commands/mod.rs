@@ -7,6 +7,7 @@ mod people;
 mod rooms;
 mod writing;
 
+pub(crate) use self::rooms::{fetch_members, held_members};
 #[cfg(feature = "simulation")]
 pub(crate) use self::{
     marks::{put_read, put_unread},

@@ -1,17 +1,20 @@
 //! Rooms: made, entered, left, and who is in them.
 
+use std::collections::BTreeSet;
+
 use madang_proto::v1::{
     CreateRoomRequest, InviteMembersRequest, JoinRoomRequest, LeaveRoomRequest, ListMembersRequest, Member,
     MemberState, OpenDirectRoomRequest, RemoveMemberRequest, RoomKind, RoomSettings, User,
     room_service_client::RoomServiceClient,
 };
+use rusqlite::Connection;
 
 use crate::{
     client::Client,
     clock::new_id,
-    engine,
+    engine::{self, Inner},
     error::ClientError,
-    store::{Durability, messages, people, rooms},
+    store::{Durability, Write, messages, people, rooms},
 };
 
 /// Members in one page; the server gives no more.
@@ -100,47 +103,48 @@ impl Client {
         let state = self.inner.store.read(move |r| rooms::load(r.conn, &id)).await?;
         let large = state.room.as_ref().is_some_and(|room| room.large);
         if large || state.rev == 0 {
-            self.fetch_members(room_id).await?;
+            fetch_members(&self.inner, room_id).await?;
         }
         let id = room_id.to_owned();
-        let (members, missing) = self
-            .inner
-            .store
-            .read(move |r| {
-                let mut missing = Vec::new();
-                let mut members = Vec::new();
-                for member in messages::members(r.conn, &id)? {
-                    if member.state() == MemberState::Joined {
-                        let user = people::find(r.conn, &member.user_id)?;
-                        if user.is_none() {
-                            missing.push(member.user_id.clone());
-                        }
-                        let unknown = || User { id: member.user_id.clone(), ..User::default() };
-                        members.push(RoomMember { user: user.unwrap_or_else(unknown), member });
-                    }
-                }
-                Ok((members, missing))
-            })
-            .await?;
+        let (members, missing) = self.inner.store.read(move |r| held_members(r.conn, &id)).await?;
         self.inner.want_people(missing);
         Ok(members)
     }
+}
 
-    async fn fetch_members(&self, room_id: &str) -> Result<(), ClientError> {
-        let mut page_token = String::new();
-        loop {
-            let request = ListMembersRequest { room_id: room_id.to_owned(), page_size: PAGE, page_token };
-            let rpc = |channel, request| async { RoomServiceClient::new(channel).list_members(request).await };
-            let answer = self.inner.connection.call(request, rpc).await?;
-            let id = room_id.to_owned();
-            self.inner
-                .store
-                .write(Durability::Frames, move |w| messages::upsert_members(&w.tx, &id, &answer.members))
-                .await?;
-            page_token = answer.next_page_token;
-            if page_token.is_empty() {
-                return Ok(());
+/// Who is in a room as far as is held, and people among them who are not known.
+pub(crate) fn held_members(conn: &Connection, room_id: &str) -> rusqlite::Result<(Vec<RoomMember>, BTreeSet<String>)> {
+    let mut missing = BTreeSet::new();
+    let mut members = Vec::new();
+    for member in messages::members(conn, room_id)? {
+        if member.state() == MemberState::Joined {
+            let user = people::find(conn, &member.user_id)?;
+            if user.is_none() {
+                missing.insert(member.user_id.clone());
             }
+            let unknown = || User { id: member.user_id.clone(), ..User::default() };
+            members.push(RoomMember { user: user.unwrap_or_else(unknown), member });
+        }
+    }
+    Ok((members, missing))
+}
+
+/// Fetches all members into the store.
+pub(crate) async fn fetch_members(inner: &Inner, room_id: &str) -> Result<(), ClientError> {
+    let mut page_token = String::new();
+    loop {
+        let request = ListMembersRequest { room_id: room_id.to_owned(), page_size: PAGE, page_token };
+        let rpc = |channel, request| async { RoomServiceClient::new(channel).list_members(request).await };
+        let answer = inner.connection.call(request, rpc).await?;
+        let id = room_id.to_owned();
+        let keep = move |w: &mut Write<'_>| {
+            w.changes.room(&id);
+            messages::upsert_members(&w.tx, &id, &answer.members)
+        };
+        inner.store.write(Durability::Frames, keep).await?;
+        page_token = answer.next_page_token;
+        if page_token.is_empty() {
+            return Ok(());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     engine::changes,
     error::{ClientError, ClientErrorKind},
     sabotage,
-    store::{Durability, ItemKey, Write, drafts, marks, rooms},
+    store::{Durability, MessageKey, Write, drafts, marks, rooms},
 };
 
 /// A message to be sent.
@@ -69,7 +69,7 @@ impl Client {
     pub async fn edit(
         &self,
         room_id: &str,
-        message: impl Into<ItemKey>,
+        message: impl Into<MessageKey>,
         draft: impl Into<Draft>,
     ) -> Result<String, ClientError> {
         let draft = draft.into();
@@ -87,7 +87,7 @@ impl Client {
     }
 
     /// Deletes a message for everybody; one that has never left is thrown away. The answer is the id of the change.
-    pub async fn delete(&self, room_id: &str, message: impl Into<ItemKey>) -> Result<String, ClientError> {
+    pub async fn delete(&self, room_id: &str, message: impl Into<MessageKey>) -> Result<String, ClientError> {
         let request = DeleteMessageRequest { room_id: room_id.to_owned(), seq: 1 };
         changes::check(&request)?;
         let key = message.into();

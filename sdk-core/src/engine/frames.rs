@@ -10,7 +10,7 @@ use madang_proto::v1::{
 use super::repair::{self, Ask};
 use crate::{
     sabotage::{self, Guard},
-    store::{Write, messages, meta, outbox, people, rooms},
+    store::{Write, islands, messages, meta, outbox, people, rooms},
     sync::{Effects, Place, Receiver, RoomState, Verdict},
 };
 
@@ -210,16 +210,21 @@ pub(crate) fn own_answer(
     membership(w, view, place, out)
 }
 
-/// An older page of the timeline, below what is held. A page whose snapshot is older than a reset does not fit any more.
+/// A page of the timeline, from anywhere. One whose snapshot is older than a reset does not fit any more.
 pub(crate) fn page(
     w: &mut Write<'_>,
     view: &View,
     room_id: &str,
-    before_seq: i64,
     page: ListMessagesResponse,
     out: &mut Outcome,
 ) -> rusqlite::Result<()> {
-    on_room(w, view, room_id, out, |state, to, effects| state.page(page, before_seq, to, effects))
+    let mut held = islands::of_room(&w.tx, room_id)?;
+    let before = held.clone();
+    on_room(w, view, room_id, out, |state, to, effects| state.page(page, &mut held, to, effects))?;
+    if held != before {
+        islands::save(&w.tx, room_id, &held)?;
+    }
+    Ok(())
 }
 
 fn keep_watermark(w: &mut Write<'_>, watermark: i64) -> rusqlite::Result<()> {

@@ -29,6 +29,8 @@ use tokio::{
     task::JoinSet,
 };
 
+#[cfg(test)]
+pub(crate) use self::frames::apply as apply_frames;
 pub use self::watched::ReadCount;
 #[cfg(test)]
 pub(crate) use self::welcome::take as take_history;
@@ -41,7 +43,7 @@ use crate::{
     clock::millis,
     config::{ClientConfig, Mode},
     connection::Connection,
-    error::ClientError,
+    error::{ClientError, ClientErrorKind},
     observe::{Observers, lock},
     sabotage::Guards,
     store::{Durability, Store, Write, notified, visits},
@@ -257,6 +259,18 @@ impl Inner {
             self.wake.session.notify_one();
         }
         Ok(())
+    }
+
+    /// Whether a list goes on after a read that failed, which it waits out; `false`: the client has ended.
+    pub(crate) async fn goes_on(&self, error: &ClientError) -> bool {
+        if self.store.outlasts(error).await {
+            return true;
+        }
+        if error.kind != ClientErrorKind::Cancelled {
+            tracing::warn!(%error, "a list could not be read");
+            self.config.clock.sleep(self.config.backoff.delay(1)).await;
+        }
+        error.kind != ClientErrorKind::Cancelled
     }
 
     /// Says something on the stream, if there is one and it has room.

@@ -326,12 +326,12 @@ impl Core {
     /// Where the range that is held of a room begins, if there is more before it.
     pub fn begins(&self, room_id: &str) -> Option<i64> {
         let state = self.db.read(|r| rooms::load(r.conn, room_id)).expect(SOUND);
-        (state.is_joined() && state.has_older()).then_some(state.low_seq)
+        (state.is_joined() && state.low_seq > state.first_seq()).then_some(state.low_seq)
     }
 
-    /// `ListMessages` answered with the page before an item.
-    pub fn older(&mut self, room_id: &str, before_seq: i64, page: ListMessagesResponse) -> Told {
-        self.apply_with(|w, view, out| frames::page(w, view, room_id, before_seq, page, out))
+    /// `ListMessages` answered with a page.
+    pub fn page(&mut self, room_id: &str, page: ListMessagesResponse) -> Told {
+        self.apply_with(|w, view, out| frames::page(w, view, room_id, page, out))
     }
 
     /// Everything held.

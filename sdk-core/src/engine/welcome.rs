@@ -68,7 +68,7 @@ pub(crate) fn take(w: &mut Write<'_>, user_id: &str, epoch: &str) -> rusqlite::R
 
 /// Rows, marks and numbers belong to a history that is gone. What was typed stays.
 fn wipe(w: &mut Write<'_>) -> rusqlite::Result<()> {
-    for table in ["rooms", "messages", "members", "receipts", "marks", "notified"] {
+    for table in ["rooms", "messages", "members", "receipts", "marks", "notified", "islands"] {
         w.tx.execute(&format!("delete from {table}"), [])?;
     }
     meta::set(&w.tx, meta::USER_REV, 0)?;

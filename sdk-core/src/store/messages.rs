@@ -6,22 +6,22 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::sabotage::{Guard, Guards};
 
-/// What an item is recognised by, for as long as it lives.
+/// What a message is named by.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum ItemKey {
+pub enum MessageKey {
     /// An item of the room, by position.
     Seq(i64),
     /// A message of one's own, by the client's id.
     Own(String),
 }
 
-impl From<i64> for ItemKey {
+impl From<i64> for MessageKey {
     fn from(seq: i64) -> Self {
         Self::Seq(seq)
     }
 }
 
-impl From<&str> for ItemKey {
+impl From<&str> for MessageKey {
     fn from(client_message_id: &str) -> Self {
         Self::Own(client_message_id.to_owned())
     }

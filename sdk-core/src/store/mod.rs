@@ -7,6 +7,7 @@
 
 mod db;
 pub(crate) mod drafts;
+pub(crate) mod islands;
 mod lock;
 pub(crate) mod marks;
 pub(crate) mod messages;
@@ -32,9 +33,10 @@ use tokio::sync::{oneshot, watch};
 pub(crate) use self::db::Db;
 pub(crate) use self::{db::Write, open::Opening, snapshot::take as snapshot};
 pub use self::{
-    messages::ItemKey,
+    messages::MessageKey,
     outbox::{ChangeKind, SendState},
     rescue::Rescued,
+    rooms::Totals,
     snapshot::{OutboxItem, RoomSnapshot, StoreSnapshot},
 };
 use self::{
@@ -199,12 +201,6 @@ impl Store {
     /// Whether the file is closed for good.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(*self.shared.state.borrow(), State::Ended)
-    }
-
-    /// Waits until the file is closed for good.
-    pub(crate) async fn until_ended(&self) {
-        // The sender lives in `self`, so waiting cannot fail.
-        let _ = self.shared.state.subscribe().wait_for(|state| matches!(state, State::Ended)).await;
     }
 
     /// Waits a rest of the store out that this failure came of; `false`: it came of something else.

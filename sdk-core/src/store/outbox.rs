@@ -277,10 +277,10 @@ pub(crate) fn shown(conn: &Connection, room_id: &str, held_seq: i64) -> rusqlite
     conn.prepare_cached(&sql)?.query_map((room_id, held_seq), entry)?.collect()
 }
 
-/// Whether the person is about to leave a room.
-pub(crate) fn is_leaving(conn: &Connection, room_id: &str) -> rusqlite::Result<bool> {
-    let sql = "select exists (select 1 from outbox where room_id = ?1 and kind = 5 and state < 2)";
-    conn.prepare_cached(sql)?.query_row([room_id], |row| row.get(0))
+/// Changes of a room's messages that are not acknowledged, oldest first.
+pub(crate) fn edits(conn: &Connection, room_id: &str) -> rusqlite::Result<Vec<Entry>> {
+    let sql = format!("select {COLUMNS} from outbox where room_id = ?1 and kind in (1, 2) and state < 3 order by id");
+    conn.prepare_cached(&sql)?.query_map([room_id], entry)?.collect()
 }
 
 /// All messages, oldest first.
@@ -288,6 +288,12 @@ pub(crate) fn messages(conn: &Connection) -> rusqlite::Result<Vec<Entry>> {
     conn.prepare_cached(&format!("select {COLUMNS} from outbox where kind = 0 order by id"))?
         .query_map([], entry)?
         .collect()
+}
+
+/// Entries that the server does not have, oldest first.
+pub(crate) fn waiting(conn: &Connection) -> rusqlite::Result<Vec<Entry>> {
+    let sql = format!("select {COLUMNS} from outbox where state < 3 order by id");
+    conn.prepare_cached(&sql)?.query_map([], entry)?.collect()
 }
 
 /// How many entries wait or are on their way.

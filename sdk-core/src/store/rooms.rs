@@ -4,9 +4,10 @@ use madang_proto::v1::{Membership, Message, Room, RoomCursor};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::marks;
+use super::{islands, marks};
 use crate::{
     clock::{millis, system_time},
+    sabotage::Guards,
     sync::{Drop, Effects, Mark, RoomState},
 };
 
@@ -116,14 +117,17 @@ pub(crate) fn drop_rows(conn: &Connection, room_id: &str, effects: &Effects) -> 
         match drop {
             Drop::BelowSeq(seq) => {
                 conn.execute("delete from messages where room_id = ?1 and seq < ?2", (room_id, seq))?;
+                islands::cut_below(conn, room_id, *seq)?;
             }
             Drop::UpToRev(rev) => {
                 for table in ["messages", "members", "receipts"] {
                     conn.execute(&format!("delete from {table} where room_id = ?1 and rev <= ?2"), (room_id, rev))?;
                 }
+                islands::forget(conn, room_id)?;
             }
+            Drop::Islands => islands::forget(conn, room_id)?,
             Drop::All => {
-                for table in ["messages", "members", "receipts", "marks", "drafts", "visits", "notified"] {
+                for table in ["messages", "members", "receipts", "marks", "drafts", "visits", "notified", "islands"] {
                     conn.execute(&format!("delete from {table} where room_id = ?1"), [room_id])?;
                 }
             }
@@ -132,20 +136,153 @@ pub(crate) fn drop_rows(conn: &Connection, room_id: &str, effects: &Effects) -> 
     Ok(())
 }
 
-/// Unread items of all rooms, with the marks that are still on their way.
-pub(crate) fn unread_total(conn: &Connection, guards: crate::sabotage::Guards) -> rusqlite::Result<i64> {
-    let sql = "select r.count, r.first_count, r.mark_generation, r.mark_seq, r.mark_count,
-        m.mark_generation, m.mark_seq, m.mark_count
-        from rooms r left join marks m on m.room_id = r.room_id where r.joined = 1 and r.room is not null";
-    let mut total = 0;
-    let mut statement = conn.prepare_cached(sql)?;
-    let mut rows = statement.query([])?;
-    while let Some(row) = rows.next()? {
-        let held = Mark { generation: row.get(2)?, seq: row.get(3)?, count: row.get(4)? };
-        let unread = marks::shown(held, marks::of_row(row, 5)?, guards).unread(row.get(0)?, row.get(1)?);
-        total = i64::saturating_add(total, unread);
+/// What of a room is decoded, beside its numbers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Depth {
+    /// The room itself.
+    pub(crate) room: bool,
+    /// One's own place.
+    pub(crate) membership: bool,
+}
+
+/// What decides on a room's place in a list.
+#[derive(Debug)]
+pub(crate) struct Glance {
+    pub(crate) room_id: String,
+    pub(crate) active_ms: i64,
+    /// Unread items, with the mark that is still on its way, as all that follows.
+    pub(crate) unread: i64,
+    mark_seq: i64,
+    pub(crate) room: Option<Room>,
+    pub(crate) membership: Option<Membership>,
+}
+
+impl Glance {
+    /// Unread mentions; none where one's own place was not read.
+    pub(crate) fn mentions(&self) -> usize {
+        let seqs = self.membership.iter().flat_map(|membership| &membership.unread_mention_seqs);
+        seqs.filter(|seq| **seq > self.mark_seq).count()
     }
-    Ok(total)
+}
+
+/// A room as a list shows it.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    pub(crate) glance: Glance,
+    /// The newest item, cut.
+    pub(crate) last: Option<Message>,
+    /// What the person began to write.
+    pub(crate) draft: String,
+}
+
+const GLANCE: &str = "r.room_id, r.last_active_ms, r.count, r.first_count, r.mark_generation, r.mark_seq, r.mark_count,
+    m.mark_generation, m.mark_seq, m.mark_count, r.room, r.membership";
+/// One that the person is about to leave is not shown.
+const JOINED: &str = "r.joined = 1 and r.room is not null
+    and not exists (select 1 from outbox o where o.room_id = r.room_id and o.kind = 5 and o.state < 2)";
+
+/// Rooms and what belongs to them, in one statement.
+fn listing(columns: &str, condition: &str) -> String {
+    format!(
+        "select {columns} from rooms r left join marks m on m.room_id = r.room_id
+         left join drafts d on d.room_id = r.room_id where {condition}"
+    )
+}
+
+fn glance_of(row: &Row<'_>, guards: Guards, depth: Depth) -> rusqlite::Result<Glance> {
+    let held = Mark { generation: row.get(4)?, seq: row.get(5)?, count: row.get(6)? };
+    let mark = marks::shown(held, marks::of_row(row, 7)?, guards);
+    Ok(Glance {
+        room_id: row.get(0)?,
+        active_ms: row.get(1)?,
+        unread: mark.unread(row.get(2)?, row.get(3)?),
+        mark_seq: mark.seq,
+        room: if depth.room { decode_ref(row, 10)? } else { None },
+        membership: if depth.membership { decode_ref(row, 11)? } else { None },
+    })
+}
+
+fn listed_of(row: &Row<'_>, guards: Guards) -> rusqlite::Result<Listed> {
+    let glance = glance_of(row, guards, Depth { room: true, membership: true })?;
+    Ok(Listed { glance, last: decode_ref(row, 12)?, draft: row.get::<_, Option<String>>(13)?.unwrap_or_default() })
+}
+
+fn decode_ref<M: prost::Message + Default>(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<M>> {
+    Ok(row.get_ref(column)?.as_blob_or_null()?.and_then(|bytes| M::decode(bytes).ok()))
+}
+
+/// Rooms that the person is in and that are known, in no order.
+pub(crate) fn glances(conn: &Connection, guards: Guards, depth: Depth) -> rusqlite::Result<Vec<Glance>> {
+    let mut statement = conn.prepare_cached(&listing(GLANCE, JOINED))?;
+    statement.query_map([], |row| glance_of(row, guards, depth))?.collect()
+}
+
+/// One of them.
+pub(crate) fn glance(
+    conn: &Connection,
+    guards: Guards,
+    room_id: &str,
+    depth: Depth,
+) -> rusqlite::Result<Option<Glance>> {
+    let mut statement = conn.prepare_cached(&listing(GLANCE, &format!("{JOINED} and r.room_id = ?1")))?;
+    statement.query_row([room_id], |row| glance_of(row, guards, depth)).optional()
+}
+
+/// Rooms that the person is in and that are known, those of them that are wanted.
+pub(crate) fn listed(
+    conn: &Connection,
+    guards: Guards,
+    wanted: impl Fn(&str) -> bool,
+) -> rusqlite::Result<Vec<Listed>> {
+    let mut statement = conn.prepare_cached(&listing(&format!("{GLANCE}, r.last, d.body"), JOINED))?;
+    let mut rows = statement.query([])?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        if wanted(row.get_ref(0)?.as_str()?) {
+            found.push(listed_of(row, guards)?);
+        }
+    }
+    Ok(found)
+}
+
+/// One of them.
+pub(crate) fn listed_one(conn: &Connection, guards: Guards, room_id: &str) -> rusqlite::Result<Option<Listed>> {
+    let sql = listing(&format!("{GLANCE}, r.last, d.body"), &format!("{JOINED} and r.room_id = ?1"));
+    conn.prepare_cached(&sql)?.query_row([room_id], |row| listed_of(row, guards)).optional()
+}
+
+/// Rooms that the person is not in any more and that are known, the most recently active first.
+pub(crate) fn former(conn: &Connection, guards: Guards) -> rusqlite::Result<Vec<Listed>> {
+    let condition = "r.joined = 0 and r.ended = 0 and r.room is not null order by r.last_active_ms desc, r.room_id";
+    let mut statement = conn.prepare_cached(&listing(&format!("{GLANCE}, r.last, d.body"), condition))?;
+    statement.query_map([], |row| listed_of(row, guards))?.collect()
+}
+
+/// What is unread in all rooms together.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Unread items.
+    pub unread: i64,
+    /// Unread messages that mention the person; of a room at most 100 are counted.
+    pub mentions: i64,
+    /// Rooms with unread items.
+    pub rooms: i64,
+}
+
+/// What is unread in all rooms, with the marks that are still on their way.
+pub(crate) fn totals(conn: &Connection, guards: Guards) -> rusqlite::Result<Totals> {
+    let mut totals = Totals::default();
+    for room in glances(conn, guards, Depth { room: false, membership: true })? {
+        totals.unread = totals.unread.saturating_add(room.unread);
+        totals.rooms += i64::from(room.unread > 0);
+        totals.mentions += i64::try_from(room.mentions()).unwrap_or_default();
+    }
+    Ok(totals)
+}
+
+/// Unread items of all rooms, with the marks that are still on their way.
+pub(crate) fn unread_total(conn: &Connection, guards: Guards) -> rusqlite::Result<i64> {
+    Ok(glances(conn, guards, Depth::default())?.iter().fold(0, |total, room| total.saturating_add(room.unread)))
 }
 
 #[cfg(test)]

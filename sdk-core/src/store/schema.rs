@@ -105,12 +105,23 @@ insert into visits select room_id, cast(strftime('%s', 'now') as integer) * 1000
 
 -- Up to where the person was told of new messages, by a notification or by having seen them.
 create table notified (room_id text primary key, seq integer not null) without rowid;
+
+-- Older pieces of rooms that are held beside the range, without a hole.
+create table islands (
+    room_id text not null,
+    low integer not null,
+    high integer not null,
+    primary key (room_id, low)
+) without rowid;
+
+-- What a list of what waits reads: entries that were acknowledged are many.
+create index outbox_waiting on outbox (id) where state < 3;
 ",
 ];
 
 /// All tables, that of `SQLite` for its own numbers among them.
 #[cfg(feature = "simulation")]
-pub(super) const TABLES: [&str; 12] = [
+pub(super) const TABLES: [&str; 13] = [
     "meta",
     "rooms",
     "messages",
@@ -122,6 +133,7 @@ pub(super) const TABLES: [&str; 12] = [
     "drafts",
     "visits",
     "notified",
+    "islands",
     "sqlite_sequence",
 ];
 

@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use rusqlite::Connection;
 
-use super::{Write, messages, meta, rooms, visits};
+use super::{Write, islands, messages, meta, rooms, visits};
 
 /// A room that was not opened for so long keeps its newest rows only.
 const LONG_MS: i64 = 30 * 24 * 3_600_000;
@@ -66,6 +66,7 @@ pub(crate) fn trim(w: &mut Write<'_>, room_id: &str, kept: i64) -> rusqlite::Res
     let until = begin.min(state.low_seq + STEP);
     state.low_seq = until;
     w.tx.execute("delete from messages where room_id = ?1 and seq < ?2", (room_id, until))?;
+    islands::forget(&w.tx, room_id)?;
     rooms::save(&w.tx, &state)?;
     w.changes.room(room_id);
     Ok(until < begin)
@@ -74,7 +75,7 @@ pub(crate) fn trim(w: &mut Write<'_>, room_id: &str, kept: i64) -> rusqlite::Res
 /// Drops all rows of all rooms. A room without a revision is answered by its newest page, whole, when it is asked for next;
 /// until then it follows by its head, as one that nobody has opened.
 pub(crate) fn clear(w: &mut Write<'_>) -> rusqlite::Result<()> {
-    for table in ["messages", "members", "receipts"] {
+    for table in ["messages", "members", "receipts", "islands"] {
         w.tx.execute(&format!("delete from {table}"), [])?;
     }
     for mut state in rooms::all(&w.tx)? {

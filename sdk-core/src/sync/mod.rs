@@ -1,6 +1,7 @@
 //! The rules of sync as functions: from what is held and what arrived to what is held then and what must be done. No
 //! input or output happens here, so every rule can be tried by itself.
 
+mod islands;
 mod mark;
 mod mentions;
 mod repairs;
@@ -10,6 +11,7 @@ mod small_worlds;
 mod span;
 
 pub(crate) use self::{
+    islands::Island,
     mark::Mark,
     mentions::Place,
     repairs::{Flight, Repairs},

@@ -1,14 +1,15 @@
 //! One room: what is held of it, and how summaries, deltas and events change that.
 //!
 //! Always true: every row up to `rev` that the person may see and that lies in `low_seq..=seq` is in the store;
-//! `head_rev >= rev`, and the room's numbers, newest message and mentions are those of `head_rev`.
+//! `head_rev >= rev`, and the room's numbers, newest message and mentions are those of `head_rev`. Older pieces that are held
+//! beside that range are islands.
 
 use madang_proto::v1::{
     GoneReason, ListMessagesResponse, Member, MemberState, Membership, Message, Receipt, Room, RoomDelta, RoomEvent,
     RoomGone, RoomPresent, RoomState as RoomUse, RoomSummary, room_event::Change, room_summary,
 };
 
-use super::{Mark, Place, Receiver, Verdict, mentions};
+use super::{Island, Mark, Place, Receiver, Verdict, islands, mentions};
 use crate::sabotage::Guard;
 
 /// Characters of the newest message in a summary; `RoomPresent.last_message` is cut by the same rule.
@@ -46,6 +47,8 @@ pub(crate) enum Drop {
     UpToRev(i64),
     /// Messages below this position.
     BelowSeq(i64),
+    /// No row, but what says that older pieces are whole.
+    Islands,
     /// Everything of the room.
     All,
 }
@@ -219,6 +222,7 @@ impl RoomState {
             self.reset_rev = delta.snapshot_rev;
         } else if !delta.reset && joins {
             if self.rev == 0 && self.seq == 0 {
+                out.drop.push(Drop::Islands);
                 self.low_seq = delta.messages.first().map_or(cursor.seq.saturating_add(1), |first| first.seq);
             }
             (self.rev, self.seq) = (self.rev.max(cursor.rev), self.seq.max(cursor.seq));
@@ -237,25 +241,37 @@ impl RoomState {
         out.messages.extend(messages);
     }
 
-    /// An older page, fetched below `before_seq`.
-    pub(crate) fn page(&mut self, page: ListMessagesResponse, before_seq: i64, to: Receiver<'_>, out: &mut Effects) {
-        if self.ended || page.snapshot_rev < self.reset_rev || before_seq != self.low_seq {
+    /// A page of the timeline from anywhere: it lengthens the range, or an island, or is one. Rows above the range come
+    /// with the changes that tell of them. A page read before the last reset says nothing of what changed until then.
+    pub(crate) fn page(
+        &mut self,
+        page: ListMessagesResponse,
+        held: &mut Vec<Island>,
+        to: Receiver<'_>,
+        out: &mut Effects,
+    ) {
+        if self.ended || page.snapshot_rev < self.reset_rev {
             return;
         }
-        let from = self.membership.as_ref().and_then(|m| m.member.as_ref()).map_or(0, |m| m.history_from_seq);
         let mut messages = page.messages;
-        messages.retain(|message| message.seq >= from);
-        if let Some(first) = messages.first() {
-            self.low_seq = self.low_seq.min(first.seq);
+        messages.retain(|message| (self.history_from()..=self.seq).contains(&message.seq));
+        let (Some(first), Some(last)) = (messages.first(), messages.last()) else { return };
+        let piece = islands::joined(held, Island { low: first.seq, high: last.seq });
+        if piece.high.saturating_add(1) >= self.low_seq {
+            self.low_seq = self.low_seq.min(piece.low);
+        } else {
+            islands::add(held, piece);
         }
         self.take_rows(messages, to, out);
     }
 
-    /// Whether there are items below what is held that the person may see.
-    pub(crate) fn has_older(&self) -> bool {
-        let from = self.membership.as_ref().and_then(|m| m.member.as_ref()).map_or(0, |m| m.history_from_seq);
-        let first = self.room.as_ref().map_or(0, |room| room.first_seq);
-        self.low_seq > from.max(first).max(1)
+    fn history_from(&self) -> i64 {
+        self.membership.as_ref().and_then(|m| m.member.as_ref()).map_or(0, |m| m.history_from_seq)
+    }
+
+    /// The first item that the person may see.
+    pub(crate) fn first_seq(&self) -> i64 {
+        self.room.as_ref().map_or(0, |room| room.first_seq).max(self.history_from()).max(1)
     }
 
     /// A change that is told live, or by the answer of a command.

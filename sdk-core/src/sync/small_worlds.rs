@@ -9,7 +9,7 @@ use madang_proto::v1::{
     RoomGone, RoomPresent, RoomSummary, Tombstone, room_event::Change, room_summary::Verdict,
 };
 
-use super::{Drop, Effects, Place, Receiver, RoomState};
+use super::{Drop, Effects, Island, Place, Receiver, RoomState};
 use crate::sabotage::Guards;
 
 const ME: &str = "ann";
@@ -211,7 +211,7 @@ enum Step {
     Summary(usize),
     Membership(usize),
     AskDelta,
-    AskPage,
+    AskPage(i64),
     Land(usize),
 }
 
@@ -220,6 +220,7 @@ enum Step {
 struct World {
     state: RoomState,
     rows: BTreeMap<i64, Message>,
+    islands: Vec<Island>,
     now: usize,
     flights: Vec<Flight>,
     /// The person's newest number that has reached the client.
@@ -229,12 +230,20 @@ struct World {
 
 impl World {
     fn new(guards: Guards) -> Self {
-        Self { state: RoomState::new("r"), rows: BTreeMap::new(), now: 0, flights: Vec::new(), told: None, guards }
+        Self {
+            state: RoomState::new("r"),
+            rows: BTreeMap::new(),
+            islands: Vec::new(),
+            now: 0,
+            flights: Vec::new(),
+            told: None,
+            guards,
+        }
     }
 
     /// What tells one state from another.
     fn key(&self) -> String {
-        let Self { state, rows, now, flights, told, .. } = self;
+        let Self { state, rows, islands, now, flights, told, .. } = self;
         let rows: Vec<_> = rows.values().map(|row| (row.seq, row.rev)).collect();
         let membership = state.membership.as_ref().map(|m| (m.user_rev, &m.unread_mention_seqs));
         let room = state.room.as_ref().map(|room| (room.rev, room.seq, room.count));
@@ -242,7 +251,10 @@ impl World {
         let flights: Vec<_> = flights.iter().map(Flight::key).collect();
         let RoomState { rev, head_rev, seq, low_seq, reset_rev, .. } = state;
         let numbers = (rev, head_rev, seq, low_seq, reset_rev, state.is_joined());
-        format!("{now}{told:?}{numbers:?}{:?}{membership:?}{room:?}{last:?}{rows:?}{flights:?}", state.mark())
+        format!(
+            "{now}{told:?}{numbers:?}{:?}{membership:?}{room:?}{last:?}{rows:?}{islands:?}{flights:?}",
+            state.mark()
+        )
     }
 
     fn apply(&mut self, rule: impl FnOnce(&mut RoomState, Receiver<'_>, &mut Effects)) {
@@ -252,6 +264,7 @@ impl World {
             match drop {
                 Drop::UpToRev(rev) => self.rows.retain(|_, row| row.rev > rev),
                 Drop::BelowSeq(seq) => self.rows.retain(|held, _| *held >= seq),
+                Drop::Islands => self.islands.clear(),
                 Drop::All => self.rows.clear(),
             }
         }
@@ -272,7 +285,11 @@ impl World {
                 self.told = self.told.max(Some(user_rev));
                 self.apply(|state, to, out| state.delta(*delta, to, out));
             }
-            Flight::Page(before, page) => self.apply(|state, to, out| state.page(page, before, to, out)),
+            Flight::Page(_, page) => {
+                let mut islands = std::mem::take(&mut self.islands);
+                self.apply(|state, to, out| state.page(page, &mut islands, to, out));
+                self.islands = islands;
+            }
         }
     }
 
@@ -301,8 +318,7 @@ impl World {
                 let truth = &history[self.now];
                 self.flights.push(Flight::Delta(truth.user_rev, Box::new(truth.delta(self.cursor()))));
             }
-            Step::AskPage => {
-                let before = self.state.low_seq;
+            Step::AskPage(before) => {
                 self.flights.push(Flight::Page(before, history[self.now].page(before)));
             }
             Step::Land(at) => {
@@ -328,8 +344,10 @@ impl World {
         let truth = &history[self.now];
         if self.flights.len() < FLIGHTS {
             steps.push(Step::AskDelta);
-            if self.state.is_joined() && self.state.has_older() && !truth.out {
-                steps.push(Step::AskPage);
+            // The page before what is held, and the first of all.
+            let low = self.state.low_seq;
+            if self.state.is_joined() && low > self.state.first_seq() && !truth.out {
+                steps.extend([low, 2].map(Step::AskPage));
             }
         }
         steps
@@ -348,7 +366,8 @@ impl World {
         let at = |rev: i64| history.iter().rfind(|truth| truth.rev == rev);
         // Before the first delta nothing is promised of rows.
         let Some(truth) = at(state.rev) else { return Ok(()) };
-        for seq in state.low_seq.max(1)..=state.seq {
+        let pieces = self.islands.iter().flat_map(|island| island.low..=island.high);
+        for seq in pieces.chain(state.low_seq.max(1)..=state.seq) {
             let Some(row) = self.rows.get(&seq) else { return Err(format!("row {seq} is missing")) };
             let least = truth.rows.get(&seq).map_or(0, |row| row.rev);
             if row.rev < least {

@@ -1,5 +1,6 @@
 //! The calls of `MessageService`.
 
+use chrono::{DateTime, Utc};
 use madang_proto::{servers::message_service_server::MessageService, v1};
 use sqlx::postgres::PgConnection;
 use tonic::{Request, Response, Status};
@@ -142,6 +143,10 @@ async fn read_page(tx: &mut PgConnection, access: &RoomAccess, request: &v1::Lis
         Some(Position::AfterSeq(seq)) => within_bytes(store::list_after(tx, access, seq, size).await?),
         Some(Position::AroundSeq(seq)) => around(tx, access, seq, size).await?,
         Some(Position::BeforeSeq(seq)) => newest_first(store::list_before(tx, access, seq, size).await?),
+        Some(Position::FromTime(time)) => match first_since(tx, access, wire::time(&time)).await? {
+            Some(seq) => around(tx, access, seq, size).await?,
+            None => newest_first(store::list_before(tx, access, i64::MAX, size).await?),
+        },
         None => newest_first(store::list_before(tx, access, i64::MAX, size).await?),
     };
     let (first, last) = (items.first().map(|item| item.seq), items.last().map(|item| item.seq));
@@ -153,11 +158,30 @@ async fn read_page(tx: &mut PgConnection, access: &RoomAccess, request: &v1::Lis
     })
 }
 
+/// The items below take half the bytes at most, so that the item itself always fits.
 async fn around(tx: &mut PgConnection, access: &RoomAccess, seq: i64, size: i64) -> Result<Vec<Item>> {
-    let mut items = newest_first(store::list_before(tx, access, seq, size / 2).await?);
-    let rest = size - i64::try_from(items.len()).unwrap_or(size);
-    items.extend(store::list_after(tx, access, seq - 1, rest).await?);
-    Ok(within_bytes(items))
+    let mut below = store::list_before(tx, access, seq, size / 2).await?;
+    below.truncate(fitting(&below, PAGE_BYTES / 2));
+    below.reverse();
+    let rest = size - i64::try_from(below.len()).unwrap_or(size);
+    below.extend(store::list_after(tx, access, seq - 1, rest).await?);
+    Ok(within_bytes(below))
+}
+
+/// The first item of a time or after it. Times rise with positions, but for clocks that are set: halving finds it by the
+/// primary key in at most 63 steps.
+async fn first_since(tx: &mut PgConnection, access: &RoomAccess, time: DateTime<Utc>) -> Result<Option<i64>> {
+    let end = access.room().seq + 1;
+    let (mut low, mut high) = (access.history_from_seq().min(end), end);
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if store::find_created_at(tx, access, middle).await?.is_none_or(|created_at| created_at < time) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    Ok((low < end).then_some(low))
 }
 
 /// Keeps the newest that fit, oldest first.
@@ -169,14 +193,18 @@ fn newest_first(items: Vec<Item>) -> Vec<Item> {
 
 /// Keeps the first that fit into a page, at least one.
 fn within_bytes(mut items: Vec<Item>) -> Vec<Item> {
+    items.truncate(fitting(&items, PAGE_BYTES).max(1));
+    items
+}
+
+/// How many of the first items have no more bytes together.
+fn fitting(items: &[Item], most: usize) -> usize {
     let mut bytes = 0;
     let fits = items.iter().take_while(|item| {
         bytes += 200 + item.text.len() + item.extra.as_ref().map_or(0, Vec::len);
-        bytes <= PAGE_BYTES
+        bytes <= most
     });
-    let most = fits.count().max(1);
-    items.truncate(most);
-    items
+    fits.count()
 }
 
 #[tonic::async_trait]

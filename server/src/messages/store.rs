@@ -49,6 +49,21 @@ pub async fn list_after(connection: &mut PgConnection, access: &RoomAccess, seq:
     Ok(items.fetch_all(connection).await?)
 }
 
+/// When an item was committed, if the caller may see it.
+pub async fn find_created_at(
+    connection: &mut PgConnection,
+    access: &RoomAccess,
+    seq: i64,
+) -> Result<Option<DateTime<Utc>>> {
+    let created_at = sqlx::query_scalar!(
+        "select created_at from messages where room_id = $1 and seq = $2 and seq >= $3",
+        access.room_id() as _,
+        seq,
+        access.history_from_seq()
+    );
+    Ok(created_at.fetch_optional(connection).await?)
+}
+
 /// Items at or below a position that changed after a revision, in the order of revisions.
 pub async fn list_changed(
     connection: &mut PgConnection,

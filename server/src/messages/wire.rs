@@ -1,7 +1,9 @@
 //! Requests into drafts; all violations come at once.
 
+use chrono::{DateTime, Utc};
 use madang_proto::v1;
 use prost::Message as _;
+use prost_types::Timestamp;
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
@@ -56,6 +58,13 @@ pub fn edit(
         mention_all: request.mention_all,
         at: clock.now(),
     })
+}
+
+/// A time of the contract; what lies beyond the calendar is its end or its beginning.
+pub fn time(time: &Timestamp) -> DateTime<Utc> {
+    let beyond = if time.seconds < 0 { DateTime::<Utc>::MIN_UTC } else { DateTime::<Utc>::MAX_UTC };
+    let nanos = u32::try_from(time.nanos.clamp(0, 999_999_999)).unwrap_or_default();
+    DateTime::from_timestamp(time.seconds, nanos).unwrap_or(beyond)
 }
 
 /// The content as it was first sent; what the person had seen is no part of it. Maps are hashed in the order of their keys,

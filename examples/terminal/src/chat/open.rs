@@ -5,7 +5,9 @@ use std::{
     time::Duration,
 };
 
-use madang_sdk_core::{Client, ConnectionState, MessageItem, NoticeItem, SendState, Timeline, TimelineItem, Typers};
+use madang_sdk_core::{
+    Client, ConnectionState, MessageItem, NoticeItem, SendState, Timeline, TimelineItem, Typers, UnsupportedItem,
+};
 use tokio::time::Instant;
 
 use super::{Chat, News};
@@ -155,6 +157,8 @@ impl PrintedRoom {
                 _ if waits => {}
                 TimelineItem::Message(message) => waits = !self.message(message, page),
                 TimelineItem::Notice(notice) => waits = !self.notice(notice, page),
+                TimelineItem::Unsupported(item) => self.unsupported(item, page),
+                TimelineItem::DayLine { .. } | TimelineItem::NewLine => {}
             }
         }
         waits
@@ -198,6 +202,19 @@ impl PrintedRoom {
         line(&format!("{} — {}", clock(notice.created_at), page.language.notice(notice)));
         self.lines.insert(notice.seq, Line { text: String::new(), deleted: false });
         true
+    }
+
+    fn unsupported(&mut self, item: &UnsupportedItem, page: Page) {
+        let now = Line { text: item.text.clone(), deleted: false };
+        if self.lines.insert(item.seq, now).is_none() {
+            let words = page.language.say("something this version cannot show", "이 버전이 보여 줄 수 없는 것");
+            line(&format!(
+                "{} {}: ({words}) {}",
+                clock(item.created_at),
+                page.language.person(&item.sender),
+                item.text
+            ));
+        }
     }
 
     /// A message of one's own that is not in the room yet: how far it is.

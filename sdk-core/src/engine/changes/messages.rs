@@ -14,7 +14,7 @@ use crate::{
     error::{ClientError, ClientErrorKind},
     sabotage,
     store::{
-        ItemKey, Write, messages,
+        MessageKey, Write, messages,
         outbox::{self, ChangeKind, Entry, EntryState},
     },
 };
@@ -121,19 +121,19 @@ struct Target {
     seq: i64,
 }
 
-fn target(w: &Write<'_>, room_id: &str, key: &ItemKey) -> rusqlite::Result<Option<Target>> {
+fn target(w: &Write<'_>, room_id: &str, key: &MessageKey) -> rusqlite::Result<Option<Target>> {
     let row = match key {
-        ItemKey::Seq(seq) => messages::find(&w.tx, room_id, *seq)?,
-        ItemKey::Own(id) => messages::find_own(&w.tx, room_id, &w.me, id)?,
+        MessageKey::Seq(seq) => messages::find(&w.tx, room_id, *seq)?,
+        MessageKey::Own(id) => messages::find_own(&w.tx, room_id, &w.me, id)?,
     };
     let own_id = match (key, row.as_ref().filter(|row| row.sender_id == w.me)) {
-        (ItemKey::Own(id), _) => id.clone(),
-        (ItemKey::Seq(_), own) => own.map(|row| row.client_message_id.clone()).unwrap_or_default(),
+        (MessageKey::Own(id), _) => id.clone(),
+        (MessageKey::Seq(_), own) => own.map(|row| row.client_message_id.clone()).unwrap_or_default(),
     };
     let entry = if own_id.is_empty() { None } else { outbox::find(&w.tx, &own_id)? };
     let entry = entry.filter(|entry| entry.kind == ChangeKind::Send && entry.room_id == room_id);
     let seq = match (key, &row, &entry) {
-        (ItemKey::Seq(seq), ..) => *seq,
+        (MessageKey::Seq(seq), ..) => *seq,
         (_, Some(row), _) => row.seq,
         (_, _, Some(entry)) => entry.seq,
         _ => return Ok(None),
@@ -149,7 +149,7 @@ fn is_here_alone(entry: &Entry) -> bool {
 /// Puts an edit in; `false`: no such message is known. What only this device has is changed where it waits.
 pub(crate) fn edit(
     w: &mut Write<'_>,
-    key: &ItemKey,
+    key: &MessageKey,
     request: EditMessageRequest,
     change_id: &str,
     now: i64,
@@ -166,7 +166,7 @@ pub(crate) fn edit(
 /// Puts a deletion in; `false`: no such message is known. What only this device has is gone at once.
 pub(crate) fn delete(
     w: &mut Write<'_>,
-    key: &ItemKey,
+    key: &MessageKey,
     request: DeleteMessageRequest,
     change_id: &str,
     now: i64,

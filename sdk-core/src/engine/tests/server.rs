@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, VecDeque};
 use madang_proto::v1::{
     Drained, FetchChange, GoneReason, ListMessagesResponse, Member, MemberChange, MemberState, Membership, Message,
     MessageBody, NoChange, Receipt, ReceiptBatch, Room, RoomCursor, RoomDelta, RoomEvent, RoomGone, RoomPresent,
-    RoomSummary, ServerFrame, Tombstone, UserBehind, UserDelta, room_event::Change, room_summary::Verdict,
-    server_frame::Frame,
+    RoomSummary, ServerFrame, Tombstone, UserBehind, UserDelta, list_messages_request::Position, room_event::Change,
+    room_summary::Verdict, server_frame::Frame,
 };
 
 pub(super) const ME: &str = "me";
@@ -316,11 +316,21 @@ impl Server {
         delta
     }
 
-    pub(super) fn page(&self, before_seq: i64) -> ListMessagesResponse {
-        let rows: Vec<Message> =
-            self.rows.range(self.history_from().min(before_seq)..before_seq).map(|(_, row)| row.clone()).collect();
-        let first = rows.len().saturating_sub(PAGE);
-        ListMessagesResponse { messages: rows[first..].to_vec(), snapshot_rev: self.room.rev, ..Default::default() }
+    pub(super) fn page(&self, position: Position) -> ListMessagesResponse {
+        let visible: Vec<&Message> = self.rows.range(self.history_from()..).map(|(_, row)| row).collect();
+        let below = |seq| visible.partition_point(|row| row.seq < seq);
+        let first = match position {
+            Position::BeforeSeq(seq) => below(seq).saturating_sub(PAGE),
+            Position::AfterSeq(seq) => below(seq + 1),
+            Position::AroundSeq(seq) => below(seq).saturating_sub(PAGE / 2),
+            Position::FromTime(_) => unreachable!("no time in this world"),
+        };
+        let end = match position {
+            Position::BeforeSeq(seq) => below(seq),
+            _ => visible.len().min(first + PAGE),
+        };
+        let messages = visible[first..end].iter().map(|row| (*row).clone()).collect();
+        ListMessagesResponse { messages, snapshot_rev: self.room.rev, ..Default::default() }
     }
 
     /// A stream begins: verdicts on what has changed since the watermark, then Drained.

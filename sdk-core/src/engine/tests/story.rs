@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use madang_proto::v1::{ListMessagesResponse, MemberState, RoomDelta, RoomEvent, UserDelta};
+use madang_proto::v1::{
+    ListMessagesResponse, MemberState, RoomDelta, RoomEvent, UserDelta, list_messages_request::Position,
+};
 use proptest::prelude::*;
 
 use super::server::{ME, ROOM, Server};
@@ -14,7 +16,7 @@ use crate::{
         welcome,
     },
     sabotage::Guards,
-    store::{self, Durability, RoomSnapshot, Store, meta, rooms},
+    store::{self, Durability, RoomSnapshot, Store, islands, messages, meta, rooms},
 };
 
 /// What happens next; the numbers choose what it happens to.
@@ -64,6 +66,11 @@ enum Step {
         at: usize,
     },
     AskOlder,
+    /// Somebody jumps into the room, or scrolls on from there.
+    AskPage {
+        at: i64,
+        around: bool,
+    },
     /// An answer arrives.
     Answer {
         at: usize,
@@ -91,6 +98,7 @@ fn step() -> impl Strategy<Value = Step> {
         20 => prop::bool::weighted(0.2).prop_map(|twice| Step::Frame { twice }),
         6 => (0..3_usize).prop_map(|at| Step::Serve { at }),
         2 => Just(Step::AskOlder),
+        1 => (0..60_i64, any::<bool>()).prop_map(|(at, around)| Step::AskPage { at, around }),
         6 => (0..3_usize).prop_map(|at| Step::Answer { at }),
         2 => any::<bool>().prop_map(|on| Step::Focus { on }),
         1 => Just(Step::Cut),
@@ -99,13 +107,13 @@ fn step() -> impl Strategy<Value = Step> {
 
 enum Question {
     Room(Ask),
-    Older(i64),
+    Page(Position),
 }
 
 enum Reply {
     Room(Box<RoomDelta>),
     User(UserDelta),
-    Older(i64, ListMessagesResponse),
+    Page(ListMessagesResponse),
 }
 
 pub(super) struct World {
@@ -174,7 +182,7 @@ impl World {
         self.replies.push(match self.questions.remove(at) {
             Question::Room(Ask::Room(cursor)) => Reply::Room(Box::new(self.server.sync_room(&cursor))),
             Question::Room(Ask::User(user_rev)) => Reply::User(self.server.sync_user(user_rev)),
-            Question::Older(before) => Reply::Older(before, self.server.page(before)),
+            Question::Page(position) => Reply::Page(self.server.page(position)),
         });
     }
 
@@ -185,10 +193,10 @@ impl World {
         match self.replies.remove(at) {
             Reply::Room(delta) => self.write(move |w, view| repair::room_answered(w, view, ROOM, *delta)).await,
             Reply::User(delta) => self.write(move |w, view| repair::user_answered(w, view, delta)).await,
-            Reply::Older(before, page) => {
+            Reply::Page(page) => {
                 self.write(move |w, view| {
                     let mut out = Outcome::default();
-                    frames::page(w, view, ROOM, before, page, &mut out)?;
+                    frames::page(w, view, ROOM, page, &mut out)?;
                     Ok(out)
                 })
                 .await;
@@ -249,8 +257,13 @@ impl World {
             Step::AskOlder => {
                 let low = self.room().await.low_seq;
                 if low > 1 {
-                    self.questions.push(Question::Older(low));
+                    self.questions.push(Question::Page(Position::BeforeSeq(low)));
                 }
+            }
+            Step::AskPage { at, around } => {
+                let seq = 1 + at.rem_euclid(self.server.room.seq.max(1));
+                let position = if around { Position::AroundSeq(seq) } else { Position::AfterSeq(seq) };
+                self.questions.push(Question::Page(position));
             }
             Step::Answer { at } => self.answer(at).await,
             Step::Focus { on } => self.focus(on).await,
@@ -268,6 +281,23 @@ impl World {
             self.answer(0).await;
         }
         assert!(self.server.stream.is_empty() && self.questions.is_empty() && self.replies.is_empty(), "never settles");
+    }
+
+    /// Every row of an older piece is there, in its latest state.
+    async fn islands_are_whole(&self) -> Result<(), TestCaseError> {
+        let read = |r: &store::Read<'_>| {
+            let islands = islands::of_room(r.conn, ROOM)?;
+            let state = rooms::load(r.conn, ROOM)?;
+            assert!(islands.iter().all(|island| island.high + 1 < state.low_seq), "{islands:?}, {state:?}");
+            let rows = islands.iter().map(|island| messages::range(r.conn, ROOM, island.low, island.high));
+            Ok((islands.clone(), rows.collect::<rusqlite::Result<Vec<_>>>()?))
+        };
+        let (islands, rows) = self.store.read(read).await.unwrap();
+        for (island, rows) in islands.into_iter().zip(rows) {
+            let there: Vec<_> = self.server.rows.range(island.low..=island.high).map(|(_, row)| row.clone()).collect();
+            prop_assert_eq!(rows, there);
+        }
+        Ok(())
     }
 
     pub(super) async fn is_equal(&mut self) -> Result<(), TestCaseError> {
@@ -288,6 +318,7 @@ impl World {
         let from = held.low_seq.max(held.membership.unwrap().member.unwrap().history_from_seq);
         let rows = self.server.rows.range(from..).map(|(seq, row)| (*seq, row.clone())).collect();
         prop_assert_eq!(held.messages, rows);
+        self.islands_are_whole().await?;
         prop_assert_eq!(&held.members, &self.server.members);
         let read = |receipts: &std::collections::BTreeMap<String, madang_proto::v1::Receipt>| {
             receipts

@@ -209,7 +209,7 @@ impl World<'_> {
                 Err(reason) => core.room_refused(&cursor.room_id, reason),
             },
             (What::User(_), Reply::User(delta)) => core.user_answered(delta),
-            (What::Older(room, before), Reply::Page(page)) => core.older(&room_id(room).to_string(), before, page),
+            (What::Older(room, _), Reply::Page(page)) => core.page(&room_id(room).to_string(), page),
             (What::Send(leaving), Reply::Done(done)) => {
                 self.devices[device].room_failures.remove(&leaving.request.room_id);
                 self.sent(device, &leaving, *done)

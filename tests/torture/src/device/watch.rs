@@ -3,7 +3,7 @@
 use std::{collections::HashSet, fmt::Debug, sync::Arc};
 
 use futures_util::FutureExt as _;
-use madang_sdk_core::{ListChange, Timeline, TimelineItem};
+use madang_sdk_core::{Timeline, TimelineItem};
 use tokio::sync::mpsc;
 
 use crate::history::Sight;
@@ -28,8 +28,10 @@ pub fn scrolling() -> (Scroll, mpsc::Receiver<u16>) {
 /// Follows a timeline until its client ends.
 pub async fn watch(mut timeline: Timeline, opening: u64, mut scrolls: mpsc::Receiver<u16>, seen: Arc<dyn Seen>) {
     let room = timeline.room_id().to_owned();
+    // What a screen has that only applies the changes.
+    let mut shown = timeline.items().to_vec();
     let mut newest = 0;
-    arrivals(&timeline, &mut newest, |sight| seen.saw(&room, opening, sight));
+    arrivals(&shown, &mut newest, |sight| seen.saw(&room, opening, sight));
     loop {
         let mut told = tokio::select! {
             change = timeline.next() => match change {
@@ -42,32 +44,24 @@ pub async fn watch(mut timeline: Timeline, opening: u64, mut scrolls: mpsc::Rece
                 timeline.next().now_or_never().flatten()
             }
         };
-        while let Some(change) = told {
-            match change {
-                ListChange::Resync => arrivals(&timeline, &mut newest, |sight| seen.saw(&room, opening, sight)),
-                ListChange::Inserted { item, .. }
-                | ListChange::Changed { item, .. }
-                | ListChange::Moved { item, .. } => {
-                    if let Some(seq) = row(&item).filter(|seq| *seq > newest) {
-                        newest = seq;
-                        seen.saw(&room, opening, Sight::Arrived { seq, low: low(&timeline) });
-                    }
-                }
-                ListChange::Removed { .. } => {}
+        while let Some(batch) = told {
+            for change in batch {
+                change.apply(&mut shown);
             }
+            arrivals(&shown, &mut newest, |sight| seen.saw(&room, opening, sight));
             told = timeline.next().now_or_never().flatten();
         }
         // Everything that is known is told: now the list is whole.
-        if let Some(rows) = broken(&timeline) {
+        if let Some(rows) = broken(&shown).or_else(|| broken(timeline.items())) {
             seen.saw(&room, opening, Sight::Broken { rows });
         }
     }
 }
 
 /// Everything in the list that is newer than anything seen before.
-fn arrivals(timeline: &Timeline, newest: &mut i64, mut tell: impl FnMut(Sight)) {
-    let low = low(timeline);
-    for seq in timeline.items().iter().filter_map(row) {
+fn arrivals(items: &[TimelineItem], newest: &mut i64, mut tell: impl FnMut(Sight)) {
+    let low = items.iter().find_map(row).unwrap_or_default();
+    for seq in items.iter().filter_map(row) {
         if seq > *newest {
             *newest = seq;
             tell(Sight::Arrived { seq, low });
@@ -79,21 +73,22 @@ fn arrivals(timeline: &Timeline, newest: &mut i64, mut tell: impl FnMut(Sight)) 
 fn row(item: &TimelineItem) -> Option<i64> {
     match item {
         TimelineItem::Message(message) => message.seq.filter(|_| message.rev > 0),
-        TimelineItem::Notice(notice) => Some(notice.seq),
+        item => item.seq(),
     }
 }
 
-fn low(timeline: &Timeline) -> i64 {
-    timeline.items().iter().find_map(row).unwrap_or_default()
+/// Whether it stands between items.
+fn is_line(item: &TimelineItem) -> bool {
+    matches!(item, TimelineItem::DayLine { .. } | TimelineItem::NewLine)
 }
 
 /// The list, if it has a hole, is out of order, or shows something twice. An echo counts as position 0.
-fn broken(timeline: &Timeline) -> Option<Vec<i64>> {
-    let rows: Vec<i64> = timeline.items().iter().map(|item| row(item).unwrap_or(0)).collect();
+fn broken(items: &[TimelineItem]) -> Option<Vec<i64>> {
+    let rows: Vec<i64> = items.iter().filter(|item| !is_line(item)).map(|item| row(item).unwrap_or(0)).collect();
     let told = rows.iter().take_while(|seq| **seq > 0).count();
     let unbroken =
         rows[..told].windows(2).all(|pair| pair[1] == pair[0] + 1) && rows[told..].iter().all(|seq| *seq == 0);
     let mut keys = HashSet::new();
-    let once = timeline.items().iter().all(|item| keys.insert(item.key()));
+    let once = items.iter().all(|item| keys.insert(item.key()));
     (!unbroken || !once).then_some(rows)
 }

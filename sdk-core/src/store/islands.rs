@@ -1,0 +1,34 @@
+//! Older pieces of rooms that are held: `sync/islands.rs` has the rules.
+
+use rusqlite::Connection;
+
+use crate::sync::Island;
+
+/// Islands of a room, the lowest first.
+pub(crate) fn of_room(conn: &Connection, room_id: &str) -> rusqlite::Result<Vec<Island>> {
+    conn.prepare_cached("select low, high from islands where room_id = ?1 order by low")?
+        .query_map([room_id], |row| Ok(Island { low: row.get(0)?, high: row.get(1)? }))?
+        .collect()
+}
+
+/// Keeps these islands of a room, and no other.
+pub(crate) fn save(conn: &Connection, room_id: &str, islands: &[Island]) -> rusqlite::Result<()> {
+    forget(conn, room_id)?;
+    let mut insert = conn.prepare_cached("insert into islands (room_id, low, high) values (?1, ?2, ?3)")?;
+    islands.iter().try_for_each(|island| insert.execute((room_id, island.low, island.high)).map(drop))
+}
+
+/// Keeps no island of a room. Their rows stay, and say nothing.
+pub(crate) fn forget(conn: &Connection, room_id: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached("delete from islands where room_id = ?1")?.execute([room_id]).map(drop)
+}
+
+/// Nothing below a position is there for the person.
+pub(crate) fn cut_below(conn: &Connection, room_id: &str, seq: i64) -> rusqlite::Result<()> {
+    let mut islands = of_room(conn, room_id)?;
+    islands.retain(|island| island.high >= seq);
+    for island in &mut islands {
+        island.low = island.low.max(seq);
+    }
+    save(conn, room_id, &islands)
+}
