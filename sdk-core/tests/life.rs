@@ -70,6 +70,16 @@ async fn what_another_process_did_meanwhile_is_seen_after_a_rest() {
 }
 
 #[tokio::test]
+async fn a_store_in_memory_outlives_a_rest() {
+    let client = Client::open(config(StoreLocation::Memory), Arc::new(AnyToken)).await.unwrap();
+    client.send(ROOM, "one").await.unwrap();
+    client.suspend().await.unwrap();
+    assert_eq!(client.rooms().await.unwrap_err().local, Some(LocalReason::Suspended));
+    client.resume().await.unwrap();
+    assert_eq!(client.snapshot().await.unwrap().outbox.len(), 1);
+}
+
+#[tokio::test]
 async fn a_list_waits_a_rest_out() {
     let (_folder, store) = store();
     let client = open(&store).await.unwrap();
