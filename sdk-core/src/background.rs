@@ -357,7 +357,9 @@ mod tests {
         with(|w| {
             room(w, "r", 5, |_| ())?;
             let mut rows = messages::range(&w.tx, "r", 2, 4)?;
-            rows.iter_mut().for_each(|row| row.rev = 9);
+            for row in &mut rows {
+                row.rev = 9;
+            }
             rows[0].sender_id = "ann".into();
             rows[1].set_kind(MessageKind::System);
             rows[1].system = Some(SystemNotice::default());

@@ -1,6 +1,6 @@
 //! The life of a client, without a server: one store for one client, rests, ends.
 
-mod common;
+mod ground;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use madang_sdk_core::{
     Client, ClientConfig, ClientErrorKind, ConnectionState, ListChange, LocalReason, Mode, StoreLocation, SyncOutcome,
 };
 
-use self::common::{AnyToken, ROOM, config, open, store};
+use self::ground::{AnyToken, ROOM, config, open, store};
 
 /// Longer than any step here takes, and shorter than what a system that puts an app to rest gives.
 const SOON: Duration = Duration::from_secs(2);
