@@ -1,7 +1,7 @@
 //! The client woken for a moment, by a push or by the system: it catches up, sends what waits, and says what to notify of.
 //!
-//! Always true: a message is notified of once on this device, and not when the person has seen or read it; what one call did
-//! not come to, the next does.
+//! Always true: a message is notified of once on this device, and not when the person has seen or read it. Of a room whose
+//! rows could not be fetched in time the newest message is told, and stands for those before it.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -52,7 +52,7 @@ pub struct SyncOutcome {
     /// Messages of others that are unread, and that no earlier call and no open timeline has shown; of muted rooms only those
     /// that mention the person. Oldest first; the newest 50.
     pub notifications: Vec<Notification>,
-    /// How many there are, with those beyond 50.
+    /// How many there are, with those beyond 50; at most 100 of a room are counted.
     pub total: usize,
     /// Everything is here and everything was sent; else another call is worth it.
     pub finished: bool,
@@ -275,4 +275,111 @@ fn notification(
         text: text.chars().take(CHARACTERS).collect(),
         mentions_me: mentions(message, state, me),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use madang_proto::v1::{Member, MemberState, Membership, MessageBody, Room, SystemNotice};
+
+    use super::*;
+    use crate::store::tests::memory;
+
+    /// A room with so many messages of bob's, of which the person has read one.
+    fn room(w: &mut Write<'_>, id: &str, count: i64, change: impl Fn(&mut Membership)) -> rusqlite::Result<()> {
+        let message = |seq| Message {
+            room_id: id.into(),
+            seq,
+            rev: seq,
+            sender_id: "bob".into(),
+            body: Some(MessageBody { text: format!("{id} {seq}"), ..MessageBody::default() }),
+            created_at: Some(prost_types::Timestamp { seconds: seq, nanos: 0 }),
+            ..Message::default()
+        };
+        let mut member = Member::default();
+        member.set_state(MemberState::Joined);
+        let mut membership =
+            Membership { member: Some(member), last_read_seq: 1, read_count: 1, ..Membership::default() };
+        change(&mut membership);
+        let rows: Vec<Message> = (1..=count).map(message).collect();
+        messages::upsert(&w.tx, &rows, w.guards)?;
+        let state = RoomState {
+            room: Some(Room { id: id.into(), name: id.into(), seq: count, count, ..Room::default() }),
+            membership: Some(membership),
+            last: rows.last().cloned(),
+            seq: count,
+            low_seq: 1,
+            ..RoomState::new(id)
+        };
+        rooms::save(&w.tx, &state)
+    }
+
+    fn told(w: &Write<'_>) -> rusqlite::Result<Vec<String>> {
+        let read = Read { conn: &w.tx, me: "ann", guards: w.guards };
+        let gathered = gather(&read, SystemTime::UNIX_EPOCH)?;
+        note(w, &gathered.rooms)?;
+        Ok(gathered.messages.into_iter().map(|(_, one)| one.text).collect())
+    }
+
+    async fn with(job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<()> + Send + 'static) {
+        memory().await.write(Durability::Frames, job).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_unread_is_told_once() {
+        with(|w| {
+            room(w, "r", 3, |_| ())?;
+            assert_eq!(told(w)?, ["r 2", "r 3"]);
+            assert!(told(w)?.is_empty());
+            room(w, "r", 4, |_| ())?;
+            assert_eq!(told(w)?, ["r 4"]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_muted_room_tells_only_what_mentions_the_person() {
+        with(|w| {
+            room(w, "r", 4, |place| {
+                place.mute_until = Some(prost_types::Timestamp { seconds: 1 << 40, nanos: 0 });
+                place.unread_mention_seqs = vec![3];
+            })?;
+            assert_eq!(told(w)?, ["r 3"]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn ones_own_messages_notices_and_what_was_deleted_are_no_news() {
+        with(|w| {
+            room(w, "r", 5, |_| ())?;
+            let mut rows = messages::range(&w.tx, "r", 2, 4)?;
+            for row in &mut rows {
+                row.rev = 9;
+            }
+            rows[0].sender_id = "ann".into();
+            rows[1].set_kind(MessageKind::System);
+            rows[1].system = Some(SystemNotice::default());
+            rows[2].tombstone = Some(madang_proto::v1::Tombstone::default());
+            messages::upsert(&w.tx, &rows, w.guards)?;
+            assert_eq!(told(w)?, ["r 5"]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn of_a_room_whose_rows_are_not_here_the_newest_is_told() {
+        with(|w| {
+            room(w, "r", 900, |_| ())?;
+            crate::store::size::clear(w)?;
+            assert_eq!(told(w)?, ["r 900"]);
+            assert!(told(w)?.is_empty());
+            Ok(())
+        })
+        .await;
+    }
 }

@@ -138,6 +138,7 @@ async fn take_up(inner: &Inner) -> Result<(), ClientError> {
     let held_epoch = inner.connection.epoch();
     let read = move |w: &mut crate::store::Write<'_>| {
         meta::set(&w.tx, meta::DEVICE_ID, &device_id)?;
+        outbox::recover(&w.tx)?;
         Ok((w.me.clone(), meta::text(&w.tx, meta::EPOCH)?))
     };
     let (me, epoch) = inner.store.write(Durability::Outbox, read).await?;

@@ -1,7 +1,7 @@
 //! A store with a key: `cargo test -p madang-sdk-core --features encryption`.
 #![cfg(feature = "encryption")]
 
-mod common;
+mod ground;
 
 use std::{
     fs,
@@ -13,7 +13,7 @@ use std::{
 
 use madang_sdk_core::{Client, ClientConfig, ClientError, LocalReason, StoreKey, StoreLocation};
 
-use self::common::{AnyToken, ROOM, config, open, store};
+use self::ground::{AnyToken, ROOM, config, open, store};
 
 async fn with_key(store: &Path, byte: u8) -> Result<Client, ClientError> {
     let key = Some(StoreKey::new([byte; 32]));

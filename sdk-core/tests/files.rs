@@ -1,6 +1,6 @@
 //! What may lie where the store should be: nothing is overwritten, and what was typed is rescued.
 
-mod common;
+mod ground;
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use std::{
 use madang_sdk_core::{Client, ClientErrorKind, LocalReason, Rescued};
 use rusqlite::Connection;
 
-use self::common::{ROOM, open, store};
+use self::ground::{ROOM, open, store};
 
 fn names(folder: &Path, part: &str) -> Vec<PathBuf> {
     let files =

@@ -1,6 +1,6 @@
 //! The life of a client, without a server: one store for one client, rests, ends.
 
-mod common;
+mod ground;
 
 use std::{
     path::{Path, PathBuf},
@@ -12,7 +12,7 @@ use madang_sdk_core::{
     Client, ClientConfig, ClientErrorKind, ConnectionState, LocalReason, Mode, StoreLocation, SyncOutcome,
 };
 
-use self::common::{AnyToken, ROOM, config, open, store};
+use self::ground::{AnyToken, ROOM, config, open, store};
 
 /// Longer than any step here takes, and shorter than what a system that puts an app to rest gives.
 const SOON: Duration = Duration::from_secs(2);
@@ -67,6 +67,16 @@ async fn what_another_process_did_meanwhile_is_seen_after_a_rest() {
     client.resume().await.unwrap();
     let told = tokio::time::timeout(SOON, timeline.next()).await.unwrap();
     assert!(told.is_some_and(|batch| !batch.is_empty()));
+}
+
+#[tokio::test]
+async fn a_store_in_memory_outlives_a_rest() {
+    let client = Client::open(config(StoreLocation::Memory), Arc::new(AnyToken)).await.unwrap();
+    client.send(ROOM, "one").await.unwrap();
+    client.suspend().await.unwrap();
+    assert_eq!(client.rooms().await.unwrap_err().local, Some(LocalReason::Suspended));
+    client.resume().await.unwrap();
+    assert_eq!(client.snapshot().await.unwrap().outbox.len(), 1);
 }
 
 #[tokio::test]

@@ -1,10 +1,10 @@
 //! Nothing is left of a client that has ended. Alone in its process, because it counts.
 
-mod common;
+mod ground;
 
 use std::time::Duration;
 
-use self::common::{ROOM, open};
+use self::ground::{ROOM, open};
 
 fn count(what: &str) -> usize {
     std::fs::read_dir(format!("/proc/self/{what}")).expect("a system that tells").count()

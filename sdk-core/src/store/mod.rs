@@ -44,6 +44,7 @@ use self::{
     threads::{ReadJob, Threads, WriteJob},
 };
 use crate::{
+    config::StoreLocation,
     error::{ClientError, ClientErrorKind, LocalReason},
     observe::Observers,
     sabotage::Guards,
@@ -86,8 +87,8 @@ struct Shared {
 #[derive(Debug)]
 enum State {
     Open(Threads),
-    /// Closed, to be opened again.
-    Suspended,
+    /// Closed, to be opened again. A store in memory is only not to be had: closed it would be gone.
+    Suspended(Option<Threads>),
     /// Closed for good.
     Ended,
 }
@@ -154,20 +155,26 @@ impl Store {
 
     /// Closes the file, so that another process may open it, until [`reopen`](Self::reopen). Returns when it is closed.
     pub(crate) async fn suspend(&self) {
-        self.close(State::Suspended).await;
+        let threads = self.replace(State::Suspended(None));
+        match (threads, &self.shared.opening.location) {
+            (Some(threads), StoreLocation::File(_)) => threads.end().await,
+            (threads, StoreLocation::Memory) => drop(self.replace(State::Suspended(threads))),
+            (None, StoreLocation::File(_)) => {}
+        }
     }
 
     /// Opens the file again. Nothing happens when it is open; fails when the store has ended, or as opening does.
     pub(crate) async fn reopen(&self) -> Result<(), ClientError> {
         let Shared { opening, observers, guards, state } = &*self.shared;
-        match &*state.borrow() {
-            State::Open(_) => return Ok(()),
-            State::Ended => return Err(ClientError::ended()),
-            State::Suspended => {}
+        if !self.is_suspended() {
+            return self.open_threads(|_| ());
         }
-        let mut threads = Some(Threads::start(opening.clone(), Arc::clone(observers), *guards).await?);
+        let mut threads = match self.replace(State::Suspended(None)) {
+            None => Some(Threads::start(opening.clone(), Arc::clone(observers), *guards).await?),
+            kept => kept,
+        };
         state.send_if_modified(|state| {
-            let wanted = matches!(state, State::Suspended);
+            let wanted = matches!(state, State::Suspended(_));
             if let Some(threads) = threads.take_if(|_| wanted) {
                 *state = State::Open(threads);
             }
@@ -179,7 +186,9 @@ impl Store {
 
     /// Closes the file for good. Returns when it is closed.
     pub(crate) async fn end(&self) {
-        self.close(State::Ended).await;
+        if let Some(threads) = self.replace(State::Ended) {
+            threads.end().await;
+        }
     }
 
     /// Closes the file for good and does not wait for that.
@@ -195,7 +204,7 @@ impl Store {
 
     /// Whether the file is closed, to be opened again.
     pub(crate) fn is_suspended(&self) -> bool {
-        matches!(*self.shared.state.borrow(), State::Suspended)
+        matches!(*self.shared.state.borrow(), State::Suspended(_))
     }
 
     /// Whether the file is closed for good.
@@ -209,19 +218,13 @@ impl Store {
             return false;
         }
         let mut states = self.shared.state.subscribe();
-        let _ = states.wait_for(|state| !matches!(state, State::Suspended)).await;
+        let _ = states.wait_for(|state| !matches!(state, State::Suspended(_))).await;
         true
     }
 
     /// What was rescued when the store had to be set aside, as of its last opening.
     pub(crate) fn rescued(&self) -> Option<Rescued> {
         self.open_threads(|threads| threads.rescued.clone()).ok().flatten()
-    }
-
-    async fn close(&self, next: State) {
-        if let Some(threads) = self.replace(next) {
-            threads.end().await;
-        }
     }
 
     /// Takes the threads out, if they run. What has ended stays so.
@@ -236,14 +239,15 @@ impl Store {
         });
         match was {
             Some(State::Open(threads)) => Some(threads),
-            _ => None,
+            Some(State::Suspended(threads)) => threads,
+            Some(State::Ended) | None => None,
         }
     }
 
     fn open_threads<T>(&self, pick: impl FnOnce(&Threads) -> T) -> Result<T, ClientError> {
         match &*self.shared.state.borrow() {
             State::Open(threads) => Ok(pick(threads)),
-            State::Suspended => Err(ClientError::suspended()),
+            State::Suspended(_) => Err(ClientError::suspended()),
             State::Ended => Err(ClientError::ended()),
         }
     }
@@ -270,7 +274,6 @@ fn job_failed() -> ClientError {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::config::StoreLocation;
 
     pub(crate) async fn memory() -> Store {
         Store::open(StoreLocation::Memory, Arc::default(), Guards::default()).await.unwrap()
