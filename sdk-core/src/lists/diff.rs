@@ -127,6 +127,13 @@ impl<T: Keyed + Clone + PartialEq> Followed<T> {
         self.now = Some(now);
     }
 
+    /// Counts everything as told: the list is just being opened.
+    pub(crate) fn begin(&mut self) {
+        if let Some(now) = self.now.take() {
+            self.told = now;
+        }
+    }
+
     /// All changes that were not told, which from now on are; `None`: there is none.
     pub(crate) fn batch(&mut self) -> Option<Vec<ListChange<T>>> {
         let now = self.now.take()?;

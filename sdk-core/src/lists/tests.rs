@@ -55,14 +55,6 @@ pub(super) fn joined(room: Room) -> RoomState {
     let mut member = Member { room_id: room.id.clone(), user_id: ME.into(), ..Member::default() };
     member.set_state(MemberState::Joined);
     let membership = Some(Membership { member: Some(member), ..Membership::default() });
-    let (rev, seq) = (room.rev, room.seq);
-    RoomState {
-        membership,
-        rev,
-        head_rev: rev,
-        seq,
-        low_seq: seq + 1,
-        room: Some(room.clone()),
-        ..RoomState::new(&room.id)
-    }
+    let (rev, seq, new) = (room.rev, room.seq, RoomState::new(&room.id));
+    RoomState { membership, rev, head_rev: rev, seq, low_seq: seq + 1, room: Some(room), ..new }
 }

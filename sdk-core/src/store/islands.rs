@@ -32,3 +32,27 @@ pub(crate) fn cut_below(conn: &Connection, room_id: &str, seq: i64) -> rusqlite:
     }
     save(conn, room_id, &islands)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        store::{Durability, Write, rooms, tests::memory},
+        sync::{Drop, Effects},
+    };
+
+    #[tokio::test]
+    async fn an_island_ends_where_the_person_may_not_see_on_and_with_a_room_that_begins_anew() {
+        let islands = [(1, 4), (10, 20), (30, 40)].map(|(low, high)| Island { low, high });
+        let cut = move |w: &mut Write<'_>| {
+            save(&w.tx, "r", &islands)?;
+            let drop = |drop| rooms::drop_rows(&w.tx, "r", &Effects { drop: vec![drop], ..Effects::default() });
+            drop(Drop::BelowSeq(15))?;
+            let cut = of_room(&w.tx, "r")?;
+            drop(Drop::UpToRev(1))?;
+            Ok((cut, of_room(&w.tx, "r")?))
+        };
+        let left = [(15, 20), (30, 40)].map(|(low, high)| Island { low, high }).to_vec();
+        assert_eq!(memory().await.write(Durability::Frames, cut).await.unwrap(), (left, Vec::new()));
+    }
+}

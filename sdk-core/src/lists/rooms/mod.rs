@@ -99,7 +99,7 @@ impl RoomList {
             asked: false,
         };
         list.refresh().await?;
-        list.list = Followed::new(list.list.now().to_vec());
+        list.list.begin();
         list.total = list.found;
         Ok(list)
     }

@@ -126,7 +126,7 @@ impl Timeline {
         } else {
             timeline.jump(options.anchor).await?;
         }
-        timeline.list = Followed::new(timeline.list.now().to_vec());
+        timeline.list.begin();
         timeline.seen();
         Ok(timeline)
     }

@@ -232,10 +232,10 @@ impl World {
                 })
                 .collect();
             let first = rows.first().map_or(1, |row| row.0);
-            let last = if shown.window.high == 0 { self.seq() } else { shown.window.high };
-            let there: Vec<_> = self.rows.range(first..=last).map(|(seq, row)| (*seq, row.rev)).collect();
+            let end = if shown.window.high == 0 { self.seq() } else { shown.window.high };
+            let there: Vec<_> = self.rows.range(first..=end).map(|(seq, row)| (*seq, row.rev)).collect();
             prop_assert_eq!(&rows, &there, "{:?}", shown.window);
-            prop_assert_eq!(shown.newer, self.seq() - last);
+            prop_assert_eq!(shown.newer, self.seq() - end);
             let now: Vec<i64> = rows.iter().map(|row| row.0).collect();
             if let Some(anchor) = lost {
                 prop_assert!(now.contains(&anchor) && now.iter().all(|seq| self.shown.contains(seq) || *seq > newest));
