@@ -18,8 +18,13 @@ pub(crate) fn simulate(arguments: &[String]) -> Result<()> {
     Cargo::program(target().join(folder).join("madang-simulation")).args(arguments).run()
 }
 
-/// What is a part of every test run: its own tests, schedules for 20 seconds, and every guard.
+/// What is a part of every test run: the core's tests of what happens without a rule, its own tests, schedules for 20
+/// seconds, and every guard.
 pub(crate) fn fixed() -> Result<bool> {
+    let without = ["small_worlds::a_rule", "story::without"];
+    Cargo::new(["test", "--quiet", "-p", "madang-sdk-core", "--features", "simulation", "--lib", "--"])
+        .args(without)
+        .run()?;
     Cargo::new(["test", "--quiet"]).args(PROGRAM).run()?;
     simulate(&["--seconds".to_owned(), "20".to_owned()])?;
     simulate(&["--guards".to_owned()])?;
