@@ -110,3 +110,41 @@ async fn leaving_hides_the_room_at_once_and_a_refusal_brings_it_back() {
     world.settle().await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_restore_took_together_with_the_place_in_the_room_has_failed_and_may_be_tried_again() {
+    let mut world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("room", &[&bob]).await;
+    bob.sees(&room).await;
+    let said = bob.client.send(&room, "gone").await.expect("typed");
+    bob.client.settled(&said).await.expect("sent");
+    world.settle().await;
+    offline(&ann).await;
+    offline(&bob).await;
+    let address = world.stop_server(0).await;
+    // Back to before bob was in the room.
+    let sql = world.sql().await;
+    let back = "delete from messages where text = 'gone'; \
+         update rooms set seq = 1, count = 0, rev = 3, last_countable_seq = 0; \
+         update members set last_read_seq = least(last_read_seq, 1), read_count = 0, told_read = least(told_read, 1), \
+         receipt_rev = least(receipt_rev, 3), read_generation = 0";
+    sqlx::raw_sql(back).execute(&sql).await.expect("restored");
+    let out = sqlx::query("update members set state = 2 where user_id = $1::uuid").bind(&bob.id);
+    out.execute(&sql).await.expect("restored");
+    madang_server::app::restore_done(world.database_url()).await.expect("said so");
+    world.start_server_at(address).await.expect("a server");
+    for person in [&ann, &bob] {
+        person.client.reconnect();
+        person.live().await;
+        person.look_at(&[&room]);
+    }
+    let refused = async || bob.client.settled(&said).await.err().map(|refused| refused.reason);
+    assert_eq!(eventually("bob is told", refused).await, Some(ErrorReason::RoomNotFound));
+    ann.invite(&room, [bob.id.clone()]).await.expect("invited");
+    bob.client.retry_failed(&said).await.expect("it has failed");
+    bob.client.settled(&said).await.expect("sent again");
+    world.settle().await;
+    assert_eq!(ann.texts(&room).await, ["gone"]);
+    world.end().await;
+}

@@ -1,5 +1,7 @@
 //! Lines that a person types.
 
+use chrono::NaiveDate;
+
 /// What a line asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Command {
@@ -11,8 +13,8 @@ pub(crate) enum Command {
     New(String, Vec<String>),
     /// Open the room with one person.
     Direct(String),
-    /// List rooms.
-    Rooms,
+    /// List rooms, those with this in their name.
+    Rooms(String),
     /// Open a room, by number or name.
     Open(String),
     /// Bring people in.
@@ -35,18 +37,33 @@ pub(crate) enum Command {
     MarkUnread(i64),
     /// Show older messages.
     Older(u16),
+    /// Show the messages around a place.
+    Jump(Place),
     /// Say that one is writing.
     Typing,
-    /// Send again what has failed.
-    Retry,
-    /// Throw away what has failed.
-    Discard,
+    /// List what has failed.
+    Failed,
+    /// Try again what has failed: one of the list, or all.
+    Retry(Option<usize>),
+    /// Throw away what has failed: one of the list, or all.
+    Discard(Option<usize>),
     /// List commands.
     Help,
     /// End.
     Quit,
     /// Not understood; how it is meant to be.
     Usage(&'static str),
+}
+
+/// A place in a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A message.
+    Message(i64),
+    /// The beginning of a day.
+    Day(NaiveDate),
+    /// The first unread message.
+    Unread,
 }
 
 /// Older messages shown at once.
@@ -71,7 +88,7 @@ impl Command {
             ("new", None) => Self::Usage("/new NAME LOGIN..."),
             ("dm", Some(login)) => Self::Direct(login.trim_start_matches('@').to_owned()),
             ("dm", None) => Self::Usage("/dm LOGIN"),
-            ("rooms", _) => Self::Rooms,
+            ("rooms", _) => Self::Rooms(tail.to_owned()),
             ("open", Some(_)) => Self::Open(words.join(" ")),
             ("open", None) => Self::Usage("/open NUMBER|NAME"),
             ("invite", Some(_)) => Self::Invite(logins(&words)),
@@ -90,12 +107,32 @@ impl Command {
             ("unread", Some(at)) => position(&at).map_or(Self::Usage("/unread [#SEQ]"), Self::MarkUnread),
             ("older", count) => Self::Older(count.and_then(|count| count.parse().ok()).unwrap_or(OLDER)),
             ("typing", _) => Self::Typing,
-            ("retry", _) => Self::Retry,
-            ("discard", _) => Self::Discard,
+            ("jump", Some(to)) => place(&to).map_or(Self::Usage(JUMP), Self::Jump),
+            ("jump", None) => Self::Usage(JUMP),
+            ("failed", _) => Self::Failed,
+            ("retry", number) => numbered(number, Self::Retry, "/retry [NUMBER]"),
+            ("discard", number) => numbered(number, Self::Discard, "/discard [NUMBER]"),
             ("help", _) => Self::Help,
             ("quit" | "exit", _) => Self::Quit,
             _ => Self::Usage("/help"),
         }
+    }
+}
+
+const JUMP: &str = "/jump #SEQ|YYYY-MM-DD|unread";
+
+/// `#12`, `2026-11-21` or `unread`.
+fn place(text: &str) -> Option<Place> {
+    let day = || text.parse().ok().map(Place::Day);
+    (text == "unread").then_some(Place::Unread).or_else(|| position(text).map(Place::Message)).or_else(day)
+}
+
+/// A number from 1, or none.
+fn numbered(text: Option<String>, command: fn(Option<usize>) -> Command, usage: &'static str) -> Command {
+    match text.map(|text| text.parse().ok().filter(|number| *number > 0)) {
+        None => command(None),
+        Some(Some(number)) => command(Some(number)),
+        Some(None) => Command::Usage(usage),
     }
 }
 
@@ -161,5 +198,17 @@ mod tests {
         assert_eq!(Command::parse("/delete"), Command::Delete(None));
         assert_eq!(Command::parse("/delete #x"), Command::Usage("/delete [#SEQ]"));
         assert_eq!(Command::parse("/wat"), Command::Usage("/help"));
+        assert_eq!(Command::parse("/retry"), Command::Retry(None));
+        assert_eq!(Command::parse("/discard 2"), Command::Discard(Some(2)));
+        assert_eq!(Command::parse("/retry it"), Command::Usage("/retry [NUMBER]"));
+    }
+
+    #[test]
+    fn a_place_is_a_message_a_day_or_what_is_unread() {
+        assert_eq!(Command::parse("/jump #12"), Command::Jump(Place::Message(12)));
+        assert_eq!(Command::parse("/jump unread"), Command::Jump(Place::Unread));
+        let day = NaiveDate::from_ymd_opt(2026, 11, 21).unwrap();
+        assert_eq!(Command::parse("/jump 2026-11-21"), Command::Jump(Place::Day(day)));
+        assert_eq!(Command::parse("/jump there"), Command::Usage(JUMP));
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use madang_sdk_core::{Client, RoomItem, RoomList};
+use madang_sdk_core::{Client, ClientError, RoomFilter, RoomItem, RoomList, RoomQuery};
 
 use crate::{screen::line, words::Language};
 
@@ -70,6 +70,25 @@ impl Rooms {
             number += 1;
             let left = language.say("left", "나간 방");
             line(&format!("{number:>3}. {} ({left})", room.name));
+        }
+        Ok(())
+    }
+
+    /// Prints the rooms that have a text in their name.
+    pub(crate) async fn search(
+        &mut self,
+        client: &Client,
+        language: Language,
+        text: String,
+    ) -> Result<(), ClientError> {
+        let filter = RoomFilter { text, ..RoomFilter::default() };
+        let found = client.rooms_where(RoomQuery { filter, ..RoomQuery::default() }).await?;
+        self.numbered = found.items().iter().map(|room| room.id.clone()).collect();
+        for (number, room) in (1..).zip(found.items()) {
+            line(&format!("{number:>3}. {}", badge(room, language)));
+        }
+        if found.items().is_empty() {
+            line(language.say("no such room", "그런 방이 없습니다"));
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, time::SystemTime};
 
-use chrono::{DateTime, Local};
+use chrono::{DateTime, Local, NaiveDate, NaiveTime};
 
 /// Prints a line. Nobody reading is no failure of ours: the input ends too, then.
 pub(crate) fn line(text: &str) {
@@ -21,6 +21,13 @@ fn one_line(text: &str) -> String {
         c => c,
     };
     text.chars().map(shown).collect()
+}
+
+/// When a day begins, in the time of this machine.
+pub(crate) fn beginning(day: NaiveDate) -> SystemTime {
+    let midnight = day.and_time(NaiveTime::MIN);
+    // Where a day has no midnight, because clocks are put forward then, the day of Greenwich is near enough.
+    midnight.and_local_timezone(Local).earliest().map_or_else(|| midnight.and_utc().into(), SystemTime::from)
 }
 
 /// `HH:MM`, in the time of this machine.

@@ -1,7 +1,7 @@
 //! The words of the client, in Korean and English.
 
 use madang_sdk_core::{
-    ClientError, ClientErrorKind, NoticeItem, Person,
+    ChangeKind, ClientError, ClientErrorKind, NoticeItem, Person,
     v1::{ErrorReason, SystemKind},
 };
 
@@ -88,6 +88,22 @@ impl Language {
             _ => return None,
         };
         Some(self.say(english, korean))
+    }
+
+    /// What a change is, in a word.
+    pub(crate) fn change(self, kind: ChangeKind) -> &'static str {
+        let (english, korean) = match kind {
+            ChangeKind::Send => ("message", "메시지"),
+            ChangeKind::Edit => ("edit", "수정"),
+            ChangeKind::Delete => ("deletion", "삭제"),
+            ChangeKind::CreateRoom => ("new room", "새 방"),
+            ChangeKind::Join => ("joining", "입장"),
+            ChangeKind::Leave => ("leaving", "나가기"),
+            ChangeKind::Invite => ("invitation", "초대"),
+            ChangeKind::Remove => ("removal", "내보내기"),
+            ChangeKind::Profile | ChangeKind::Status => ("profile", "프로필"),
+        };
+        self.say(english, korean)
     }
 
     fn kind(self, kind: ClientErrorKind) -> &'static str {

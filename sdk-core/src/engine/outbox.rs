@@ -237,9 +237,9 @@ async fn is_missing(inner: &Inner, entry: &Entry) -> Result<bool, ClientError> {
     let rpc = |channel, request| async { MessageServiceClient::new(channel).get_message(request).await };
     match inner.connection.call_once(request, rpc).await {
         Ok(answer) => Ok(answer.message.is_none_or(|message| message.client_message_id != entry.change_id)),
-        Err(error) if error.reason == Some(ErrorReason::MessageNotFound) => Ok(true),
-        // Out of the room now: nothing can be sent there.
-        Err(error) if !error.may_repeat() => Ok(false),
+        // Out of the room now: whether it is there is not told. It is offered again, because a server that has it says so
+        // whoever asks, and else the person is to know that it is gone.
+        Err(error) if !error.may_repeat() => Ok(true),
         Err(error) => Err(error),
     }
 }

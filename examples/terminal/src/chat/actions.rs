@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use madang_sdk_core::{ClientError, ClientErrorKind, Draft, NewRoom};
+use madang_sdk_core::{Anchor, ClientError, ClientErrorKind, Draft, NewRoom, SendState, WaitingChange};
 
-use super::{Chat, open::OpenRoom};
+use super::{
+    Chat,
+    open::{OpenRoom, print_item},
+};
 use crate::{
-    command::Command,
-    screen::line,
+    command::{Command, Place},
+    screen::{beginning, line},
     words::{Language, Particle, particle},
 };
 
@@ -18,7 +21,7 @@ const ANSWER: Duration = Duration::from_secs(2);
 const HELP: &[(&str, &str, &str)] = &[
     ("/new NAME LOGIN...", "make a room with people and open it", "사람들과 방을 만들고 엽니다"),
     ("/dm LOGIN", "open the room with one person", "한 사람과의 방을 엽니다"),
-    ("/rooms", "list rooms with unread", "방과 안 읽은 수를 보여 줍니다"),
+    ("/rooms [TEXT]", "list rooms with unread, or find them", "방과 안 읽은 수를 보여 주거나 찾습니다"),
     ("/open NUMBER|NAME", "open a room", "방을 엽니다"),
     ("/invite LOGIN...", "bring people in", "사람들을 초대합니다"),
     ("/remove LOGIN", "take a person out", "사람을 내보냅니다"),
@@ -27,10 +30,12 @@ const HELP: &[(&str, &str, &str)] = &[
     ("/edit [#SEQ] TEXT", "change a message, else your last", "메시지를 고칩니다"),
     ("/delete [#SEQ]", "delete a message, else your last", "메시지를 삭제합니다"),
     ("/older [COUNT]", "show older messages", "이전 메시지를 보여 줍니다"),
+    ("/jump #SEQ|DATE|unread", "show the messages around a place", "그 자리의 메시지를 보여 줍니다"),
     ("/who", "list members", "구성원을 보여 줍니다"),
     ("/unread [#SEQ]", "unread total; mark as unread from there", "안 읽은 수, 또는 거기부터 안 읽음으로"),
     ("/typing", "say that you are writing", "입력 중임을 알립니다"),
-    ("/retry, /discard", "what has failed", "보내지 못한 메시지"),
+    ("/failed", "list what has failed", "처리하지 못한 것을 보여 줍니다"),
+    ("/retry, /discard [NUMBER]", "try it again, or throw it away", "다시 하거나 버립니다"),
     ("/quit", "end", "끝냅니다"),
 ];
 
@@ -103,7 +108,8 @@ impl Chat {
                 let room_id = self.client.open_direct(&user_id).await?;
                 self.enter(&room_id, &login).await?;
             }
-            Command::Rooms => self.rooms.print(&self.client, self.language).await?,
+            Command::Rooms(text) if text.is_empty() => self.rooms.print(&self.client, self.language).await?,
+            Command::Rooms(text) => self.rooms.search(&self.client, self.language, text).await?,
             Command::Open(text) => {
                 let found = self.rooms.find(&self.client, &text, false).await?;
                 let (room_id, name) = found.ok_or(Trouble::Nowhere(text))?;
@@ -117,6 +123,9 @@ impl Chat {
             }
             Command::Usage(usage) => line(&format!("! {usage}")),
             Command::Help => self.help(),
+            Command::Failed => self.list_failed().await?,
+            Command::Retry(number) => self.settle_failed(number, true).await?,
+            Command::Discard(number) => self.settle_failed(number, false).await?,
             Command::Unread => {
                 let total = self.client.unread_total().await?;
                 line(&format!("# {} {total}", self.language.say("unread", "안 읽음")));
@@ -173,9 +182,8 @@ impl Chat {
                     open.timeline.load_older(count).await?;
                 }
             }
+            Command::Jump(place) => self.jump(&room_id, place).await?,
             Command::Typing => self.client.typing(&room_id),
-            Command::Retry => self.failed(true).await?,
-            Command::Discard => self.failed(false).await?,
             _ => {}
         }
         Ok(())
@@ -248,15 +256,58 @@ impl Chat {
         Ok(())
     }
 
-    async fn failed(&mut self, again: bool) -> Result<(), Trouble> {
-        let failed = self.open.as_ref().map(OpenRoom::failed).unwrap_or_default();
-        for id in failed {
-            if again {
-                self.client.retry_failed(&id).await?;
+    /// What the server refused, of all rooms, oldest first.
+    async fn failed(&self) -> Result<Vec<WaitingChange>, Trouble> {
+        let waiting = self.client.outbox().await?;
+        let failed = waiting.items().iter().filter(|change| matches!(change.state, SendState::Failed { .. }));
+        Ok(failed.cloned().collect())
+    }
+
+    async fn list_failed(&self) -> Result<(), Trouble> {
+        let failed = self.failed().await?;
+        if failed.is_empty() {
+            line(self.language.say("nothing has failed", "실패한 것이 없습니다"));
+        }
+        for (number, change) in (1..).zip(&failed) {
+            let what = self.language.change(change.kind);
+            let place = self.rooms.name(&change.room_id);
+            let why = match &change.state {
+                SendState::Failed { reason, message } => self.language.reason(*reason).unwrap_or(message),
+                _ => "",
+            };
+            line(&format!("{number:>3}. {what} [{place}] {}: {why}", change.text));
+        }
+        Ok(())
+    }
+
+    /// Tries what has failed again, or throws it away: one by its number in the list, or all.
+    async fn settle_failed(&self, number: Option<usize>, again: bool) -> Result<(), Trouble> {
+        let failed = self.failed().await?;
+        let wanted = (1..).zip(failed).filter(|(at, _)| number.is_none_or(|number| number == *at));
+        for (_, change) in wanted {
+            let done = if again {
+                self.client.retry_failed(&change.id).await
             } else {
-                self.client.discard_failed(&id).await?;
+                self.client.discard_failed(&change.id).await
+            };
+            match done {
+                // It went with its room, which was earlier in the list.
+                Err(error) if error.kind == ClientErrorKind::NotFound => {}
+                done => done?,
             }
         }
+        Ok(())
+    }
+
+    /// Shows a page around a place; the open room goes on below it.
+    async fn jump(&self, room_id: &str, place: Place) -> Result<(), Trouble> {
+        let anchor = match place {
+            Place::Message(seq) => Anchor::Message(seq),
+            Place::Unread => Anchor::FirstUnread,
+            Place::Day(day) => Anchor::Date(beginning(day)),
+        };
+        let page = self.client.timeline_at(room_id, anchor).await?;
+        page.items().iter().for_each(|item| print_item(item, self.language));
         Ok(())
     }
 

@@ -88,17 +88,6 @@ impl OpenRoom {
             _ => None,
         })
     }
-
-    /// Ids of messages that have failed.
-    pub(super) fn failed(&self) -> Vec<String> {
-        let failed = |item: &TimelineItem| match item {
-            TimelineItem::Message(message) if matches!(message.state, SendState::Failed { .. }) => {
-                Some(message.client_message_id.clone())
-            }
-            _ => None,
-        };
-        self.timeline.items().iter().filter_map(failed).collect()
-    }
 }
 
 impl Chat {
@@ -131,6 +120,23 @@ impl Chat {
             });
         }
     }
+}
+
+/// Prints an item of a page that somebody jumped to.
+pub(super) fn print_item(item: &TimelineItem, language: Language) {
+    let text = match item {
+        TimelineItem::Message(message) => {
+            let deleted = language.say("(deleted)", "(삭제된 메시지)");
+            let text = if message.deleted { deleted } else { &message.text };
+            let seq = message.seq.unwrap_or_default();
+            format!("{} #{seq} {}: {text}", clock(message.created_at), language.person(&message.sender))
+        }
+        TimelineItem::Notice(notice) => format!("{} — {}", clock(notice.created_at), language.notice(notice)),
+        TimelineItem::Unsupported(item) => format!("{} #{}: {}", clock(item.created_at), item.seq, item.text),
+        TimelineItem::DayLine { date } => format!("— {:04}-{:02}-{:02} —", date.year, date.month, date.day),
+        TimelineItem::NewLine => format!("— {} —", language.say("new", "새 메시지")),
+    };
+    line(&text);
 }
 
 /// How a page is printed.

@@ -145,7 +145,7 @@ impl World<'_> {
     fn is_missing(&self, person: usize, doubtful: &Doubtful) -> bool {
         let room = room_named(doubtful.room_id());
         if !self.db.is_in((room, person)) {
-            return false;
+            return true;
         }
         let from = self.db.member((room, person)).map_or(1, |member| member.history_from_seq);
         let found = self.db.rooms[room].items.iter().find(|item| item.seq == doubtful.seq() && item.seq >= from);

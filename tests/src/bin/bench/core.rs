@@ -10,7 +10,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use madang_devstack::server_process::ServerProcess;
 use madang_proto::v1::message_service_client::MessageServiceClient;
-use madang_sdk_core::{Client, ClientConfig, ConnectionState, StoreLocation};
+use madang_sdk_core::{Client, ClientConfig, ConnectionState, RoomQuery, StoreLocation, TimelineItem};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinSet;
@@ -26,6 +26,9 @@ use crate::streams;
 /// Rooms of the person, and messages in each.
 const ROOMS: usize = 1_000;
 const MESSAGES_EACH: usize = 100;
+
+/// Rooms that a screen shows.
+const SCREEN: usize = 20;
 
 /// Repetitions of what takes less than a few milliseconds, in a round.
 const TIMES: usize = 50;
@@ -88,9 +91,7 @@ async fn arrived(client: &Client, wanted: i64) -> Result<()> {
             let mut changed = client.changed();
             loop {
                 changed.mark_unchanged();
-                if client.timeline(&id).await?.items().last().and_then(madang_sdk_core::TimelineItem::seq)
-                    >= Some(wanted)
-                {
+                if client.timeline(&id).await?.items().last().and_then(TimelineItem::seq) >= Some(wanted) {
                     break;
                 }
                 changed.changed().await?;
@@ -181,7 +182,7 @@ impl Times {
             let began = Instant::now();
             let screen = first_screen(client).await?;
             self.screen.push(milliseconds(began));
-            ensure!(screen > 0, "a screen is empty");
+            ensure!(screen == SCREEN, "a screen is empty");
             let began = Instant::now();
             let page = client.timeline(&room_id(room).to_string()).await?;
             self.page.push(milliseconds(began));
@@ -321,7 +322,8 @@ async fn fill(client: &Client) -> Result<()> {
 
 /// Items of the room list's first screen.
 async fn first_screen(client: &Client) -> Result<usize> {
-    Ok(client.rooms().await?.items().len())
+    let query = RoomQuery { range: Some(0..SCREEN), ..RoomQuery::default() };
+    Ok(client.rooms_where(query).await?.items().len())
 }
 
 /// Somebody writes to these rooms, as fast as the server takes it.

@@ -41,6 +41,9 @@ fn acknowledged(history: &History, places: &Places<'_>, found: &mut Findings) {
             format!("room {}: {id} ({:.20}) of device {:?}", acknowledged.room, acknowledged.text, acknowledged.device)
         };
         let there = places.get(&(acknowledged.room.as_str(), id.as_str())).map_or(&[][..], Vec::as_slice);
+        if history.journal.restored && there.is_empty() && was_told(history, id) {
+            continue;
+        }
         let [message] = there else {
             let wrong = if there.is_empty() { Wrong::Lost } else { Wrong::Repeated };
             found.add(wrong, format!("{} was acknowledged and is there {} times", whose(), there.len()));
@@ -55,6 +58,12 @@ fn acknowledged(history: &History, places: &Places<'_>, found: &mut Findings) {
         let same = message.deleted || message.edited || message.text == acknowledged.text;
         found.check(same, Wrong::Store, || format!("{} says {:?}", whose(), message.text));
     }
+}
+
+/// Whether a device shows its person that the server does not have a message any more.
+fn was_told(history: &History, id: &str) -> bool {
+    let mut typed = history.devices.iter().flat_map(|device| &device.store.outbox);
+    typed.any(|item| item.client_message_id == *id && matches!(item.state, SendState::Failed { .. }))
 }
 
 /// At a quiet point nothing waits, and what was refused or given up is there at most once.
