@@ -10,13 +10,16 @@ mod clock;
 mod commands;
 mod config;
 mod connection;
+pub mod diagnostics;
 mod engine;
 mod error;
 mod life;
+mod net;
 mod observe;
 mod people;
 mod rooms;
 pub mod sabotage;
+mod sentences;
 mod store;
 mod sync;
 mod timeline;
@@ -35,15 +38,16 @@ pub use self::engine::simulation;
 
 pub use self::{
     background::{Notification, SyncOutcome},
-    client::{Client, server_info},
+    client::{Client, server_info, server_info_through},
     clock::{Clock, Sleep, SystemClock},
     commands::{Draft, NewRoom, ProfileChange, RoomMember},
-    config::{Backoff, ClientConfig, Mode, StoreLocation, TokenProvider},
+    config::{Backoff, ClientConfig, Mode, NetworkConfig, Proxy, StoreLocation, TokenProvider},
     engine::{ConnectionState, ReadCount},
-    error::{ClientError, ClientErrorKind, LocalReason},
+    error::{ClientError, ClientErrorKind, FieldViolation, LocalReason},
     observe::ListChange,
     people::Person,
     rooms::{RoomItem, RoomList},
+    sentences::{Language, reason_sentence},
     store::{ChangeKind, ItemKey, OutboxItem, Rescued, RoomSnapshot, SendState, StoreSnapshot},
     timeline::{MessageItem, NoticeItem, Timeline, TimelineItem},
     typing::Typers,
