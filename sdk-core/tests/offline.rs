@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use madang_sdk_core::{
-    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, ListChange, NewRoom, SendState,
-    StoreLocation, TimelineItem, TokenProvider,
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, ListChange, LocalReason, NewRoom,
+    SendState, StoreLocation, TimelineItem, TokenProvider,
 };
 
 const ROOM: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -119,10 +119,13 @@ async fn an_open_timeline_tells_what_is_typed_at_once() {
 #[tokio::test]
 async fn without_a_server_the_client_is_offline_and_tries_again() {
     let client = client(StoreLocation::Memory).await;
-    let offline = |state: &ConnectionState| matches!(state, ConnectionState::Offline { .. });
+    // The state says why: the machine is there, and nothing listens.
+    let refused = |error: &ClientError| error.local == Some(LocalReason::Refused);
+    let offline = |state: &ConnectionState| matches!(state, ConnectionState::Offline { reason: Some(reason), .. } if refused(reason));
     client.states().wait_for(offline).await.unwrap();
     client.states().wait_for(|state| *state == ConnectionState::Connecting).await.unwrap();
-    assert_eq!(client.search_users("b").await.unwrap_err().kind, ClientErrorKind::Offline);
+    let error = client.search_users("b").await.unwrap_err();
+    assert_eq!((error.kind, error.local), (ClientErrorKind::Offline, Some(LocalReason::Refused)));
     client.disconnect();
     client.states().wait_for(|state| *state == ConnectionState::Suspended).await.unwrap();
     client.reconnect();

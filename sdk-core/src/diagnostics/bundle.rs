@@ -2,7 +2,10 @@
 
 use serde_json::{Value, json};
 
-use super::{Counters, event::Event};
+use super::{
+    Counters,
+    event::{Event, millis as in_ms, plain},
+};
 use crate::{
     client::Client,
     clock::millis,
@@ -33,11 +36,11 @@ impl Client {
             "os": std::env::consts::OS,
             "architecture": std::env::consts::ARCH,
             "at_ms": millis(inner.config.clock.now()),
-            "device_id": inner.connection.device_id(),
-            "user_id": *inner.me.borrow(),
+            "device_id": plain(inner.connection.device_id()),
+            "user_id": inner.me.borrow().as_deref().and_then(plain),
             "settings": settings(inner),
             "now": state,
-            "rooms_on_the_screen": inner.focused(),
+            "rooms_on_the_screen": inner.focused().iter().filter_map(|id| plain(id)).collect::<Vec<_>>(),
             "store": store,
             "counters": self.counters().to_json(),
             "events": inner.connection.record.events(),
@@ -63,7 +66,7 @@ fn settings(inner: &Inner) -> Value {
             Proxy::Environment => "environment",
         },
         "store": match config.store { StoreLocation::File(_) => "file", StoreLocation::Memory => "memory" },
-        "backoff_ms": [super::event::millis(config.backoff.base), super::event::millis(config.backoff.cap)],
+        "backoff_ms": [in_ms(config.backoff.base), in_ms(config.backoff.cap)],
     })
 }
 
@@ -74,7 +77,7 @@ fn numbers(r: &Read<'_>) -> rusqlite::Result<Value> {
         r.conn.prepare("select room_id, rev, head_rev, seq, low_seq from rooms order by room_id limit 200")?;
     let rooms = rooms.query_map([], |row| {
         Ok(json!({
-            "room_id": row.get::<_, String>(0)?, "rev": row.get::<_, i64>(1)?, "head_rev": row.get::<_, i64>(2)?,
+            "room_id": plain(&row.get::<_, String>(0)?), "rev": row.get::<_, i64>(1)?, "head_rev": row.get::<_, i64>(2)?,
             "seq": row.get::<_, i64>(3)?, "low_seq": row.get::<_, i64>(4)?,
         }))
     })?;
@@ -86,7 +89,7 @@ fn numbers(r: &Read<'_>) -> rusqlite::Result<Value> {
     Ok(json!({
         "version": one("pragma user_version")?,
         "bytes": one("pragma page_count")? * one("pragma page_size")?,
-        "epoch": meta::text(r.conn, meta::EPOCH)?,
+        "epoch": plain(&meta::text(r.conn, meta::EPOCH)?),
         "user_rev": meta::number(r.conn, meta::USER_REV)?,
         "watermark": meta::number(r.conn, meta::WATERMARK)?,
         "rooms": one("select count(*) from rooms")?,

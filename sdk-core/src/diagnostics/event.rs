@@ -52,7 +52,7 @@ impl From<&ClientError> for Why {
 }
 
 /// An id, if it looks like one: what others made up is not passed on.
-fn plain(id: &str) -> Option<String> {
+pub(super) fn plain(id: &str) -> Option<String> {
     let fits = id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
     fits.then(|| id.to_owned())
 }

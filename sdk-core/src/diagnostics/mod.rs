@@ -10,6 +10,8 @@ mod event;
 mod explain;
 mod log;
 mod recorder;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use self::recorder::Recorder;
 pub use self::{

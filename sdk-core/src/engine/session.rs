@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::OptionFuture};
 use madang_proto::v1::{
     Ack, ClientFrame, Closing, ClosingReason, DeliveredSeq, ErrorReason, Focus, Pong, Reauthenticate, ServerFrame,
     client_frame, room_event::Change, server_frame::Frame, sync_service_client::SyncServiceClient,
@@ -26,8 +26,6 @@ use crate::{
 
 /// A stream that says nothing for so long is dead: more than two heartbeats of the server.
 const SILENCE: Duration = Duration::from_secs(45);
-/// An ack at least so often; the server wants one every 20 s.
-const ACK: Duration = Duration::from_secs(15);
 /// An ack so soon after something arrived; a server takes two a second.
 const ACK_SOON: Duration = Duration::from_secs(1);
 /// Frames that wait to be said; a client says little, and what does not fit may be lost.
@@ -119,7 +117,7 @@ async fn stream(inner: &Arc<Inner>, failures: &mut u32) -> Result<End, End> {
         outgoing,
         tasks: JoinSet::new(),
         delivered: BTreeMap::new(),
-        ack: inner.config.clock.sleep(ACK),
+        ack: None.into(),
         acking_soon: false,
         live: false,
         late: Vec::new(),
@@ -174,7 +172,9 @@ struct Session<'a> {
     tasks: JoinSet<Result<Vec<Ask>, ClientError>>,
     /// What has arrived and is not acknowledged.
     delivered: BTreeMap<String, i64>,
-    ack: Sleep,
+    /// The wait for the next ack, while there is something to say. Else the server's heartbeats are answered with one: a device
+    /// at rest has no timer that wakes it in between.
+    ack: OptionFuture<Sleep>,
     acking_soon: bool,
     live: bool,
     /// Frames put off while a guard is out.
@@ -200,7 +200,7 @@ impl Session<'_> {
                     self.ask(asks);
                 }
                 () = self.inner.wake.session.notified() => self.attend().await?,
-                () = &mut self.ack => self.acknowledge().await?,
+                Some(()) = &mut self.ack => self.acknowledge().await?,
                 () = &mut silence => return Ok(silent()),
                 _ = offline.changed() => return Ok(End::Resume(Duration::ZERO, None)),
                 () = self.inner.wake.again.notified(), if self.live => return Ok(End::Again),
@@ -233,6 +233,7 @@ impl Session<'_> {
                 Some(Frame::Closing(closing)) => end = Some(self.closing(&closing).await?),
                 Some(Frame::Heartbeat(_)) => {
                     say(&self.outgoing, client_frame::Frame::Pong(Pong {}));
+                    self.acknowledge().await?;
                     durable.push(frame);
                 }
                 _ => {
@@ -271,7 +272,7 @@ impl Session<'_> {
         self.delivered.extend(outcome.delivered);
         if !self.delivered.is_empty() && !self.acking_soon {
             self.acking_soon = true;
-            self.ack = self.inner.config.clock.sleep(ACK_SOON);
+            self.ack = Some(self.inner.config.clock.sleep(ACK_SOON)).into();
         }
         if outcome.drained {
             self.live = true;
@@ -318,7 +319,7 @@ impl Session<'_> {
         let unread_total = self.live.then_some(unread);
         say(&self.outgoing, client_frame::Frame::Ack(Ack { delivered: delivered.collect(), unread_total }));
         self.acking_soon = false;
-        self.ack = self.inner.config.clock.sleep(ACK);
+        self.ack = None.into();
         Ok(())
     }
 

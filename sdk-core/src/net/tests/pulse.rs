@@ -5,9 +5,9 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use tokio::{
@@ -22,11 +22,11 @@ use super::{
     servers::{hangs, serve},
 };
 use crate::{
-    clock::Clock,
+    clock::{Clock, Sleep},
     config::NetworkConfig,
     diagnostics::Recorder,
     error::{ClientError, LocalReason},
-    net::{Line, Route},
+    net::{Line, Route, failure::Trouble, line::Reins, pulse::Pulse},
 };
 
 /// Passes on what both sides say, until it does not any more, of which nobody is told.
@@ -147,4 +147,46 @@ async fn a_line_that_is_let_go_of_ends_its_calls_at_once() {
     let _ = waiting.call.await;
     drop(waiting.line);
     assert!(other.await.unwrap().unwrap_err().may_repeat());
+}
+
+/// A moved clock that counts the sleeps that came to their end.
+#[derive(Debug, Default)]
+struct Counted {
+    moved: MovedClock,
+    ended: Arc<AtomicUsize>,
+}
+
+impl Clock for Counted {
+    fn now(&self) -> SystemTime {
+        self.moved.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let (sleep, ended) = (self.moved.sleep(duration), Arc::clone(&self.ended));
+        Box::pin(async move {
+            sleep.await;
+            ended.fetch_add(1, SeqCst);
+        })
+    }
+}
+
+#[tokio::test]
+async fn behind_the_heartbeats_of_the_server_are_all_that_wakes_a_device() {
+    let clock = Arc::<Counted>::default();
+    let record = Arc::new(Recorder::new(Arc::clone(&clock) as Arc<dyn Clock>));
+    let (cut, in_front) = (watch::Sender::new(false), watch::Sender::new(false));
+    let reins = Reins { cut: cut.subscribe(), in_front: in_front.subscribe() };
+    let (ours, mut servers) = tokio::io::duplex(4096);
+    let pulse = Pulse::new(ours, Arc::clone(&clock) as _, Arc::clone(&record), Trouble::default(), &reins);
+    let reading = tokio::spawn(async move {
+        let mut pulse = pulse;
+        while pulse.read_u8().await.is_ok() {}
+    });
+    for _ in 0..30 {
+        pass(&clock.moved, Duration::from_secs(20)).await;
+        // An empty DATA frame.
+        servers.write_all(&[0, 0, 0, 0, 0, 0, 0, 0, 1]).await.unwrap();
+    }
+    assert_eq!((clock.ended.load(SeqCst), record.counters().pings), (0, 0));
+    assert!(!reading.is_finished());
 }
