@@ -88,11 +88,51 @@ impl Backoff {
     }
 }
 
+/// A proxy between the client and its server.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub enum Proxy {
+    /// None, whatever the environment says.
+    #[default]
+    None,
+    /// An HTTP proxy that gives tunnels (CONNECT).
+    Http {
+        /// `host:port` or `http://host:port`.
+        address: String,
+        /// Name and secret that it wants, as in basic authentication. Never shown.
+        credentials: Option<(String, String)>,
+    },
+    /// What `HTTPS_PROXY` (of `http://` servers `HTTP_PROXY`), `ALL_PROXY` and `NO_PROXY` say, read when the client is
+    /// opened.
+    Environment,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::None => f.write_str("None"),
+            Self::Http { address, .. } => f.debug_struct("Http").field("address", address).finish_non_exhaustive(),
+            Self::Environment => f.write_str("Environment"),
+        }
+    }
+}
+
+/// How the server is reached, beside its address.
+#[derive(Debug, Clone, Default)]
+pub struct NetworkConfig {
+    /// Certificates that are trusted beside those of the system, in PEM; a text may hold several. On Android they belong
+    /// into the app's network security configuration instead.
+    pub extra_roots: Vec<String>,
+    /// A proxy.
+    pub proxy: Proxy,
+}
+
 /// What a host tells the client before it begins.
 #[derive(Debug, Clone)]
 pub struct ClientConfig {
     /// `http://host:port` or `https://host`; nothing else is needed.
     pub server: String,
+    /// How it is reached.
+    pub network: NetworkConfig,
     /// Where the store lies; one store belongs to one person on one server.
     pub store: StoreLocation,
     /// What the client is there for.
@@ -122,6 +162,7 @@ impl ClientConfig {
     pub fn new(server: impl Into<String>, store: StoreLocation) -> Self {
         Self {
             server: server.into(),
+            network: NetworkConfig::default(),
             store,
             mode: Mode::default(),
             #[cfg(feature = "encryption")]

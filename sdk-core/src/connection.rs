@@ -7,28 +7,23 @@ use std::{
 };
 
 use madang_proto::v1::ErrorReason;
-use rustls::crypto::ring;
+use tokio::sync::watch;
 use tonic::{
     Request, Response, Status,
     metadata::{Ascii, MetadataMap, MetadataValue},
-    transport::{Channel, ClientTlsConfig, Endpoint},
 };
 
 use crate::{
     config::{Backoff, ClientConfig, TokenProvider},
+    diagnostics::Recorder,
     error::{ClientError, ClientErrorKind},
+    net::{Line, Route, Wire},
     observe::lock,
     tokens::Tokens,
 };
 
-/// To open a connection.
-const CONNECT: Duration = Duration::from_secs(10);
 /// Deadline of a call that gives no other; the server caps its own work below that.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(20);
-/// HTTP/2 pings: half the time after which the server counts a peer as dead.
-const PING: Duration = Duration::from_secs(20);
-/// Wait for the answer to a ping.
-const PING_ANSWER: Duration = Duration::from_secs(10);
 /// Attempts of a command that somebody waits for.
 const ATTEMPTS: u32 = 3;
 /// Longest wait between those, whatever the server asks for: beyond that the caller decides.
@@ -37,8 +32,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// The way to the server.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    endpoint: Endpoint,
-    channel: Mutex<Channel>,
+    route: Arc<Route>,
+    line: Mutex<Line>,
+    in_front: watch::Sender<bool>,
+    pub(crate) record: Arc<Recorder>,
     tokens: Tokens,
     fixed: MetadataMap,
     epoch: Mutex<String>,
@@ -47,13 +44,15 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects when first used. Fails if the address is none.
+    /// Connects when first used. Fails if an address is none or the host's roots are no certificates.
     pub(crate) fn new(
         config: &ClientConfig,
         device_id: &str,
         tokens: Arc<dyn TokenProvider>,
     ) -> Result<Self, ClientError> {
-        let endpoint = endpoint(&config.server)?;
+        let route = Arc::new(Route::new(&config.server, &config.network, Arc::clone(&config.clock))?);
+        let record = Arc::new(Recorder::new(Arc::clone(&config.clock)));
+        let in_front = watch::Sender::new(false);
         let mut fixed = MetadataMap::new();
         let values = [
             ("madang-device-id", device_id),
@@ -65,8 +64,10 @@ impl Connection {
             fixed.insert(name, ascii(name, value)?);
         }
         Ok(Self {
-            channel: Mutex::new(endpoint.connect_lazy()),
-            endpoint,
+            line: Mutex::new(Line::new(&route, &record, in_front.subscribe())),
+            route,
+            in_front,
+            record,
             tokens: Tokens::new(tokens, Arc::clone(&config.clock)),
             fixed,
             epoch: Mutex::default(),
@@ -81,13 +82,19 @@ impl Connection {
         self.fixed.get("madang-device-id").and_then(|id| id.to_str().ok()).unwrap_or_default()
     }
 
-    /// Drops the connection; the next call opens another.
+    /// Drops the connection, and what is on its way over it; the next call opens another.
     pub(crate) fn reset(&self) {
-        *lock(&self.channel) = self.endpoint.connect_lazy();
+        *lock(&self.line) = Line::new(&self.route, &self.record, self.in_front.subscribe());
     }
 
-    pub(crate) fn channel(&self) -> Channel {
-        lock(&self.channel).clone()
+    /// Whether the app is in front: a dead connection is found out sooner.
+    pub(crate) fn set_in_front(&self, in_front: bool) {
+        self.in_front.send_if_modified(|held| std::mem::replace(held, in_front) != in_front);
+    }
+
+    /// Where calls go in.
+    pub(crate) fn channel(&self) -> Wire {
+        lock(&self.line).wire()
     }
 
     /// The epoch that calls name from now on.
@@ -144,7 +151,7 @@ impl Connection {
     pub(crate) async fn call_once<T, R, F>(
         &self,
         message: T,
-        rpc: impl Fn(Channel, Request<T>) -> F,
+        rpc: impl Fn(Wire, Request<T>) -> F,
     ) -> Result<R, ClientError>
     where
         T: Clone,
@@ -167,11 +174,7 @@ impl Connection {
     }
 
     /// Calls, and repeats what may be repeated a few times: somebody waits. Every call of the contract may be repeated.
-    pub(crate) async fn call<T, R, F>(
-        &self,
-        message: T,
-        rpc: impl Fn(Channel, Request<T>) -> F,
-    ) -> Result<R, ClientError>
+    pub(crate) async fn call<T, R, F>(&self, message: T, rpc: impl Fn(Wire, Request<T>) -> F) -> Result<R, ClientError>
     where
         T: Clone,
         F: Future<Output = Result<Response<R>, Status>>,
@@ -195,45 +198,4 @@ impl Connection {
 fn ascii(name: &str, value: &str) -> Result<MetadataValue<Ascii>, ClientError> {
     let invalid = |_| ClientError::new(ClientErrorKind::Invalid, format!("{name} is not plain ASCII"));
     value.parse().map_err(invalid)
-}
-
-/// The endpoint of an address; fails if it is none.
-pub(crate) fn endpoint(server: &str) -> Result<Endpoint, ClientError> {
-    let invalid = |error: &dyn std::fmt::Display| {
-        ClientError::new(ClientErrorKind::Invalid, format!("the server's address {server:?}: {error}"))
-    };
-    let endpoint = Endpoint::from_shared(server.to_owned())
-        .map_err(|error| invalid(&error))?
-        .connect_timeout(CONNECT)
-        .tcp_nodelay(true)
-        .http2_keep_alive_interval(PING)
-        .keep_alive_timeout(PING_ANSWER)
-        .keep_alive_while_idle(true)
-        .user_agent(concat!("madang-sdk-core/", env!("CARGO_PKG_VERSION")))
-        .map_err(|error| invalid(&error))?;
-    match endpoint.uri().scheme_str() {
-        Some("http") => Ok(endpoint),
-        Some("https") => {
-            let verifier = rustls_platform_verifier::Verifier::new(Arc::new(ring::default_provider()))
-                .map_err(|error| invalid(&error))?;
-            endpoint
-                .tls_config_with_verifier(ClientTlsConfig::new(), Arc::new(verifier))
-                .map_err(|error| invalid(&error))
-        }
-        _ => Err(invalid(&"must begin with http:// or https://")),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test]
-    async fn an_address_is_http_or_https_and_nothing_else() {
-        assert!(endpoint("http://127.0.0.1:50051").is_ok());
-        assert!(endpoint("https://chat.example.com").is_ok());
-        for wrong in ["chat.example.com", "ftp://chat.example.com", "", "http://"] {
-            assert_eq!(endpoint(wrong).unwrap_err().kind, ClientErrorKind::Invalid, "{wrong}");
-        }
-    }
 }

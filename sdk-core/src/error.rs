@@ -3,11 +3,13 @@
 use std::{fmt, io, path::Path, time::Duration};
 
 use madang_proto::{
-    Refusal,
+    Refusal, Violation,
     v1::{ClientAction, ErrorReason},
 };
 use rusqlite::{ErrorCode, ffi::SQLITE_IOERR_SHMSIZE};
 use tonic::{Code, Status};
+
+use crate::net::Failure;
 
 /// What kind of failure it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -32,6 +34,22 @@ pub enum ClientErrorKind {
     Cancelled,
     /// A fault of the server or of this program.
     Internal,
+}
+
+impl ClientErrorKind {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Offline,
+        Self::Unauthenticated,
+        Self::PermissionDenied,
+        Self::NotFound,
+        Self::Conflict,
+        Self::RateLimited,
+        Self::Invalid,
+        Self::Storage,
+        Self::Cancelled,
+        Self::Internal,
+    ];
 }
 
 /// Why something failed on this side of the wire, where there is more to say than the kind.
@@ -64,7 +82,65 @@ pub enum LocalReason {
     TokenTimeout,
     /// What the host gave is no token, or it panicked over it.
     TokenInvalid,
+    /// The server's or the proxy's address is none.
+    AddressInvalid,
+    /// The host's extra roots are no certificates.
+    RootsInvalid,
+    /// A network that wants a sign-in of its own answers in the server's place: show its page in a browser.
+    CaptivePortal,
+    /// Something answers at this address, and it is not Madang: a web site, another port.
+    NotMadang,
+    /// The clock of this device, or that of the tokens' issuer, is wrong: set it.
+    ClockWrong,
+    /// The server's certificate has ended, or has not begun, and the clock is not to blame.
+    CertificateExpired,
+    /// The server's certificate comes from nobody that this device trusts.
+    CertificateUntrusted,
+    /// The server's certificate is another server's.
+    CertificateName,
+    /// No such name, or nobody who knows names can be asked.
+    NameNotFound,
+    /// The machine is there, and nothing listens at this port.
+    Refused,
+    /// No way to the server: no network, no answer in time, or a gateway that finds nothing behind it.
+    Unreachable,
+    /// The proxy refuses, wants other credentials, or does not answer.
+    ProxyFailed,
 }
+
+impl LocalReason {
+    /// All of them.
+    pub const ALL: [Self; 25] = [
+        Self::StoreBusy,
+        Self::StoreNewer,
+        Self::StoreOfAnother,
+        Self::DiskFull,
+        Self::DiskReadOnly,
+        Self::StorePathInvalid,
+        Self::StoreDamaged,
+        Self::StoreKeyWrong,
+        Self::StoreKeyMissing,
+        Self::StoreNotEncrypted,
+        Self::Suspended,
+        Self::TokenTimeout,
+        Self::TokenInvalid,
+        Self::AddressInvalid,
+        Self::RootsInvalid,
+        Self::CaptivePortal,
+        Self::NotMadang,
+        Self::ClockWrong,
+        Self::CertificateExpired,
+        Self::CertificateUntrusted,
+        Self::CertificateName,
+        Self::NameNotFound,
+        Self::Refused,
+        Self::Unreachable,
+        Self::ProxyFailed,
+    ];
+}
+
+/// A field of a request, and the limit that it breaks.
+pub type FieldViolation = Violation;
 
 /// A failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,10 +151,10 @@ pub struct ClientError {
     pub reason: Option<ErrorReason>,
     /// The client's own reason, where there is one.
     pub local: Option<LocalReason>,
-    /// A sentence for developers.
+    /// A sentence for developers and logs; for people there is [`sentence`](Self::sentence).
     pub message: String,
-    /// The field to blame, where there is one.
-    pub field: Option<String>,
+    /// All fields that break their limits.
+    pub violations: Vec<FieldViolation>,
     /// Do not repeat before.
     pub retry_after: Option<Duration>,
     /// Finds the call in the server's log.
@@ -89,7 +165,7 @@ impl ClientError {
     /// A failure without a reason of the server.
     pub fn new(kind: ClientErrorKind, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { kind, reason: None, local: None, message, field: None, retry_after: None, request_id: None }
+        Self { kind, reason: None, local: None, message, violations: Vec::new(), retry_after: None, request_id: None }
     }
 
     /// A failure on this side of the wire.
@@ -100,6 +176,11 @@ impl ClientError {
     /// A refusal that came in a frame or from the store.
     pub fn refused(reason: ErrorReason, message: impl Into<String>) -> Self {
         Self { reason: Some(reason), ..Self::new(kind_of(reason.rule().code), message) }
+    }
+
+    /// The first field to blame, where there is one.
+    pub fn field(&self) -> Option<&str> {
+        self.violations.first().map(|violation| violation.field.as_str())
     }
 
     pub(crate) fn storage(error: impl fmt::Display) -> Self {
@@ -176,17 +257,32 @@ impl From<Status> for ClientError {
     fn from(status: Status) -> Self {
         let request_id = status.metadata().get("madang-request-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
         let Some(refusal) = Refusal::of(&status) else {
+            if let Some(failure) = Failure::behind(&status) {
+                return Self { request_id, ..failure.into() };
+            }
             return Self { request_id, ..Self::new(kind_without_reason(status.code()), status.message()) };
         };
+        let detail = |key: &str| refusal.metadata.get(key).cloned();
+        // A token that begins later than the server's time: the clocks of the two who check and issue it differ.
+        let too_early =
+            refusal.reason == ErrorReason::TokenInvalid && matches!(detail("check").as_deref(), Some("nbf" | "iat"));
+        let one = detail("field").map(|field| Violation { field, limit: detail("limit").unwrap_or_default() });
         Self {
             kind: kind_of(status.code()),
             reason: Some(refusal.reason),
-            local: None,
-            request_id: refusal.metadata.get("request_id").cloned().or(request_id),
-            field: refusal.metadata.get("field").cloned(),
+            local: too_early.then_some(LocalReason::ClockWrong),
+            request_id: detail("request_id").or(request_id),
+            violations: if refusal.violations.is_empty() { one.into_iter().collect() } else { refusal.violations },
             message: refusal.message,
             retry_after: refusal.retry_after,
         }
+    }
+}
+
+impl From<Failure> for ClientError {
+    /// Nothing is there for now, whatever the failure: it is tried again, because a network or a certificate changes.
+    fn from(failure: Failure) -> Self {
+        Self::local(ClientErrorKind::Offline, failure.reason, failure.message)
     }
 }
 
@@ -224,5 +320,25 @@ mod tests {
         assert!(!repeat(ErrorReason::IdReused) && !repeat(ErrorReason::RoomNotFound));
         assert!(ClientError::from(Status::unknown("transport error")).may_repeat());
         assert!(!ClientError::from(Status::invalid_argument("a proxy's")).may_repeat());
+    }
+
+    #[test]
+    fn every_field_that_breaks_a_limit_is_named_with_its_limit() {
+        let violation = |field: &str, limit: &str| Violation { field: field.into(), limit: limit.into() };
+        let both = vec![violation("name", "at most 100 characters"), violation("topic", "at most 500 characters")];
+        let error = ClientError::from(Status::from(Refusal::fields(both.clone())));
+        assert_eq!((error.kind, error.field()), (ClientErrorKind::Invalid, Some("name")));
+        assert_eq!(error.violations, both);
+        let single = Refusal::new(ErrorReason::CursorInvalid, "").with("field", "cursor.seq");
+        assert_eq!(ClientError::from(Status::from(single)).field(), Some("cursor.seq"));
+    }
+
+    #[test]
+    fn a_token_that_is_not_valid_yet_means_that_a_clock_is_wrong() {
+        let local = |check| {
+            let refusal = Refusal::new(ErrorReason::TokenInvalid, "").with("check", check);
+            ClientError::from(Status::from(refusal)).local
+        };
+        assert_eq!((local("nbf"), local("aud")), (Some(LocalReason::ClockWrong), None));
     }
 }

@@ -10,13 +10,16 @@ mod clock;
 mod commands;
 mod config;
 mod connection;
+pub mod diagnostics;
 mod engine;
 mod error;
 mod life;
 mod lists;
+mod net;
 mod observe;
 mod people;
 pub mod sabotage;
+mod sentences;
 mod store;
 mod sync;
 mod tokens;
@@ -34,18 +37,19 @@ pub use self::engine::simulation;
 
 pub use self::{
     background::{Notification, SyncOutcome},
-    client::{Client, server_info},
+    client::{Client, server_info, server_info_through},
     clock::{Clock, Sleep, SystemClock},
     commands::{Draft, NewRoom, ProfileChange, RoomMember},
-    config::{Backoff, ClientConfig, Mode, StoreLocation, TokenProvider},
+    config::{Backoff, ClientConfig, Mode, NetworkConfig, Proxy, StoreLocation, TokenProvider},
     engine::{ConnectionState, ReadCount},
-    error::{ClientError, ClientErrorKind, LocalReason},
+    error::{ClientError, ClientErrorKind, FieldViolation, LocalReason},
     lists::{
         Anchor, Day, ItemKey, ListChange, MemberList, MessageChange, MessageItem, NoticeItem, OutboxList, Reach,
         RoomFilter, RoomItem, RoomList, RoomQuery, RoomSort, Timeline, TimelineItem, TimelineOptions, UnreadTotals,
         UnsupportedItem, WaitingChange, Zone,
     },
     people::Person,
+    sentences::{Language, reason_sentence},
     store::{ChangeKind, MessageKey, OutboxItem, Rescued, RoomSnapshot, SendState, StoreSnapshot, Totals},
     typing::Typers,
     watched::{Presence, Readers},

@@ -285,6 +285,7 @@ impl Inner {
         self.state.send_if_modified(|held| {
             let changed = !self.is_over(held) && *held != state;
             if changed {
+                self.connection.record.state(&state);
                 *held = state;
             }
             changed

@@ -4,8 +4,8 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use madang_sdk_core::{
-    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, ListChange, NewRoom, SendState,
-    StoreLocation, TimelineItem, TokenProvider,
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, ListChange, LocalReason, NewRoom,
+    SendState, StoreLocation, TimelineItem, TokenProvider,
 };
 
 const ROOM: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -98,10 +98,10 @@ async fn a_room_made_offline_is_there_at_once_and_after_a_restart() {
 async fn what_the_server_would_refuse_for_its_limits_does_not_go_in() {
     let client = client(StoreLocation::Memory).await;
     let long = client.send(ROOM, "x".repeat(10_000_000)).await.unwrap_err();
-    assert_eq!((long.kind, long.field.as_deref()), (ClientErrorKind::Invalid, Some("body.text")));
-    assert_eq!(client.send("not a room", "hello").await.unwrap_err().field.as_deref(), Some("room_id"));
+    assert_eq!((long.kind, long.field()), (ClientErrorKind::Invalid, Some("body.text")));
+    assert_eq!(client.send("not a room", "hello").await.unwrap_err().field(), Some("room_id"));
     let nameless = client.create_room(NewRoom::default()).await.unwrap_err();
-    assert_eq!((nameless.kind, nameless.field.as_deref()), (ClientErrorKind::Invalid, Some("name")));
+    assert_eq!((nameless.kind, nameless.field()), (ClientErrorKind::Invalid, Some("name")));
     assert!(texts(&client).await.is_empty());
 }
 
@@ -122,10 +122,13 @@ async fn an_open_timeline_tells_what_is_typed_at_once() {
 #[tokio::test]
 async fn without_a_server_the_client_is_offline_and_tries_again() {
     let client = client(StoreLocation::Memory).await;
-    let offline = |state: &ConnectionState| matches!(state, ConnectionState::Offline { .. });
+    // The state says why: the machine is there, and nothing listens.
+    let refused = |error: &ClientError| error.local == Some(LocalReason::Refused);
+    let offline = |state: &ConnectionState| matches!(state, ConnectionState::Offline { reason: Some(reason), .. } if refused(reason));
     client.states().wait_for(offline).await.unwrap();
     client.states().wait_for(|state| *state == ConnectionState::Connecting).await.unwrap();
-    assert_eq!(client.search_users("b").await.unwrap_err().kind, ClientErrorKind::Offline);
+    let error = client.search_users("b").await.unwrap_err();
+    assert_eq!((error.kind, error.local), (ClientErrorKind::Offline, Some(LocalReason::Refused)));
     client.disconnect();
     client.states().wait_for(|state| *state == ConnectionState::Suspended).await.unwrap();
     client.reconnect();

@@ -1,7 +1,7 @@
 //! The words of the client, in Korean and English.
 
 use madang_sdk_core::{
-    ChangeKind, ClientError, ClientErrorKind, NoticeItem, Person,
+    ChangeKind, ClientError, NoticeItem, Person, reason_sentence,
     v1::{ErrorReason, SystemKind},
 };
 
@@ -54,40 +54,21 @@ impl Language {
         names.join(", ")
     }
 
-    /// A failure, as a sentence.
+    /// A failure, as the core words it, and what a developer is told.
     pub(crate) fn error(self, error: &ClientError) -> String {
-        match error.reason.and_then(|reason| self.reason(reason)) {
-            Some(words) => words.to_owned(),
-            None => format!("{} ({error})", self.kind(error.kind)),
-        }
+        format!("{} ({error})", error.sentence(self.of_core()))
     }
 
-    /// A refusal, as a sentence, where there is one of its own.
-    pub(crate) fn reason(self, reason: ErrorReason) -> Option<&'static str> {
-        let (english, korean) = match reason {
-            ErrorReason::RoomNotFound => ("no such room", "그런 방이 없습니다"),
-            ErrorReason::RoomEnded => ("the room has ended", "끝난 방입니다"),
-            ErrorReason::RoomPermissionMissing => {
-                ("you may not do that in this room", "이 방에서 그럴 권한이 없습니다")
-            }
-            ErrorReason::RoomFull => ("the room is full", "방이 가득 찼습니다"),
-            ErrorReason::RoomKindRefuses => ("this kind of room does not do that", "이 종류의 방에서는 할 수 없습니다"),
-            ErrorReason::LastAdmin => {
-                ("you are the last admin; hand over before you leave", "마지막 관리자는 넘겨준 뒤에 나갈 수 있습니다")
-            }
-            ErrorReason::MemberNotFound => ("not a member of this room", "이 방의 구성원이 아닙니다"),
-            ErrorReason::MemberBanned => ("banned from this room", "이 방에 들어올 수 없는 사람입니다"),
-            ErrorReason::MessageNotFound => ("no such message", "그런 메시지가 없습니다"),
-            ErrorReason::MessageDeleted => ("the message was deleted", "삭제된 메시지입니다"),
-            ErrorReason::NotTheSender => ("only its sender may change a message", "보낸 사람만 고칠 수 있습니다"),
-            ErrorReason::MessageNotEditable => ("notices cannot be changed", "알림은 고칠 수 없습니다"),
-            ErrorReason::UserNotFound => ("no such person", "그런 사람이 없습니다"),
-            ErrorReason::RateLimited => ("too fast; wait a moment", "너무 빠릅니다. 잠시 기다려 주세요"),
-            ErrorReason::SessionRevoked => ("this device was signed out", "이 기기는 로그아웃되었습니다"),
-            ErrorReason::AccountDisabled => ("the account is disabled", "사용이 중지된 계정입니다"),
-            _ => return None,
-        };
-        Some(self.say(english, korean))
+    /// A refusal, as the core words it.
+    pub(crate) fn reason(self, reason: ErrorReason) -> &'static str {
+        reason_sentence(reason, self.of_core())
+    }
+
+    fn of_core(self) -> madang_sdk_core::Language {
+        match self {
+            Self::English => madang_sdk_core::Language::English,
+            Self::Korean => madang_sdk_core::Language::Korean,
+        }
     }
 
     /// What a change is, in a word.
@@ -102,22 +83,6 @@ impl Language {
             ChangeKind::Invite => ("invitation", "초대"),
             ChangeKind::Remove => ("removal", "내보내기"),
             ChangeKind::Profile | ChangeKind::Status => ("profile", "프로필"),
-        };
-        self.say(english, korean)
-    }
-
-    fn kind(self, kind: ClientErrorKind) -> &'static str {
-        let (english, korean) = match kind {
-            ClientErrorKind::Offline => ("the server cannot be reached", "서버에 연결할 수 없습니다"),
-            ClientErrorKind::Unauthenticated => ("not signed in", "로그인이 필요합니다"),
-            ClientErrorKind::PermissionDenied => ("not allowed", "권한이 없습니다"),
-            ClientErrorKind::NotFound => ("not found", "찾을 수 없습니다"),
-            ClientErrorKind::Conflict => ("not possible now", "지금은 할 수 없습니다"),
-            ClientErrorKind::RateLimited => ("too much at once", "한꺼번에 너무 많습니다"),
-            ClientErrorKind::Invalid => ("refused", "받아들여지지 않았습니다"),
-            ClientErrorKind::Storage => ("the store failed", "저장소에 문제가 있습니다"),
-            ClientErrorKind::Cancelled => ("given up", "취소되었습니다"),
-            ClientErrorKind::Internal => ("a fault", "내부 오류입니다"),
         };
         self.say(english, korean)
     }

@@ -60,6 +60,8 @@ pub enum ConnectionState {
     Offline {
         /// Time until then.
         retry_in: Duration,
+        /// Why, where the last attempt told.
+        reason: Option<ClientError>,
     },
     /// Put to rest by the host: `resume` ends it, or `reconnect` when it was only disconnected.
     Suspended,

@@ -118,6 +118,7 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
     let room_id = entry.room_id.clone();
     let mut retry_after = None;
     sabotage::phase("sending");
+    inner.connection.record.send(&entry.change_id);
     match say(&inner, &entry).await {
         Ok(happened) => {
             sabotage::phase("answered");
@@ -134,6 +135,7 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
         }
         Err(error) => {
             let (reason, me) = (error.reason.unwrap_or_default(), inner.me.borrow().clone());
+            inner.connection.record.refused(&entry.change_id, reason);
             let profile = matches!(entry.kind, ChangeKind::Profile | ChangeKind::Status);
             write(&inner, &room_id, move |w| changes::refused(w, &entry, reason, &error.message)).await;
             inner.want_people(me.filter(|_| profile));

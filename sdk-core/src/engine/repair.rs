@@ -164,6 +164,7 @@ pub(crate) fn user_answered(w: &mut Write<'_>, view: &View, delta: UserDelta) ->
 /// Asks until there is an answer or a refusal for good, and takes it in; tells what is to be asked next.
 pub(super) async fn answer(inner: Arc<Inner>, ask: Ask) -> Result<Vec<Ask>, ClientError> {
     let mut failures = 0;
+    inner.connection.record.repair();
     let error = loop {
         let asked = match &ask {
             Ask::Room(cursor) => sync_room(&inner, cursor.clone()).await,
@@ -214,6 +215,9 @@ async fn sync_room(inner: &Inner, cursor: RoomCursor) -> Result<Outcome, ClientE
     let rpc = |channel, request| async { SyncServiceClient::new(channel).sync_room(request).await };
     let answer = inner.connection.call_once(request, rpc).await?;
     let delta = answer.delta.unwrap_or_else(|| RoomDelta { last: true, ..RoomDelta::default() });
+    if delta.reset {
+        inner.connection.record.reset();
+    }
     let view = inner.view();
     inner.store.write(Durability::Frames, move |w| room_answered(w, &view, &room_id, delta)).await
 }

@@ -3,7 +3,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::OptionFuture};
 use madang_proto::v1::{
     Ack, ClientFrame, Closing, ClosingReason, DeliveredSeq, ErrorReason, Focus, Pong, Reauthenticate, ServerFrame,
     client_frame, room_event::Change, server_frame::Frame, sync_service_client::SyncServiceClient,
@@ -26,8 +26,6 @@ use crate::{
 
 /// A stream that says nothing for so long is dead: more than two heartbeats of the server.
 const SILENCE: Duration = Duration::from_secs(45);
-/// An ack at least so often; the server wants one every 20 s.
-const ACK: Duration = Duration::from_secs(15);
 /// An ack so soon after something arrived; a server takes two a second.
 const ACK_SOON: Duration = Duration::from_secs(1);
 /// Frames that wait to be said; a client says little, and what does not fit may be lost.
@@ -41,7 +39,7 @@ const ACK_ROOMS: usize = 200;
 /// How a stream ended.
 enum End {
     /// Open another, not before a time.
-    Resume(Duration),
+    Resume(Duration, Option<ClientError>),
     /// Open another at once, on a new connection.
     Again,
     /// The person must sign in.
@@ -54,10 +52,10 @@ impl From<ClientError> for End {
     fn from(error: ClientError) -> Self {
         match error.kind {
             // A host that hangs or panics is asked again; one that says that nobody is signed in is not.
-            _ if error.local == Some(LocalReason::TokenInvalid) => Self::Resume(Duration::ZERO),
-            _ if error.may_repeat() => Self::Resume(error.retry_after.unwrap_or_default()),
+            _ if error.local == Some(LocalReason::TokenInvalid) => Self::Resume(Duration::ZERO, Some(error)),
+            _ if error.may_repeat() => Self::Resume(error.retry_after.unwrap_or_default(), Some(error)),
             ClientErrorKind::Unauthenticated => Self::SignIn,
-            ClientErrorKind::Storage | ClientErrorKind::Cancelled => Self::Resume(Duration::ZERO),
+            ClientErrorKind::Storage | ClientErrorKind::Cancelled => Self::Resume(Duration::ZERO, Some(error)),
             _ => Self::Over(error),
         }
     }
@@ -83,12 +81,12 @@ pub(super) async fn run(inner: Arc<Inner>) {
 /// Waits for as long as the end demands.
 async fn rest(inner: &Inner, end: End, failures: &mut u32, offline: &mut watch::Receiver<bool>) {
     let state = match end {
-        End::Resume(_) if *offline.borrow() => return,
+        End::Resume(..) if *offline.borrow() => return,
         End::Again => return inner.connection.reset(),
-        End::Resume(after) => {
+        End::Resume(after, reason) => {
             *failures += 1;
             let retry_in = inner.config.backoff.delay(*failures).max(after);
-            inner.tell_state(ConnectionState::Offline { retry_in });
+            inner.tell_state(ConnectionState::Offline { retry_in, reason });
             tokio::select! {
                 () = inner.config.clock.sleep(retry_in) => {}
                 () = inner.wake.hurry.notified() => {}
@@ -119,7 +117,7 @@ async fn stream(inner: &Arc<Inner>, failures: &mut u32) -> Result<End, End> {
         outgoing,
         tasks: JoinSet::new(),
         delivered: BTreeMap::new(),
-        ack: inner.config.clock.sleep(ACK),
+        ack: None.into(),
         acking_soon: false,
         live: false,
         late: Vec::new(),
@@ -136,7 +134,11 @@ async fn open(
     let mut client = SyncServiceClient::new(inner.connection.channel());
     let answer = tokio::select! {
         answer = client.connect(request) => answer.map_err(ClientError::from),
-        () = inner.config.clock.sleep(SILENCE) => Err(ClientError::new(ClientErrorKind::Offline, "no answer")),
+        () = inner.config.clock.sleep(SILENCE) => {
+            inner.connection.reset();
+            let message = "the server does not open a stream";
+            Err(ClientError::local(ClientErrorKind::Offline, LocalReason::Unreachable, message))
+        }
     };
     match answer {
         Ok(response) => Ok((response.into_inner(), token)),
@@ -147,6 +149,12 @@ async fn open(
             Err(error)
         }
     }
+}
+
+/// The connection may live, and the stream on it does not.
+fn silent() -> End {
+    let message = "the stream has gone silent";
+    ClientError::local(ClientErrorKind::Offline, LocalReason::Unreachable, message).into()
 }
 
 fn say(outgoing: &mpsc::Sender<ClientFrame>, frame: client_frame::Frame) {
@@ -164,7 +172,9 @@ struct Session<'a> {
     tasks: JoinSet<Result<Vec<Ask>, ClientError>>,
     /// What has arrived and is not acknowledged.
     delivered: BTreeMap<String, i64>,
-    ack: Sleep,
+    /// The wait for the next ack, while there is something to say. Else the server's heartbeats are answered with one: a device
+    /// at rest has no timer that wakes it in between.
+    ack: OptionFuture<Sleep>,
     acking_soon: bool,
     live: bool,
     /// Frames put off while a guard is out.
@@ -178,7 +188,7 @@ impl Session<'_> {
         loop {
             tokio::select! {
                 first = incoming.message() => {
-                    let Some(first) = first.map_err(ClientError::from)? else { return Ok(End::Resume(Duration::ZERO)) };
+                    let Some(first) = first.map_err(ClientError::from)? else { return Ok(End::Resume(Duration::ZERO, None)) };
                     silence = self.inner.config.clock.sleep(SILENCE);
                     let (frames, ended) = batch(first, &mut incoming);
                     if let Some(end) = self.take(frames, failures).await?.or(ended) {
@@ -190,9 +200,9 @@ impl Session<'_> {
                     self.ask(asks);
                 }
                 () = self.inner.wake.session.notified() => self.attend().await?,
-                () = &mut self.ack => self.acknowledge().await?,
-                () = &mut silence => return Ok(End::Resume(Duration::ZERO)),
-                _ = offline.changed() => return Ok(End::Resume(Duration::ZERO)),
+                Some(()) = &mut self.ack => self.acknowledge().await?,
+                () = &mut silence => return Ok(silent()),
+                _ = offline.changed() => return Ok(End::Resume(Duration::ZERO, None)),
                 () = self.inner.wake.again.notified(), if self.live => return Ok(End::Again),
             }
         }
@@ -203,6 +213,7 @@ impl Session<'_> {
         let mut durable = Vec::new();
         let mut end = None;
         for frame in frames {
+            self.inner.connection.record.frame(&frame);
             match frame.frame {
                 Some(Frame::Welcome(welcome)) => {
                     welcome::welcome(&self.inner.store, &welcome).await?;
@@ -222,6 +233,7 @@ impl Session<'_> {
                 Some(Frame::Closing(closing)) => end = Some(self.closing(&closing).await?),
                 Some(Frame::Heartbeat(_)) => {
                     say(&self.outgoing, client_frame::Frame::Pong(Pong {}));
+                    self.acknowledge().await?;
                     durable.push(frame);
                 }
                 _ => {
@@ -260,7 +272,7 @@ impl Session<'_> {
         self.delivered.extend(outcome.delivered);
         if !self.delivered.is_empty() && !self.acking_soon {
             self.acking_soon = true;
-            self.ack = self.inner.config.clock.sleep(ACK_SOON);
+            self.ack = Some(self.inner.config.clock.sleep(ACK_SOON)).into();
         }
         if outcome.drained {
             self.live = true;
@@ -307,7 +319,7 @@ impl Session<'_> {
         let unread_total = self.live.then_some(unread);
         say(&self.outgoing, client_frame::Frame::Ack(Ack { delivered: delivered.collect(), unread_total }));
         self.acking_soon = false;
-        self.ack = self.inner.config.clock.sleep(ACK);
+        self.ack = None.into();
         Ok(())
     }
 
@@ -335,9 +347,9 @@ impl Session<'_> {
             }
             ClosingReason::TokenExpired => {
                 self.inner.connection.renew_now().await?;
-                Ok(End::Resume(after))
+                Ok(End::Resume(after, None))
             }
-            _ => Ok(End::Resume(after)),
+            _ => Ok(End::Resume(after, None)),
         }
     }
 }
@@ -368,7 +380,7 @@ fn batch(first: ServerFrame, incoming: &mut Streaming<ServerFrame>) -> (Vec<Serv
     while frames.len() < BATCH {
         match incoming.message().now_or_never() {
             Some(Ok(Some(frame))) => frames.push(frame),
-            Some(Ok(None)) => return (frames, Some(End::Resume(Duration::ZERO))),
+            Some(Ok(None)) => return (frames, Some(End::Resume(Duration::ZERO, None))),
             Some(Err(status)) => return (frames, Some(ClientError::from(status).into())),
             None => break,
         }

@@ -272,7 +272,7 @@ impl Chat {
             let what = self.language.change(change.kind);
             let place = self.rooms.name(&change.room_id);
             let why = match &change.state {
-                SendState::Failed { reason, message } => self.language.reason(*reason).unwrap_or(message),
+                SendState::Failed { reason, .. } => self.language.reason(*reason),
                 _ => "",
             };
             line(&format!("{number:>3}. {what} [{place}] {}: {why}", change.text));

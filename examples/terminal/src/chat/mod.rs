@@ -118,8 +118,9 @@ impl Chat {
         let words = match (&self.told, &state) {
             (_, ConnectionState::SignedOut) => language.say("! sign in again", "! 다시 로그인해 주세요").to_owned(),
             (_, ConnectionState::Ended { reason }) => format!("! {}", language.error(reason)),
-            (ConnectionState::Live, ConnectionState::Offline { .. }) => {
-                language.say("# offline", "# 연결 끊김").to_owned()
+            (ConnectionState::Live, ConnectionState::Offline { reason, .. }) => {
+                let offline = language.say("# offline", "# 연결 끊김");
+                reason.as_ref().map_or(offline.to_owned(), |reason| format!("{offline}: {}", language.error(reason)))
             }
             (ConnectionState::Offline { .. }, ConnectionState::Live) => language.say("# online", "# 연결됨").to_owned(),
             _ => String::new(),

@@ -247,8 +247,8 @@ impl PrintedRoom {
             SendState::Queued => line(&format!("… {}: {text}", language.say("queued", "대기 중"))),
             SendState::Sending => line(&format!("… {}: {text}", language.say("sending", "보내는 중"))),
             SendState::Sent => {}
-            SendState::Failed { reason, message } => {
-                let words = language.reason(*reason).unwrap_or(message);
+            SendState::Failed { reason, .. } => {
+                let words = language.reason(*reason);
                 let failed = language.say("not sent", "보내지 못함");
                 line(&format!("✗ {failed}: {text} — {words} (/retry, /discard)"));
             }
