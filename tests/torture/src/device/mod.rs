@@ -63,6 +63,8 @@ pub struct Device {
     link: RwLock<Option<Link>>,
     calls: AtomicU64,
     revoked: AtomicBool,
+    /// A revocation is on its way.
+    revoking: AtomicBool,
     closed: AtomicBool,
 }
 
@@ -128,6 +130,7 @@ impl Device {
             link: RwLock::default(),
             calls: AtomicU64::default(),
             revoked: AtomicBool::default(),
+            revoking: AtomicBool::default(),
             closed: AtomicBool::default(),
         };
         device.start().await?;
@@ -141,10 +144,21 @@ impl Device {
 
     /// Its session is being revoked: it is compared with nothing any more.
     pub fn revoke(&self) {
+        self.revoking.store(true, Ordering::Relaxed);
         self.revoked.store(true, Ordering::Relaxed);
     }
 
-    /// Whether its session was revoked.
+    /// Whether a revocation is on its way.
+    pub fn is_being_revoked(&self) -> bool {
+        self.revoking.load(Ordering::Relaxed)
+    }
+
+    /// The revocation has ended, one way or the other.
+    pub fn revocation_ended(&self) {
+        self.revoking.store(false, Ordering::Relaxed);
+    }
+
+    /// Whether its session was revoked, or is about to be.
     pub fn is_revoked(&self) -> bool {
         self.revoked.load(Ordering::Relaxed)
     }

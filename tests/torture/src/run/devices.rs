@@ -60,6 +60,12 @@ impl Parts {
             return Ok(false);
         }
         device.revoke();
+        let done = self.revoke_and_look(device).await;
+        device.revocation_ended();
+        done.map(|()| true)
+    }
+
+    async fn revoke_and_look(&self, device: &Device) -> Result<()> {
         tokio::time::timeout(REVOKE, self.revoke(device)).await.context("nobody revokes a session")?;
         let heard = async {
             while device.over().await.is_none() {
@@ -75,7 +81,7 @@ impl Parts {
         };
         let facts = EndedFacts { device: device.index, limits, ..EndedFacts::default() };
         self.world.ended().insert(device.index, facts);
-        Ok(true)
+        Ok(())
     }
 
     /// Whether the server has ever heard of the device.

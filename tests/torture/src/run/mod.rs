@@ -198,7 +198,7 @@ impl<'a> Run<'a> {
         lane.finish().await?;
         let old = Arc::clone(&lane.device);
         // A revocation that is on its way ends first.
-        while old.is_revoked() && !self.world.ended().contains_key(&of) {
+        while old.is_being_revoked() {
             tokio::time::sleep(LOOK).await;
         }
         if let Some(facts) = self.ended(&old).await {
