@@ -143,5 +143,6 @@ fn docs() -> Result<bool> {
     Cargo::new(["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"])
         .env("RUSTDOCFLAGS", "-D warnings")
         .run()?;
+    Cargo::new(["test", "--quiet", "--doc", "-p", "madang-sdk-core"]).run()?;
     Ok(true)
 }
