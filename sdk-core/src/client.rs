@@ -1,6 +1,6 @@
 //! The client: opened once, cheap to clone, ended by its last drop or by `shutdown`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use madang_proto::v1::{GetServerInfoRequest, ServerInfo, identity_service_client::IdentityServiceClient};
 use tokio::sync::watch;
@@ -91,6 +91,13 @@ impl Client {
         if foreground && matches!(*self.inner.state.borrow(), ConnectionState::Offline { .. }) {
             self.inner.wake.hurry.notify_one();
         }
+    }
+
+    /// Whether the network is paid for by what goes over it. Then nothing is fetched that nobody has asked for: that is, for
+    /// now, the rows of rooms that only a notification needs, so that [`sync_once`](Self::sync_once) tells the newest message
+    /// of each room instead of all. What keeps rooms and badges right is fetched nevertheless.
+    pub fn set_metered(&self, metered: bool) {
+        self.inner.metered.store(metered, Ordering::Relaxed);
     }
 
     /// The person; known once the server has answered for the first time.

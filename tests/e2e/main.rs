@@ -3,6 +3,7 @@
 mod chat;
 mod explain;
 mod life;
+mod network;
 mod nodes;
 mod outage;
 mod outbox;

@@ -1,8 +1,8 @@
 use std::sync::{Arc, Mutex};
 
 use madang_proto::v1::{
-    Closing, CustomStatus, ErrorReason, Message, MessageBody, Refused, Room, RoomEvent, ServerFrame, User, UserStatus,
-    Welcome, room_event::Change, server_frame::Frame,
+    Closing, CustomStatus, ErrorReason, Heartbeat, Message, MessageBody, Refused, Room, RoomEvent, ServerFrame, User,
+    UserStatus, Welcome, room_event::Change, server_frame::Frame,
 };
 use serde_json::Value;
 
@@ -201,7 +201,7 @@ async fn neither_the_bundle_nor_the_log_nor_debug_output_tells_a_secret() {
 #[tokio::test]
 async fn only_the_last_thousand_events_are_kept() {
     let client = client().await;
-    let heartbeat = ServerFrame { frame: Some(Frame::Heartbeat(Default::default())) };
+    let heartbeat = ServerFrame { frame: Some(Frame::Heartbeat(Heartbeat::default())) };
     for _ in 0..2 * EVENTS {
         client.inner.connection.record.frame(&heartbeat);
     }
