@@ -93,9 +93,10 @@ impl Client {
         }
     }
 
-    /// Whether the network is paid for by what goes over it. Then nothing is fetched that nobody has asked for: that is, for
-    /// now, the rows of rooms that only a notification needs, so that [`sync_once`](Self::sync_once) tells the newest message
-    /// of each room instead of all. What keeps rooms and badges right is fetched nevertheless.
+    /// Whether the network is paid for by what goes over it. Then nothing is fetched that nobody has asked for: the next stream
+    /// brings the rows of rooms on the screen alone, and of the others what the room list shows; they come when a room is
+    /// opened. [`sync_once`](Self::sync_once) tells the newest message of a room instead of all. Room list and badges are as
+    /// right as ever.
     pub fn set_metered(&self, metered: bool) {
         self.inner.metered.store(metered, Ordering::Relaxed);
     }

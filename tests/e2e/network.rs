@@ -67,3 +67,33 @@ async fn an_app_that_comes_to_the_front_looks_whether_its_connection_is_there() 
     eventually("the connection was asked", async || (ann.client.counters().ping_ms > 0).then_some(())).await;
     world.end().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_a_metered_network_rows_come_when_a_room_is_opened() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("plans", &[&bob]).await;
+    bob.sees(&room).await;
+    for metered in [false, true] {
+        bob.client.set_metered(metered);
+        bob.client.disconnect();
+        bob.client.states().wait_for(|state| *state == ConnectionState::Suspended).await.expect("the client lives");
+        let text = format!("metered {metered}");
+        let seq = ann.say(&room, &text).await;
+        bob.client.reconnect();
+        bob.live().await;
+        // The badge is right, and the row is there only where it costs nothing.
+        assert_eq!(bob.badge(&room).await.0, if metered { 2 } else { 1 });
+        let cause = async || bob.client.explain(&room, ItemKey::Seq(seq)).await.expect("explained").cause;
+        if metered {
+            assert_eq!(cause().await, Cause::AheadOfRows { repair: false });
+        } else {
+            eventually("the row", async || matches!(cause().await, Cause::Held { .. }).then_some(())).await;
+        }
+    }
+    let timeline = bob.client.timeline(&room).await.expect("opened");
+    eventually("the row has come", async || bob.texts(&room).await.contains(&"metered true".to_owned()).then_some(()))
+        .await;
+    drop(timeline);
+    world.end().await;
+}
