@@ -3,7 +3,7 @@
 //! Always true: a message is notified of once on this device, and not when the person has seen or read it. Of a room whose
 //! rows could not be fetched in time the newest message is told, and stands for those before it.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::atomic::Ordering, time::Duration};
 
 use madang_proto::v1::{Message, MessageKind};
 use tokio::sync::watch;
@@ -96,7 +96,9 @@ impl Client {
         let inner = &*self.inner;
         let sync = async {
             catch_up(inner, progress).await?;
-            fetch_rows(inner).await;
+            if !inner.metered.load(Ordering::Relaxed) {
+                fetch_rows(inner).await;
+            }
             drained(self).await;
             Ok::<_, ClientError>(())
         };

@@ -1,6 +1,6 @@
 //! The client: opened once, cheap to clone, ended by its last drop or by `shutdown`.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use madang_proto::v1::{GetServerInfoRequest, ServerInfo, identity_service_client::IdentityServiceClient};
 use tokio::sync::watch;
@@ -90,6 +90,14 @@ impl Client {
         if foreground && matches!(*self.inner.state.borrow(), ConnectionState::Offline { .. }) {
             self.inner.wake.hurry.notify_one();
         }
+    }
+
+    /// Whether the network is paid for by what goes over it. Then nothing is fetched that nobody has asked for: the next stream
+    /// brings the rows of rooms on the screen alone, and of the others what the room list shows; they come when a room is
+    /// opened. [`sync_once`](Self::sync_once) tells the newest message of a room instead of all. Room list and badges are as
+    /// right as ever.
+    pub fn set_metered(&self, metered: bool) {
+        self.inner.metered.store(metered, Ordering::Relaxed);
     }
 
     /// The person; known once the server has answered for the first time.

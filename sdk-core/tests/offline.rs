@@ -1,11 +1,18 @@
 //! Without a server: what is typed is kept, shown and in order; what is refused is said.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::{Duration, SystemTime},
+};
 
 use async_trait::async_trait;
 use madang_sdk_core::{
-    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, ConnectionState, ListChange, LocalReason, NewRoom,
-    SendState, StoreLocation, TimelineItem, TokenProvider,
+    Backoff, Client, ClientConfig, ClientError, ClientErrorKind, Clock, ConnectionState, ListChange, LocalReason,
+    NewRoom, SendState, Sleep, StoreLocation, SystemClock, TimelineItem, TokenProvider,
 };
 
 const ROOM: &str = "01890a5d-ac96-774b-bcce-b302099a8057";
@@ -133,6 +140,43 @@ async fn without_a_server_the_client_is_offline_and_tries_again() {
     client.states().wait_for(|state| *state == ConnectionState::Suspended).await.unwrap();
     client.reconnect();
     client.states().wait_for(offline).await.unwrap();
+}
+
+/// A clock that panics when it has been asked to wait this often, and is well again after that.
+#[derive(Debug)]
+struct PanickingClock(AtomicUsize);
+
+impl Clock for PanickingClock {
+    fn now(&self) -> SystemTime {
+        SystemClock.now()
+    }
+
+    fn sleep(&self, duration: Duration) -> Sleep {
+        let left = self.0.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1));
+        assert!(left != Ok(1), "a host's clock");
+        SystemClock.sleep(duration)
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_host_within_a_task_ends_neither_the_client_nor_the_host() {
+    let mut panics = 0;
+    for waits in 1..12 {
+        let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
+        let clock = Arc::new(PanickingClock(AtomicUsize::new(waits)));
+        let config = ClientConfig { backoff, clock, ..ClientConfig::new("http://127.0.0.1:1", StoreLocation::Memory) };
+        let client = Client::open(config, Arc::new(NoTokens)).await.unwrap();
+        let mut states = client.states();
+        // It tries on and on.
+        for _ in 0..12 {
+            states.wait_for(|state| matches!(state, ConnectionState::Offline { .. })).await.unwrap();
+            states.wait_for(|state| *state == ConnectionState::Connecting).await.unwrap();
+        }
+        client.send(ROOM, "still here").await.unwrap();
+        panics += client.counters().panics;
+    }
+    // Not all waits are a task's own.
+    assert!((1..12).contains(&panics), "{panics}");
 }
 
 #[tokio::test]

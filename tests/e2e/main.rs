@@ -4,6 +4,7 @@ mod chat;
 mod explain;
 mod life;
 mod lists;
+mod network;
 mod nodes;
 mod outage;
 mod outbox;

@@ -42,6 +42,8 @@ pub struct Counters {
     pub retries: u64,
     /// Entries that were refused for good.
     pub refusals: u64,
+    /// Tasks that panicked and were begun again.
+    pub panics: u64,
 }
 
 macro_rules! counting {
@@ -66,7 +68,7 @@ macro_rules! counting {
 
 counting! {
     bytes_received bytes_sent connections failed_connections pings ping_ms calls failed_calls streams reconnects frames
-    repairs resets sends retries refusals
+    repairs resets sends retries refusals panics
 }
 
 pub(super) fn one(counter: &AtomicU64) {

@@ -121,6 +121,11 @@ impl Recorder {
         one(&self.counting.repairs);
     }
 
+    /// A task panicked.
+    pub(crate) fn panicked(&self) {
+        one(&self.counting.panics);
+    }
+
     pub(crate) fn reset(&self) {
         one(&self.counting.resets);
     }

@@ -19,10 +19,12 @@ mod welcome;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Arc, Mutex},
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, atomic::AtomicBool},
     time::Duration,
 };
 
+use futures_util::FutureExt as _;
 use madang_proto::v1::ClientFrame;
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -46,7 +48,7 @@ use crate::{
     error::{ClientError, ClientErrorKind},
     observe::{Observers, lock},
     sabotage::Guards,
-    store::{Durability, Store, Write, notified, visits},
+    store::{Durability, Store, Write, notified, outbox as outbox_rows, visits},
 };
 
 /// How the client stands to its server.
@@ -75,6 +77,44 @@ pub enum ConnectionState {
     },
 }
 
+/// Panics of one task after which the client has ended: a fault that comes again and again helps nobody.
+const PANICS: u32 = 16;
+
+/// Runs a task, and again after a panic of it, of the host's clock or of its token provider: the host is told by the log, and
+/// the others go on.
+async fn kept<F: Future<Output = ()>>(inner: Arc<Inner>, name: &'static str, task: fn(Arc<Inner>) -> F) {
+    for panics in 1..=PANICS {
+        let again = async {
+            if panics > 1 {
+                clean_up(&inner, name).await;
+                inner.config.clock.sleep(inner.config.backoff.delay(panics)).await;
+            }
+            task(Arc::clone(&inner)).await;
+        };
+        if AssertUnwindSafe(again).catch_unwind().await.is_ok() {
+            return;
+        }
+        tracing::error!(name, panics, "a task of the client panicked");
+        inner.connection.record.panicked();
+    }
+    let reason = ClientError::new(ClientErrorKind::Internal, format!("the {name} task panics again and again"));
+    inner.tell_state(ConnectionState::Ended { reason });
+}
+
+/// What a task that panicked has left behind.
+async fn clean_up(inner: &Inner, name: &str) {
+    match name {
+        "session" => inner.lost(),
+        // What was on its way is no longer: the id makes repeating harmless.
+        "outbox" => {
+            if let Err(error) = inner.store.write(Durability::Outbox, |w| outbox_rows::recover(&w.tx)).await {
+                tracing::warn!(%error, "what was on its way waits for the next start");
+            }
+        }
+        _ => {}
+    }
+}
+
 /// What the tasks of one client share.
 #[derive(Debug)]
 pub(crate) struct Inner {
@@ -86,6 +126,8 @@ pub(crate) struct Inner {
     pub(crate) state: watch::Sender<ConnectionState>,
     /// A stream is open and its Welcome has come: calls make sense, and name the right epoch.
     pub(crate) online: watch::Sender<bool>,
+    /// The network is paid for by what goes over it.
+    pub(crate) metered: AtomicBool,
     /// No connection is wanted now.
     pub(crate) offline: watch::Sender<bool>,
     /// How often the host has put the client to rest or ended it: what runs for a moment only is broken off by that.
@@ -147,6 +189,7 @@ impl Inner {
             guards,
             state: watch::Sender::new(ConnectionState::Connecting),
             online: watch::Sender::new(false),
+            metered: AtomicBool::new(false),
             offline: watch::Sender::new(false),
             broken_off: watch::Sender::new(0),
             caught_up: watch::Sender::new(0),
@@ -164,12 +207,12 @@ impl Inner {
     /// Starts the tasks; they end with the set.
     pub(crate) fn start(self: &Arc<Self>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(session::run(Arc::clone(self)));
-        tasks.spawn(outbox::run(Arc::clone(self)));
-        tasks.spawn(marks::run(Arc::clone(self)));
-        tasks.spawn(people::run(Arc::clone(self)));
+        tasks.spawn(kept(Arc::clone(self), "session", session::run));
+        tasks.spawn(kept(Arc::clone(self), "outbox", outbox::run));
+        tasks.spawn(kept(Arc::clone(self), "marks", marks::run));
+        tasks.spawn(kept(Arc::clone(self), "people", people::run));
         if self.config.mode == Mode::Foreground {
-            tasks.spawn(upkeep::run(Arc::clone(self)));
+            tasks.spawn(kept(Arc::clone(self), "upkeep", upkeep::run));
         }
         tasks
     }

@@ -1,7 +1,11 @@
 //! The stream: opened, kept alive, ended and opened again. What it brings goes to the store in its order; what is missing
 //! is asked for beside it.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use futures_util::{FutureExt as _, future::OptionFuture};
 use madang_proto::v1::{
@@ -107,7 +111,7 @@ async fn rest(inner: &Inner, end: End, failures: &mut u32, offline: &mut watch::
 /// Opens a stream and serves it to its end.
 async fn stream(inner: &Arc<Inner>, failures: &mut u32) -> Result<End, End> {
     let focus: Vec<String> = inner.focused().into_iter().collect();
-    let hello = welcome::hello(&inner.store, focus).await?;
+    let hello = welcome::hello(&inner.store, focus, inner.metered.load(Ordering::Relaxed)).await?;
     let (outgoing, said) = mpsc::channel(OUTGOING);
     say(&outgoing, client_frame::Frame::Hello(hello));
     let (incoming, token) = open(inner, said).await?;

@@ -174,7 +174,7 @@ impl Core {
     pub fn hello(&mut self) -> Hello {
         let focus: Vec<String> = self.focus.iter().cloned().collect();
         self.end();
-        self.write(|w| welcome::begin(w, &focus))
+        self.write(|w| welcome::begin(w, &focus, welcome::CURSORS))
     }
 
     /// Takes the Welcome in; `false` when the store belongs to another person.

@@ -10,21 +10,22 @@ use crate::{
 };
 
 /// Cursors in a Hello; the server takes no more.
-const CURSORS: usize = 200;
+pub(super) const CURSORS: usize = 200;
 
-/// What the client has.
-pub(super) async fn hello(store: &Store, focus: Vec<String>) -> Result<Hello, ClientError> {
-    store.write(Durability::Frames, move |w| begin(w, &focus)).await
+/// What the client has. Rooms that it names come with their rows: on a metered network those on the screen alone.
+pub(super) async fn hello(store: &Store, focus: Vec<String>, metered: bool) -> Result<Hello, ClientError> {
+    let most = if metered { focus.len() } else { CURSORS };
+    store.write(Durability::Frames, move |w| begin(w, &focus, most)).await
 }
 
-/// A stream begins.
-pub(super) fn begin(w: &mut Write<'_>, focus: &[String]) -> rusqlite::Result<Hello> {
+/// A stream begins; names so many rooms.
+pub(super) fn begin(w: &mut Write<'_>, focus: &[String], most: usize) -> rusqlite::Result<Hello> {
     w.repairs.begin();
     Ok(Hello {
         epoch: meta::text(&w.tx, meta::EPOCH)?,
         user_rev: meta::number(&w.tx, meta::USER_REV)?,
         watermark: meta::number(&w.tx, meta::WATERMARK)?,
-        rooms: rooms::cursors(&w.tx, focus, CURSORS)?,
+        rooms: rooms::cursors(&w.tx, focus, most.min(CURSORS))?,
     })
 }
 
