@@ -1,6 +1,7 @@
 //! People who are signed in, and the rooms they are in: written straight into the database, because making them through
 //! the server would take longer than what is measured.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -99,12 +100,19 @@ async fn insert_people(database_url: &str, issuer: &str, count: usize) -> Result
 /// Makes rooms, each with the people whose numbers `members` gives.
 pub async fn insert_rooms(database_url: &str, rooms: usize, members: impl Fn(usize) -> Vec<usize>) -> Result<()> {
     let (mut ids, mut counts, mut places, mut people) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    // Each of a person's places is a change of its own.
+    let (mut numbers, mut user_revs) = (BTreeMap::<usize, i64>::new(), Vec::new());
     for number in 0..rooms {
         let inside = members(number);
         ids.push(room_id(number));
         counts.push(i32::try_from(inside.len())?);
         places.extend(inside.iter().map(|_| room_id(number)));
-        people.extend(inside.into_iter().map(user_id));
+        for person in inside {
+            people.push(user_id(person));
+            let number = numbers.entry(person).or_default();
+            *number += 1;
+            user_revs.push(*number);
+        }
     }
     let mut connection = PgConnection::connect(database_url).await?;
     // Open rooms, for they may be of any size; above 200 members a room is large.
@@ -116,9 +124,11 @@ pub async fn insert_rooms(database_url: &str, rooms: usize, members: impl Fn(usi
     rooms.bind(user_id(0)).bind(&ids).bind(&counts).execute(&mut connection).await?;
     let members = sqlx::query(
         "insert into members (room_id, user_id, state, joined_at, rev, user_rev)
-         select room_id, user_id, 1, now(), 1, 1 from unnest($1::uuid[], $2::uuid[]) w (room_id, user_id)",
+         select room_id, user_id, 1, now(), 1, n from unnest($1::uuid[], $2::uuid[], $3::bigint[]) w (room_id, user_id, n)",
     );
-    members.bind(&places).bind(&people).execute(&mut connection).await?;
+    members.bind(&places).bind(&people).bind(&user_revs).execute(&mut connection).await?;
+    let numbers = "update user_cursors c set user_rev = (select count(*) from members m where m.user_id = c.user_id)";
+    connection.execute(numbers).await?;
     connection.execute("analyze").await?;
     Ok(connection.close().await?)
 }

@@ -54,6 +54,7 @@ pub fn launch(plan: &Plan, database_url: &str, issuer_url: &str) -> Launch {
     Launch::new(&plan.server, database_url, issuer_url, &plan.folder.join("server.log"))
         .with("MADANG_RATE_SEND", "1000000/s burst 1000000")
         .with("MADANG_RATE_ROOM_SEND", "1000000/s burst 1000000")
+        .with("MADANG_RATE_READ", "1000000/s burst 1000000")
         .with("MADANG_CALLS_IN_FLIGHT_PER_PERSON", "10000")
 }
 
