@@ -69,6 +69,8 @@ async fn a_message_that_was_typed_is_explained_on_every_step_of_its_way() {
     let one = first.clone();
     write(&client, move |w| outbox::fail(&w.tx, id(w, &one)?, ErrorReason::RoomFull, "")).await;
     assert_eq!(cause(&client, first.as_str()).await, Cause::Refused { reason: ErrorReason::RoomFull });
+    // What was refused holds nobody up.
+    assert_eq!(cause(&client, second.as_str()).await, Cause::WaitsToLeave { attempts: 0 });
     let two = second.clone();
     write(&client, move |w| outbox::acknowledge(&w.tx, id(w, &two)?, 7, 0)).await;
     assert_eq!(cause(&client, second.as_str()).await, Cause::Acknowledged { seq: 7 });
