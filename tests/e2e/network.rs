@@ -1,7 +1,7 @@
 //! The way to a real server: a network that changes, and what a client tells of itself.
 
 use madang_sdk_core::{
-    ConnectionState, ItemKey,
+    ConnectionState, MessageKey,
     diagnostics::{Cause, Explanation},
 };
 use madang_tests::{World, world::eventually};
@@ -26,7 +26,7 @@ async fn a_network_that_changes_is_answered_with_a_new_connection_at_once() {
     bob.sees(&room).await;
     bob.client.sync_room_now(&room).await.expect("caught up");
     assert_eq!(bob.texts(&room).await, ["over the new one"]);
-    let held = bob.client.explain(&room, ItemKey::Seq(seq)).await.expect("explained");
+    let held = bob.client.explain(&room, MessageKey::Seq(seq)).await.expect("explained");
     assert!(matches!(held, Explanation { cause: Cause::Held { deleted: false, .. }, online: true, .. }), "{held:?}");
     world.end().await;
 }
@@ -84,7 +84,7 @@ async fn on_a_metered_network_rows_come_when_a_room_is_opened() {
         bob.live().await;
         // The badge is right, and the row is there only where it costs nothing.
         assert_eq!(bob.badge(&room).await.0, if metered { 2 } else { 1 });
-        let cause = async || bob.client.explain(&room, ItemKey::Seq(seq)).await.expect("explained").cause;
+        let cause = async || bob.client.explain(&room, MessageKey::Seq(seq)).await.expect("explained").cause;
         if metered {
             assert_eq!(cause().await, Cause::AheadOfRows { repair: false });
         } else {

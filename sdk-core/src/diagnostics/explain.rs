@@ -101,13 +101,13 @@ impl Client {
 }
 
 /// What is known beside the rows.
-struct Now {
-    online: bool,
-    attempts: u32,
-    repair: bool,
+pub(super) struct Now {
+    pub(super) online: bool,
+    pub(super) attempts: u32,
+    pub(super) repair: bool,
 }
 
-fn explain(r: &Read<'_>, room_id: &str, message: &MessageKey, now: &Now) -> rusqlite::Result<Explanation> {
+pub(super) fn explain(r: &Read<'_>, room_id: &str, message: &MessageKey, now: &Now) -> rusqlite::Result<Explanation> {
     let state = rooms::load(r.conn, room_id)?;
     let newest_seq = state.room.as_ref().map_or(0, |room| room.seq).max(state.seq);
     let of_seq = |seq: i64| -> rusqlite::Result<Cause> {

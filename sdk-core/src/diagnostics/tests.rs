@@ -6,7 +6,12 @@ use madang_proto::v1::{
 };
 use serde_json::Value;
 
-use super::{Cause, LogLevel, LogLine, LogSink, recorder::EVENTS, set_log_sink};
+use super::{
+    Cause, LogLevel, LogLine, LogSink,
+    explain::{Now, explain},
+    recorder::EVENTS,
+    set_log_sink,
+};
 use crate::{
     client::Client,
     commands::{NewRoom, ProfileChange},
@@ -48,6 +53,12 @@ async fn cause(client: &Client, message: impl Into<MessageKey>) -> Cause {
     client.explain(ROOM, message.into()).await.unwrap().cause
 }
 
+/// The cause if the client were online, which would send what waits.
+async fn cause_online(client: &Client, change_id: &str, attempts: u32) -> Cause {
+    let (key, now) = (MessageKey::from(change_id), Now { online: true, attempts, repair: false });
+    client.inner.store.read(move |r| Ok(explain(r, ROOM, &key, &now)?.cause)).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_message_that_was_typed_is_explained_on_every_step_of_its_way() {
     let client = client().await;
@@ -64,11 +75,12 @@ async fn a_message_that_was_typed_is_explained_on_every_step_of_its_way() {
     assert_eq!(cause(&client, first.as_str()).await, Cause::OnItsWay { attempt: 2 });
     let one = first.clone();
     write(&client, move |w| outbox::wait(&w.tx, id(w, &one)?)).await;
-    client.inner.online.send_replace(true);
-    assert_eq!(cause(&client, first.as_str()).await, Cause::WaitsToLeave { attempts: 2 });
+    assert_eq!(cause_online(&client, &first, 2).await, Cause::WaitsToLeave { attempts: 2 });
     let one = first.clone();
     write(&client, move |w| outbox::fail(&w.tx, id(w, &one)?, ErrorReason::RoomFull, "")).await;
     assert_eq!(cause(&client, first.as_str()).await, Cause::Refused { reason: ErrorReason::RoomFull });
+    // What was refused holds nobody up.
+    assert_eq!(cause_online(&client, &second, 0).await, Cause::WaitsToLeave { attempts: 0 });
     let two = second.clone();
     write(&client, move |w| outbox::acknowledge(&w.tx, id(w, &two)?, 7, 0)).await;
     assert_eq!(cause(&client, second.as_str()).await, Cause::Acknowledged { seq: 7 });

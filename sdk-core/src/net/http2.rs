@@ -1,5 +1,7 @@
 //! As much of HTTP as is needed to see what a connection carries.
 
+use std::ops::Range;
+
 /// Bytes of a frame's header (RFC 9113, 4.1).
 const HEADER: usize = 9;
 /// What a client says before its first frame (RFC 9113, 3.4).
@@ -41,25 +43,31 @@ impl Frames {
         self.preface == 0 && self.have == 0 && self.payload == 0
     }
 
-    /// Goes on; tells whether the answer to a PING was among it.
-    pub(super) fn pass(&mut self, mut bytes: &[u8]) -> bool {
-        let mut pong = false;
-        let skipped = self.preface.min(bytes.len());
-        self.preface -= skipped;
-        bytes = &bytes[skipped..];
-        while !bytes.is_empty() {
-            let skipped = self.payload.min(bytes.len());
+    /// Goes on; tells where among the bytes the answer to a PING was. Of one that is cut apart it tells an empty place.
+    pub(super) fn pass(&mut self, bytes: &[u8]) -> Option<Range<usize>> {
+        let mut pong = None;
+        let mut at = self.preface.min(bytes.len());
+        self.preface -= at;
+        let mut begin = None;
+        while at < bytes.len() {
+            let skipped = self.payload.min(bytes.len() - at);
             self.payload -= skipped;
-            bytes = &bytes[skipped..];
-            let taken = (HEADER - self.have).min(bytes.len());
-            self.header[self.have..self.have + taken].copy_from_slice(&bytes[..taken]);
+            at += skipped;
+            let taken = (HEADER - self.have).min(bytes.len() - at);
+            if self.have == 0 {
+                begin = Some(at);
+            }
+            self.header[self.have..self.have + taken].copy_from_slice(&bytes[at..at + taken]);
             self.have += taken;
-            bytes = &bytes[taken..];
+            at += taken;
             if self.have == HEADER {
                 let [a, b, c, kind, flags, ..] = self.header;
                 self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
                 self.have = 0;
-                pong |= kind == PING && flags & ACK != 0;
+                if kind == PING && flags & ACK != 0 {
+                    let end = at + self.payload;
+                    pong = Some(begin.filter(|_| end <= bytes.len()).map_or(0..0, |begin| begin..end));
+                }
             }
         }
         pong
@@ -97,9 +105,12 @@ mod tests {
         let data = [&[0, 0, 3, 0, 0, 0, 0, 0, 1, 6, 1, 6][..], &PONG, &[0, 0, 0, 4, 1, 0, 0, 0, 0]].concat();
         for size in 1..data.len() {
             let mut frames = Frames::of_server();
-            let pongs = data.chunks(size).filter(|chunk| frames.pass(chunk)).count();
+            let pongs = data.chunks(size).filter_map(|chunk| frames.pass(chunk)).count();
             assert_eq!((pongs, frames.between()), (1, true), "{size}");
         }
+        assert_eq!(Frames::of_server().pass(&data), Some(12..29));
+        assert_eq!(Frames::of_server().pass(&data[..20]), None);
+        assert_eq!(Frames::of_server().pass(&data[..25]), Some(0..0));
     }
 
     #[test]

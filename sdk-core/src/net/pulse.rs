@@ -6,6 +6,7 @@
 
 use std::{
     io,
+    ops::Range,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -96,12 +97,12 @@ impl<S> Pulse<S> {
         self.set_at = self.clock.now();
     }
 
-    fn heard(&mut self, bytes: &[u8]) {
+    /// Something was heard; tells where in it the answer to our PING is, of which nobody else knows.
+    fn heard(&mut self, bytes: &[u8]) -> Range<usize> {
         let now = self.clock.now();
         self.record.received(bytes.len());
-        if self.read.pass(bytes)
-            && let Some(asked_at) = self.asked_at
-        {
+        let pong = self.read.pass(bytes);
+        if let (Some(_), Some(asked_at)) = (&pong, self.asked_at) {
             self.record.pong(now.duration_since(asked_at).unwrap_or_default());
         }
         self.heard_at = now;
@@ -109,6 +110,7 @@ impl<S> Pulse<S> {
         if self.asked_at.take().is_some() || stale {
             self.set(self.pace.quiet);
         }
+        pong.unwrap_or_default()
     }
 
     fn ask(&mut self) {
@@ -140,6 +142,13 @@ impl<S> Pulse<S> {
         }
         Ok(())
     }
+}
+
+/// Takes bytes out of those that were read.
+fn take_out(buf: &mut ReadBuf<'_>, bytes: Range<usize>) {
+    let length = buf.filled().len() - bytes.len();
+    buf.filled_mut().copy_within(bytes.end.., bytes.start);
+    buf.set_filled(length);
 }
 
 fn pace(in_front: bool) -> Pace {
@@ -184,13 +193,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Pulse<S> {
         let this = self.get_mut();
         this.obey(cx)?;
         let before = buf.filled().len();
-        match Pin::new(&mut this.stream).poll_read(cx, buf) {
-            Poll::Ready(Ok(())) => {
-                this.heard(&buf.filled()[before..]);
-                Poll::Ready(Ok(()))
+        loop {
+            match Pin::new(&mut this.stream).poll_read(cx, buf) {
+                Poll::Ready(Ok(())) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => return this.beat(cx),
             }
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Pending => this.beat(cx),
+            let ended = buf.filled().len() == before;
+            let pong = this.heard(&buf.filled()[before..]);
+            take_out(buf, before + pong.start..before + pong.end);
+            // Nothing would mean that the other side has closed.
+            if ended || buf.filled().len() > before {
+                return Poll::Ready(Ok(()));
+            }
         }
     }
 }

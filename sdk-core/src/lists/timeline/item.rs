@@ -11,7 +11,10 @@ use crate::{
     clock::{system_time, timestamp},
     lists::diff::Keyed,
     people::{Names, Person},
-    store::outbox::{ChangeKind, Entry, SendState},
+    store::{
+        MessageKey,
+        outbox::{ChangeKind, Entry, SendState},
+    },
 };
 
 /// A message.
@@ -284,4 +287,14 @@ pub(super) fn is_of(entry: &Entry, message: &MessageItem) -> rusqlite::Result<bo
         _ => entry.decode::<DeleteMessageRequest>()?.seq,
     };
     Ok(message.seq == Some(seq))
+}
+
+impl From<&MessageItem> for MessageKey {
+    /// What a message on the screen is named by in a call.
+    fn from(message: &MessageItem) -> Self {
+        match message.seq {
+            Some(seq) if !message.mine => Self::Seq(seq),
+            _ => Self::Own(message.client_message_id.clone()),
+        }
+    }
 }

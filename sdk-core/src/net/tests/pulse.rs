@@ -190,3 +190,21 @@ async fn behind_the_heartbeats_of_the_server_are_all_that_wakes_a_device() {
     assert_eq!((clock.ended.load(SeqCst), record.counters().pings), (0, 0));
     assert!(!reading.is_finished());
 }
+
+#[tokio::test]
+async fn the_answer_to_a_ping_is_kept_from_those_who_did_not_ask() {
+    let clock = Arc::<Counted>::default();
+    let record = Arc::new(Recorder::new(Arc::clone(&clock) as Arc<dyn Clock>));
+    let (cut, in_front) = (watch::Sender::new(false), watch::Sender::new(false));
+    let reins = Reins { cut: cut.subscribe(), in_front: in_front.subscribe() };
+    let (ours, mut servers) = tokio::io::duplex(4096);
+    let mut pulse = Pulse::new(ours, clock as _, record, Trouble::default(), &reins);
+    let (data, pong) = ([0, 0, 1, 0, 0, 0, 0, 0, 1, 7], [0, 0, 8, 6, 1, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8]);
+    servers.write_all(&[&data[..], &pong, &data].concat()).await.unwrap();
+    let mut read = [0; 1024];
+    assert_eq!(pulse.read(&mut read).await.unwrap(), 20);
+    assert_eq!(read[..20], [data, data].concat());
+    servers.write_all(&pong).await.unwrap();
+    drop(servers);
+    assert_eq!(pulse.read(&mut read).await.unwrap(), 0);
+}
