@@ -7,10 +7,14 @@ const HEADER: usize = 9;
 /// What a client says before its first frame (RFC 9113, 3.4).
 pub(super) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Kinds of frames.
+const HEADERS: u8 = 1;
 const SETTINGS: u8 = 4;
 const PING: u8 = 6;
+const CONTINUATION: u8 = 9;
 /// Says that a PING is an answer.
 const ACK: u8 = 1;
+/// Says that nothing more of a block of headers follows.
+const END_HEADERS: u8 = 4;
 
 /// The PING of this client. Nobody else on the connection sends one, so its payload says nothing.
 pub(super) const PING_FRAME: [u8; 17] = [0, 0, 8, PING, 0, 0, 0, 0, 0, b'm', b'a', b'd', b'a', b'n', b'g', 0, 0];
@@ -25,12 +29,14 @@ pub(super) struct Frames {
     have: usize,
     /// Bytes of a payload to come.
     payload: usize,
+    /// More of a block of headers must follow, and nothing else may (RFC 9113, 6.10).
+    in_headers: bool,
 }
 
 impl Frames {
     /// What a server says.
     pub(super) fn of_server() -> Self {
-        Self { preface: 0, header: [0; HEADER], have: 0, payload: 0 }
+        Self { preface: 0, header: [0; HEADER], have: 0, payload: 0, in_headers: false }
     }
 
     /// What a client says.
@@ -38,9 +44,9 @@ impl Frames {
         Self { preface: PREFACE.len(), ..Self::of_server() }
     }
 
-    /// Whether the next byte begins a frame.
+    /// Whether another frame may be put in here.
     pub(super) fn between(&self) -> bool {
-        self.preface == 0 && self.have == 0 && self.payload == 0
+        self.preface == 0 && self.have == 0 && self.payload == 0 && !self.in_headers
     }
 
     /// Goes on; tells where among the bytes the answer to a PING was. Of one that is cut apart it tells an empty place.
@@ -64,6 +70,9 @@ impl Frames {
                 let [a, b, c, kind, flags, ..] = self.header;
                 self.payload = usize::from(a) << 16 | usize::from(b) << 8 | usize::from(c);
                 self.have = 0;
+                if matches!(kind, HEADERS | CONTINUATION) {
+                    self.in_headers = flags & END_HEADERS == 0;
+                }
                 if kind == PING && flags & ACK != 0 {
                     let end = at + self.payload;
                     pong = Some(begin.filter(|_| end <= bytes.len()).map_or(0..0, |begin| begin..end));
@@ -123,6 +132,15 @@ mod tests {
         frames.pass(&PING_FRAME[..9]);
         assert!(!frames.between());
         frames.pass(&PING_FRAME[9..]);
+        assert!(frames.between());
+    }
+
+    #[test]
+    fn nothing_is_put_into_a_block_of_headers() {
+        let mut frames = Frames::of_server();
+        frames.pass(&[0, 0, 1, HEADERS, 0, 0, 0, 0, 1, 7]);
+        assert!(!frames.between());
+        frames.pass(&[0, 0, 1, CONTINUATION, END_HEADERS, 0, 0, 0, 1, 7]);
         assert!(frames.between());
     }
 
