@@ -14,7 +14,6 @@ use crate::{
     engine::{ConnectionState, Inner, sync_now},
     error::ClientError,
     life::Life,
-    lists::{RoomItem, RoomList, RoomQuery, Timeline, TimelineOptions, rooms::former},
     net::{Line, Route, Wire},
     observe::Observers,
     sabotage::Guards,
@@ -108,21 +107,6 @@ impl Client {
     /// Id of this installation, under which the server knows its session.
     pub fn device_id(&self) -> &str {
         self.inner.connection.device_id()
-    }
-
-    /// The room list.
-    pub async fn rooms(&self) -> Result<RoomList, ClientError> {
-        RoomList::open(Arc::clone(&self.inner), RoomQuery::default()).await
-    }
-
-    /// Rooms that the person has left or was removed from and that are still known on this device.
-    pub async fn former_rooms(&self) -> Result<Vec<RoomItem>, ClientError> {
-        former(&self.inner).await
-    }
-
-    /// Opens the timeline of a room: what is held at once, the rest as it comes. The room is in focus while it is open.
-    pub async fn timeline(&self, room_id: &str) -> Result<Timeline, ClientError> {
-        Timeline::open(Arc::clone(&self.inner), room_id, TimelineOptions::default()).await
     }
 
     /// Who is writing in a room.

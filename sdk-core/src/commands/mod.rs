@@ -2,6 +2,7 @@
 //! connection; questions need one, and their answer is in the store before the call returns.
 
 mod changes;
+mod life;
 mod marks;
 mod people;
 mod rooms;

@@ -29,6 +29,21 @@ pub use self::{
 use crate::{client::Client, error::ClientError};
 
 impl Client {
+    /// The room list.
+    pub async fn rooms(&self) -> Result<RoomList, ClientError> {
+        RoomList::open(Arc::clone(&self.inner), RoomQuery::default()).await
+    }
+
+    /// Rooms that the person has left or was removed from and that are still known on this device.
+    pub async fn former_rooms(&self) -> Result<Vec<RoomItem>, ClientError> {
+        rooms::former(&self.inner).await
+    }
+
+    /// Opens the timeline of a room: what is held at once, the rest as it comes. The room is in focus while it is open.
+    pub async fn timeline(&self, room_id: &str) -> Result<Timeline, ClientError> {
+        Timeline::open(Arc::clone(&self.inner), room_id, TimelineOptions::default()).await
+    }
+
     /// The room list, or a part of it: which rooms, in which order, and which places of that are shown.
     pub async fn rooms_where(&self, query: RoomQuery) -> Result<RoomList, ClientError> {
         RoomList::open(Arc::clone(&self.inner), query).await
