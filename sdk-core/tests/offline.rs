@@ -77,8 +77,9 @@ async fn what_never_left_is_edited_and_deleted_where_it_waits() {
     let client = client(StoreLocation::Memory).await;
     let first = client.send(ROOM, "one").await.unwrap();
     let second = client.send(ROOM, "two").await.unwrap();
-    client.edit(ROOM, first.as_str(), "1").await.unwrap();
-    client.delete(ROOM, second.as_str()).await.unwrap();
+    assert_eq!(client.edit(ROOM, first.as_str(), "1").await.unwrap(), first);
+    let deleted = client.delete(ROOM, second.as_str()).await.unwrap();
+    assert_eq!(client.settled(&deleted).await, Ok(0));
     assert_eq!(texts(&client).await, [("1".to_owned(), SendState::Queued)]);
     assert_eq!(client.settled(&second).await.unwrap_err().kind, ClientErrorKind::NotFound);
     let nothing = client.edit(ROOM, "unknown", "seven").await.unwrap_err();

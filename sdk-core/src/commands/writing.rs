@@ -65,7 +65,8 @@ impl Client {
         Ok(id)
     }
 
-    /// Replaces the text of one's own message, also of one that is not there yet. The answer is the id of the change.
+    /// Replaces the text of one's own message, also of one that is not there yet. The answer is the id of the change; of a
+    /// message that has never left it is that of the message, which says the new text when it leaves.
     pub async fn edit(
         &self,
         room_id: &str,
@@ -96,13 +97,12 @@ impl Client {
 
     async fn change_message(
         &self,
-        put: impl FnOnce(&mut Write<'_>, &str, i64) -> rusqlite::Result<bool> + Send + 'static,
+        put: impl FnOnce(&mut Write<'_>, &str, i64) -> rusqlite::Result<Option<String>> + Send + 'static,
     ) -> Result<String, ClientError> {
         let (id, now) = (self.change_id(), millis(self.inner.config.clock.now()));
-        let change_id = id.clone();
-        if !self.inner.store.write(Durability::Outbox, move |w| put(w, &change_id, now)).await? {
-            return Err(ClientError::refused(ErrorReason::MessageNotFound, "no such message is known here"));
-        }
+        let put = self.inner.store.write(Durability::Outbox, move |w| put(w, &id, now)).await?;
+        let unknown = || ClientError::refused(ErrorReason::MessageNotFound, "no such message is known here");
+        let id = put.ok_or_else(unknown)?;
         self.inner.wake.outbox.notify_one();
         Ok(id)
     }

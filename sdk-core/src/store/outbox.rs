@@ -240,6 +240,13 @@ pub(crate) fn acknowledge(conn: &Connection, id: i64, seq: i64, now_ms: i64) -> 
     Ok(())
 }
 
+/// There is nothing left to do for it.
+pub(crate) fn done(conn: &Connection, change_id: &str, now_ms: i64) -> rusqlite::Result<()> {
+    let sql = "update outbox set state = 3, acked_ms = ?2 where client_message_id = ?1";
+    conn.prepare_cached(sql)?.execute((change_id, now_ms))?;
+    Ok(())
+}
+
 /// The server refused it.
 pub(crate) fn fail(conn: &Connection, id: i64, reason: ErrorReason, message: &str) -> rusqlite::Result<()> {
     let sql = "update outbox set state = 2, reason = ?2, message = ?3 where id = ?1 and state in (0, 1)";

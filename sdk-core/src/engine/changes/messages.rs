@@ -146,39 +146,43 @@ fn is_here_alone(entry: &Entry) -> bool {
     entry.state == EntryState::Failed || entry.state == EntryState::Queued && !entry.tried
 }
 
-/// Puts an edit in; `false`: no such message is known. What only this device has is changed where it waits.
+/// Puts an edit in; the answer is the entry that makes it, which is that of the message itself where only this device has
+/// it. `None`: no such message is known.
 pub(crate) fn edit(
     w: &mut Write<'_>,
     key: &MessageKey,
     request: EditMessageRequest,
     change_id: &str,
     now: i64,
-) -> rusqlite::Result<bool> {
-    let Some(target) = target(w, &request.room_id, key)? else { return Ok(false) };
+) -> rusqlite::Result<Option<String>> {
+    let Some(target) = target(w, &request.room_id, key)? else { return Ok(None) };
     if let Some(entry) = target.entry.filter(is_here_alone) {
         rewrite(w, &entry, &request)?;
-        return Ok(true);
+        return Ok(Some(entry.change_id));
     }
     put(w, &EditMessageRequest { seq: target.seq, ..request }, change_id, &target.own_id, now)?;
-    Ok(true)
+    Ok(Some(change_id.to_owned()))
 }
 
-/// Puts a deletion in; `false`: no such message is known. What only this device has is gone at once.
+/// Puts a deletion in; the answer is its entry. What only this device has is gone at once, and the entry is done. `None`: no
+/// such message is known.
 pub(crate) fn delete(
     w: &mut Write<'_>,
     key: &MessageKey,
     request: DeleteMessageRequest,
     change_id: &str,
     now: i64,
-) -> rusqlite::Result<bool> {
-    let Some(target) = target(w, &request.room_id, key)? else { return Ok(false) };
+) -> rusqlite::Result<Option<String>> {
+    let Some(target) = target(w, &request.room_id, key)? else { return Ok(None) };
+    let request = DeleteMessageRequest { seq: target.seq, ..request };
     if let Some(entry) = target.entry.filter(is_here_alone) {
-        w.changes.room(&entry.room_id);
         outbox::remove(&w.tx, &entry.change_id)?;
-        return Ok(true);
+        put(w, &request, change_id, "", now)?;
+        outbox::done(&w.tx, change_id, now)?;
+    } else {
+        put(w, &request, change_id, &target.own_id, now)?;
     }
-    put(w, &DeleteMessageRequest { seq: target.seq, ..request }, change_id, &target.own_id, now)?;
-    Ok(true)
+    Ok(Some(change_id.to_owned()))
 }
 
 /// Lets a message that only this device has say something else.
