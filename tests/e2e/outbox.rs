@@ -79,6 +79,7 @@ async fn an_edit_of_a_message_that_was_refused_waits_in_it() {
     let world = World::new().await;
     let (ann, bob) = (world.person("ann").await, world.person("bob").await);
     let room = ann.room("room", &[&bob]).await;
+    ann.look_at(&[&room]);
     world.settle().await;
     offline(&bob).await;
     let typed = bob.client.send(&room, "teh end").await.expect("typed");
