@@ -177,9 +177,9 @@ pub(crate) struct Listed {
 
 const GLANCE: &str = "r.room_id, r.last_active_ms, r.count, r.first_count, r.mark_generation, r.mark_seq, r.mark_count,
     m.mark_generation, m.mark_seq, m.mark_count, r.room, r.membership";
-/// One that the person is about to leave is not shown.
+/// One that the person is about to leave is not shown. That entries wait is said in the words of the index of those.
 const JOINED: &str = "r.joined = 1 and r.room is not null
-    and not exists (select 1 from outbox o where o.room_id = r.room_id and o.kind = 5 and o.state < 2)";
+    and r.room_id not in (select room_id from outbox where kind = 5 and state < 3 and state < 2)";
 
 /// Rooms and what belongs to them, in one statement.
 fn listing(columns: &str, condition: &str) -> String {
