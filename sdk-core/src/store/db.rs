@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rusqlite::{Connection, Transaction};
+use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use super::{Durability, Read, meta};
 #[cfg(feature = "simulation")]
@@ -81,8 +81,10 @@ impl Db {
         &mut self,
         job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<(T, Changes)> {
+        // From the first statement on: a transaction that has read waits for nobody when it comes to write, and a reader that
+        // meets the index of the log half written holds the lock of writers for a moment.
         let mut write = Write {
-            tx: self.conn.transaction()?,
+            tx: self.conn.transaction_with_behavior(TransactionBehavior::Immediate)?,
             changes: Changes::default(),
             repairs: &mut self.repairs,
             guards: self.guards,

@@ -346,6 +346,27 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
+    async fn a_write_waits_for_whoever_holds_the_file_for_a_moment() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = on_file(&folder).await;
+        let other = Connection::open(folder.path().join("store.db")).unwrap();
+        other.execute_batch("begin immediate").unwrap();
+        let (begun, begins) = oneshot::channel();
+        let write = store.write(Durability::Frames, move |w| {
+            let epoch = meta::text(&w.tx, meta::EPOCH)?;
+            meta::set(&w.tx, meta::EPOCH, epoch + "e")?;
+            let _ = begun.send(());
+            Ok(())
+        });
+        let (wrote, ()) = tokio::join!(write, async {
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            other.execute_batch("rollback").unwrap();
+        });
+        wrote.unwrap();
+        begins.await.unwrap();
+    }
+
+    #[tokio::test]
     async fn a_read_sees_one_state_however_long_it_takes() {
         let folder = tempfile::tempdir().unwrap();
         let store = on_file(&folder).await;
@@ -407,10 +428,16 @@ pub(crate) mod tests {
     async fn a_disk_that_takes_no_writes_is_told() {
         let folder = tempfile::tempdir().unwrap();
         let store = on_file(&folder).await;
-        store.write(Durability::Frames, |w| w.tx.pragma_update(None, "query_only", true)).await.unwrap();
+        let writes = store.open_threads(|threads| threads.writes.clone()).unwrap();
+        let takes_writes = |yes: bool| {
+            // Outside of a transaction, which could not begin.
+            let job: WriteJob = Box::new(move |db| db.conn.pragma_update(None, "query_only", !yes).unwrap());
+            writes.send(job)
+        };
+        takes_writes(false).await.unwrap();
         let error = store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "e")).await.unwrap_err();
         assert_eq!(error.local, Some(LocalReason::DiskReadOnly));
-        store.write(Durability::Frames, |w| w.tx.pragma_update(None, "query_only", false)).await.unwrap();
+        takes_writes(true).await.unwrap();
         store.write(Durability::Frames, |w| meta::set(&w.tx, meta::EPOCH, "e")).await.unwrap();
     }
 }
