@@ -10,7 +10,15 @@ use crate::{
 /// What is a part of every test run: few seeds with every kind of fault, about two minutes on two cores.
 const FIXED: [&str; 10] = ["--seeds", "1..7", "--clients", "6", "--rooms", "5", "--steps", "200", "--jobs", "2"];
 
+/// All in one process, of which as many as possible are played: built like what the benches measure.
+const IN_PROCESS: &str = "--in-process";
+
 pub(crate) fn torture(arguments: &[String]) -> Result<()> {
+    if arguments.iter().any(|argument| argument == IN_PROCESS) {
+        let build = ["build", "--quiet", "--profile", "bench-run", "-p", "madang-torture", "--features", "sabotage"];
+        Cargo::new(build).run()?;
+        return Cargo::program(target().join("bench-run").join("madang-torture")).args(arguments).run();
+    }
     packages::need_nats()?;
     // One after the other: what the tests ask of the server's library must not get into the server.
     Cargo::new(["build", "--quiet", "-p", "madang-server", "--bin", "madang"]).run()?;

@@ -95,9 +95,13 @@ struct Options {
     /// The server's binary; else the one beside this program.
     #[arg(long)]
     server_binary: Option<PathBuf>,
-    /// Seeds that run at once, each on grounds of its own.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=8))]
+    /// Seeds that run at once, each on grounds of its own, or all within this process.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
     jobs: u8,
+    /// Servers and devices share this process, and seeds share a database server: many small seeds in little time, with the
+    /// faults that need no processes.
+    #[arg(long)]
+    in_process: bool,
     /// Takes each guard out, or those that are named with commas, and tells by which seed that is noticed.
     #[arg(long, value_name = "NAMES", num_args = 0..=1, default_missing_value = "all")]
     guards: Option<String>,
@@ -137,18 +141,29 @@ async fn torture(options: &Options) -> Result<bool> {
     ensure!(!wanted || cfg!(feature = "sabotage"), "--without and --guards need the feature sabotage");
     std::fs::create_dir_all(&options.keep).with_context(|| format!("create {}", options.keep.display()))?;
     let mut terminate = signal(SignalKind::terminate())?;
-    let binary = server_binary(options)?;
-    let grounds = try_join_all((0..options.jobs).map(|job| Ground::start(&binary, &options.keep, job))).await?;
-    let grounds: Vec<Arc<Ground>> = grounds.into_iter().map(Arc::new).collect();
+    let mut grounds = grounds(options).await?;
     let done = tokio::select! {
         done = all(options, &grounds) => done,
         _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
         _ = terminate.recv() => Err(anyhow::anyhow!("terminated")),
     };
+    grounds.dedup_by(|one, other| Arc::ptr_eq(one, other));
     for ground in grounds {
         alone(ground).await?.stop().await?;
     }
     done
+}
+
+/// A ground for each seed that runs at once; within this process all have the same.
+async fn grounds(options: &Options) -> Result<Vec<Arc<Ground>>> {
+    let saved = options.plan.as_deref().map(Plan::read).transpose()?;
+    if saved.map_or(options.in_process, |plan| plan.settings.in_process) {
+        let ground = Arc::new(Ground::start(None, &options.keep, 0).await?);
+        return Ok(vec![ground; options.jobs.into()]);
+    }
+    let binary = server_binary(options)?;
+    let starts = (0..options.jobs).map(|job| Ground::start(Some(&binary), &options.keep, job));
+    Ok(try_join_all(starts).await?.into_iter().map(Arc::new).collect())
 }
 
 /// Waits until nothing uses the ground any more: tasks that were given up take a moment to go.
@@ -214,6 +229,7 @@ fn settings(options: &Options, seed: u64) -> Result<Settings> {
         rooms: options.rooms.into(),
         steps: options.steps,
         faults: Fault::read_list(&options.faults)?,
+        in_process: options.in_process,
     })
 }
 

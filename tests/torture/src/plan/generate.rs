@@ -38,24 +38,25 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
         large_room_members: if rng.random_ratio(1, 4) { 3 } else { 200 },
         database_connections: if rng.random_ratio(1, 4) { 2 } else { 8 },
         alone: settings.nodes == 1 && rng.random_ratio(1, 2),
-        nats: settings.nodes > 1 && rng.random_ratio(1, 2),
+        nats: settings.nodes > 1 && rng.random_ratio(1, 2) && !settings.in_process,
         short_tokens: settings.faults.contains(&Fault::TokenExpired) && rng.random_ratio(1, 4),
         false_clocks: settings.faults.contains(&Fault::ServerClock) && rng.random_ratio(1, 4),
     };
     // By a clock that was wrong a revocation may lie in the future.
-    let excluded = |fault: &Fault| match fault {
+    let by_servers = |fault: &Fault| match fault {
         Fault::ServerClock => !servers.false_clocks,
         Fault::Revoked => servers.false_clocks,
         fault => servers.alone && fault.hides_commits() || !servers.nats && fault.needs_nats(),
     };
-    let may_be = |fault: &Fault| !excluded(fault);
-    settings.faults.retain(may_be);
+    let excluded = |fault: &Fault| by_servers(fault) || settings.in_process && fault.needs_processes();
+    let faults = settings.faults.iter().copied().filter(|fault| !excluded(fault)).collect();
+    settings.faults = faults;
     // Most people have one device, some two or three.
     let people = (settings.clients * 2).div_ceil(3).max(2);
     let devices = (0..settings.clients)
         .map(|n| DevicePlan {
             person: if n < people { n } else { rng.random_range(0..people) },
-            process: n % 3 == 1 && settings.faults.iter().any(|fault| fault.needs_process()),
+            process: n % 3 == 1 && !settings.in_process && settings.faults.iter().any(|fault| fault.needs_process()),
             node: rng.random_range(0..settings.nodes),
         })
         .collect();
@@ -306,7 +307,7 @@ mod tests {
     use super::*;
 
     fn settings() -> Settings {
-        Settings { nodes: 3, clients: 6, rooms: 5, steps: 400, faults: Fault::ALL.to_vec() }
+        Settings { nodes: 3, clients: 6, rooms: 5, steps: 400, faults: Fault::ALL.to_vec(), in_process: false }
     }
 
     #[test]
@@ -341,6 +342,21 @@ mod tests {
         // Calls are given up within other steps, and restoring is a step.
         faults.extend([Fault::Cancel, Fault::Restored]);
         assert_eq!(faults.len(), Fault::ALL.len());
+    }
+
+    #[test]
+    fn a_plan_within_one_process_breaks_nothing_that_seeds_share() {
+        let mut faults = std::collections::BTreeSet::new();
+        for seed in 0..60 {
+            let plan = generate(seed, &Settings { in_process: true, ..settings() });
+            assert!(!plan.servers.nats && plan.devices.iter().all(|device| !device.process));
+            assert!(!plan.steps.iter().any(|step| matches!(step.action, Action::Backup | Action::Restore)));
+            faults.extend(plan.steps.iter().filter_map(|step| match step.action {
+                Action::Break { fault, .. } => Some(fault),
+                _ => None,
+            }));
+        }
+        assert!(faults.len() > 10 && !faults.iter().any(|fault| fault.needs_processes()), "{faults:?}");
     }
 
     #[test]

@@ -27,6 +27,9 @@ pub struct Settings {
     pub steps: usize,
     /// Faults that may happen.
     pub faults: Vec<Fault>,
+    /// Servers and devices share this process, and seeds share a database server.
+    #[serde(default)]
+    pub in_process: bool,
 }
 
 /// Everything that a seed decides.
@@ -255,6 +258,25 @@ impl Fault {
     /// Whether it needs a device in a process of its own.
     fn needs_process(self) -> bool {
         matches!(self, Self::ClientKill | Self::ClientDies | Self::DiskFull)
+    }
+
+    /// Whether it breaks what seeds within one process share, or takes a process of its own; being found out by silence
+    /// alone takes longer than all else in such a seed.
+    fn needs_processes(self) -> bool {
+        self.needs_nats()
+            || matches!(
+                self,
+                Self::DatabaseCrash
+                    | Self::DatabaseGone
+                    | Self::DatabaseSmart
+                    | Self::DatabaseLong
+                    | Self::BackendKill
+                    | Self::Restored
+                    | Self::DiskFull
+                    | Self::ClientDies
+                    | Self::ServerClock
+                    | Self::Silent
+            )
     }
 
     /// Whether it may make a commit whose outcome nobody learns: then only the poll finds what was committed.

@@ -72,7 +72,8 @@ mod tests {
 
     #[test]
     fn of_a_plan_that_fails_for_two_steps_these_remain() {
-        let settings = Settings { nodes: 1, clients: 3, rooms: 2, steps: 120, faults: vec![Fault::Cut] };
+        let settings =
+            Settings { nodes: 1, clients: 3, rooms: 2, steps: 120, faults: vec![Fault::Cut], in_process: false };
         let plan = generate(1, &settings);
         let text = |step: &Step| match &step.action {
             Action::Send { text, .. } => Some(text.clone()),

@@ -108,7 +108,8 @@ impl Parts {
                 }
             }
             Fault::ClientKill | Fault::DiskFull | Fault::ClientDies => {
-                let Some(device) = with_process(devices, target) else { return Ok(false) };
+                let any = (fault == Fault::ClientKill).then_some(device);
+                let Some(device) = with_process(devices, target).or(any) else { return Ok(false) };
                 return self.to_process(fault, device, lasting).await;
             }
             Fault::Cut => device.proxy.cut(),

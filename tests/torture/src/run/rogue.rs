@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use futures_util::{StreamExt as _, stream};
 use madang_proto::v1::{self, client_frame::Frame};
 use madang_tests::person::Calls;
 use rand::{Rng as _, seq::IndexedRandom as _};
@@ -24,8 +25,15 @@ const SAID: usize = 64;
 /// Longest time of one who never reads, beyond what the fault lasts.
 const DEAF: Duration = Duration::from_secs(2);
 
+/// Calls that one gives up who gives calls up, so many at once, and how long each is waited for at most: a transaction takes
+/// a few milliseconds, so all of its moments are hit.
+const GIVEN_UP: usize = 120;
+const GIVEN_UP_AT_ONCE: usize = 4;
+const SOON_US: u64 = 12_000;
+
 /// The ways.
-const WAYS: [&str; 5] = ["never reads", "acks unseen", "1000 streams", "hello twice", "cursors of the future"];
+const WAYS: [&str; 6] =
+    ["never reads", "acks unseen", "1000 streams", "gives calls up", "hello twice", "cursors of the future"];
 
 /// A stream, both ways.
 struct Line {
@@ -38,7 +46,7 @@ impl Line {
         let calls = Calls { device_id: Uuid::now_v7().to_string(), ..calls.clone() };
         let (say, said) = mpsc::channel(SAID);
         say.send(frame(Frame::Hello(hello))).await.ok()?;
-        let said = futures_util::stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
+        let said = stream::unfold(said, async |mut said| Some((said.recv().await?, said)));
         let hear = tokio::time::timeout(VERDICTS, calls.sync().connect(calls.request(said))).await.ok()?.ok()?;
         Some(Self { say, hear: hear.into_inner() })
     }
@@ -65,10 +73,8 @@ impl Parts {
             "never reads" => never_reads(&calls, lasting).await,
             "acks unseen" => acks_unseen(&calls, rooms, lasting).await,
             // Whoever opens many pushes out their own: this one has no others.
-            "1000 streams" => match self.world.rogue.as_ref().and_then(|rogue| self.calls(node, rogue)) {
-                Some(calls) => many(&calls).await,
-                None => None,
-            },
+            "1000 streams" => self.many(node).await,
+            "gives calls up" => self.gives_calls_up(node).await,
             "hello twice" => twice(&calls, lasting).await,
             _ => of_the_future(&calls, rooms, lasting).await,
         };
@@ -76,6 +82,35 @@ impl Parts {
             self.world.in_way(way);
         }
         Ok(done.is_some())
+    }
+}
+
+impl Parts {
+    fn calls_of_rogue(&self, node: usize) -> Option<Calls> {
+        self.calls(node, self.world.rogue.as_ref()?)
+    }
+
+    async fn many(&self, node: usize) -> Option<()> {
+        many(&self.calls_of_rogue(node)?).await
+    }
+
+    /// Makes rooms that nobody else is in, and waits for hardly any of them: a transaction that is left behind would take
+    /// what others are told is stored with it.
+    async fn gives_calls_up(&self, node: usize) -> Option<()> {
+        let calls = self.calls_of_rogue(node)?;
+        let make = |_| {
+            let request = v1::CreateRoomRequest {
+                room_id: Uuid::now_v7().to_string(),
+                name: "given up".into(),
+                ..Default::default()
+            };
+            let soon = Duration::from_micros(rand::rng().random_range(0..SOON_US));
+            let (mut rooms, request) = (calls.rooms(), calls.request(request));
+            async move { tokio::time::timeout(soon, rooms.create_room(request)).await.is_err() }
+        };
+        let given_up = stream::iter((0..GIVEN_UP).map(make)).buffer_unordered(GIVEN_UP_AT_ONCE);
+        let given_up = given_up.filter(|given_up| std::future::ready(*given_up)).count().await;
+        (given_up > 0).then_some(())
     }
 }
 

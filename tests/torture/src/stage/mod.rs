@@ -1,8 +1,11 @@
-//! The real parts under the clients: a PostgreSQL of the run's own, an issuer, and processes of the real `madang`.
+//! The real parts under the clients: a PostgreSQL of the run's own, an issuer, and processes of the real `madang`, or servers
+//! within this process.
 //!
-//! Always true: the database's commits are durable, so that a crash may lose nothing; what is started is stopped at the end.
+//! Always true: where the database server may be killed its commits are durable, so that a crash may lose nothing; what is
+//! started is stopped at the end.
 
 mod nodes;
+mod server;
 
 use std::{
     path::{Path, PathBuf},
@@ -25,6 +28,9 @@ const PEOPLE: usize = 64;
 /// Longer than any run, so that tokens end only where a plan says so.
 const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
 
+/// Connections of a database server that many seeds use at once: each of their servers takes eight.
+const SHARED_CONNECTIONS: u32 = 1_000;
+
 /// What all seeds of a run share.
 pub struct Ground {
     /// The database server.
@@ -33,23 +39,32 @@ pub struct Ground {
     pub issuer: Issuer,
     template: String,
     folder: PathBuf,
-    binary: PathBuf,
+    /// The servers' program; none: they run within this process.
+    binary: Option<PathBuf>,
 }
 
 impl Ground {
-    /// Starts what the seeds of a run share.
-    pub async fn start(binary: &Path, logs: &Path, job: u8) -> Result<Self> {
+    /// Starts what the seeds of a run share. Without a program for the servers they run within this process, on a database
+    /// server that nobody kills.
+    pub async fn start(binary: Option<&Path>, logs: &Path, job: u8) -> Result<Self> {
         let people = (0..PEOPLE).map(|n| Person::new(&login(n), "Torture")).collect();
         let config = IssuerConfig { people, access_token_lifetime: TOKEN_LIFETIME, ..IssuerConfig::default() };
         let issuer = Issuer::start(config).await?;
         let folder = scratch_folder(&format!("madang-torture-{}-{job}", std::process::id()))?;
-        let cluster = Cluster::at(&folder, ClusterOptions::default()).await?;
+        let options = match binary {
+            Some(_) => ClusterOptions::default(),
+            None => ClusterOptions { durable: false, max_connections: SHARED_CONNECTIONS, ..ClusterOptions::default() },
+        };
+        let cluster = Cluster::at(&folder, options).await?;
         let log = logs.join(format!("migrate{job}.log"));
         let url = issuer.url().to_owned();
-        let migrate = async |database: String| Launch::new(binary, &database, &url, &log).migrate().await;
+        let migrate = async |database: String| match binary {
+            Some(binary) => Launch::new(binary, &database, &url, &log).migrate().await,
+            None => madang_server::app::migrate(&database).await,
+        };
         let template = cluster.template("torture", migrate).await;
         match template {
-            Ok(template) => Ok(Self { cluster, issuer, template, folder, binary: binary.to_owned() }),
+            Ok(template) => Ok(Self { cluster, issuer, template, folder, binary: binary.map(Path::to_owned) }),
             Err(error) => {
                 cluster.stop(Stop::Immediate).await.ok();
                 Err(error)
@@ -67,7 +82,13 @@ impl Ground {
 
     /// How to run a server on a database.
     pub fn launch(&self, database_url: &str, log: &Path) -> Launch {
-        Launch::new(&self.binary, database_url, self.issuer.url(), log)
+        let binary = self.binary.as_deref().unwrap_or(Path::new("madang"));
+        Launch::new(binary, database_url, self.issuer.url(), log)
+    }
+
+    /// Whether servers run within this process.
+    pub fn is_here(&self) -> bool {
+        self.binary.is_none()
     }
 
     /// Copies the database server's data, aside or back. It is stopped meanwhile.

@@ -1,4 +1,4 @@
-//! The servers of a seed: real processes on one database, killed, stopped and started again.
+//! The servers of a seed on one database: killed, stopped and started again.
 
 use std::{
     net::SocketAddr,
@@ -8,13 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use madang_devstack::{
-    nats::Nats,
-    server_process::{Launch, ServerProcess},
-};
+use madang_devstack::{nats::Nats, server_process::Launch};
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::Ground;
+use super::{Ground, server::Server};
 use crate::{
     plan::{Plan, Servers},
     proxy::{Mode, Proxy},
@@ -67,7 +64,9 @@ impl Addresses {
 /// The servers of a seed.
 pub struct Nodes {
     launches: Vec<Launch>,
-    running: Vec<AsyncMutex<Option<ServerProcess>>>,
+    /// Within this process.
+    here: bool,
+    running: Vec<AsyncMutex<Option<Server>>>,
     nats: AsyncMutex<Option<Nats>>,
     /// The servers' way to the bus.
     nats_way: Option<Proxy>,
@@ -108,6 +107,7 @@ impl Nodes {
         }
         let nodes = Self {
             launches,
+            here: ground.is_here(),
             nats: AsyncMutex::new(nats),
             nats_way,
             clocks,
@@ -146,18 +146,18 @@ impl Nodes {
     }
 
     /// Ends a server and starts it again. One who comes meanwhile waits.
-    async fn restart(&self, node: usize, end: impl AsyncFnOnce(&mut ServerProcess) -> Result<()>) -> Result<()> {
+    async fn restart(&self, node: usize, end: impl AsyncFnOnce(&mut Server) -> Result<()>) -> Result<()> {
         let mut running = self.running[node].lock().await;
         if let Some(mut server) = running.take() {
             // While it drains it is still there for those who ask it.
             let ended = end(&mut server).await;
             self.addresses.set(node, None);
-            forget_clock(server.pid());
+            server.pid().map(forget_clock);
             ended?;
         }
         let until = Instant::now() + START;
         let server = loop {
-            match self.launches[node].serve().await {
+            match Server::start(&self.launches[node], self.here).await {
                 Ok(server) => break server,
                 Err(error) => ensure!(Instant::now() < until, "node {node} does not start: {error:#}"),
             }
@@ -217,10 +217,10 @@ impl Nodes {
         for (node, server) in self.running.iter().enumerate() {
             let mut server = server.lock().await;
             let up = match server.as_mut() {
-                Some(server) => tokio::time::timeout(Duration::ZERO, server.wait()).await.is_err(),
+                Some(server) => server.is_up().await,
                 None => false,
             };
-            ensure!(up, "node {node} is not up: {}", server.as_ref().map(ServerProcess::log_tail).unwrap_or_default());
+            ensure!(up, "node {node} is not up: {}", server.as_ref().map(Server::log_tail).unwrap_or_default());
         }
         Ok(())
     }
@@ -230,7 +230,7 @@ impl Nodes {
         for (node, server) in self.running.iter().enumerate() {
             if let Some(mut server) = server.lock().await.take() {
                 server.kill().await.ok();
-                forget_clock(server.pid());
+                server.pid().map(forget_clock);
                 self.addresses.set(node, None);
             }
         }
