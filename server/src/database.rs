@@ -30,6 +30,10 @@ const DEADLOCK_TRIES: u32 = 3;
 /// Longest wait for a connection: longer than a full pool of honest statements, shorter than a client's patience.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Ends whatever transaction a connection was left in. A `rollback` alone would make PostgreSQL warn of each connection that
+/// was left in none, which is every one; this way it warns of the others. One in a failed transaction refuses, and is closed.
+const CLEAN: &str = "begin; rollback";
+
 /// The database of one node.
 #[derive(Debug, Clone)]
 pub struct Database {
@@ -68,7 +72,7 @@ impl Database {
             .before_acquire(move |connection, _| {
                 Box::pin(async move {
                     if guards.cancel_safe() {
-                        connection.execute("rollback").await?;
+                        connection.execute(CLEAN).await?;
                     }
                     Ok(true)
                 })

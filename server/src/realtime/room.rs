@@ -19,7 +19,7 @@ const MOST_AHEAD: usize = 256;
 pub struct Listener {
     /// The session.
     pub session: Arc<Session>,
-    /// Revision at which the stay began: a removal at or below it belongs to an earlier one.
+    /// Revision at which the stay began: what is at or below it belongs to an earlier one, or to the time between.
     pub since_rev: i64,
     /// First item that the person may see.
     pub history_from_seq: i64,
@@ -122,12 +122,13 @@ impl Room {
         self.tail = self.tail.max(event.rev);
         self.newest = self.newest.max(event.item_seq);
         let mut gone = Vec::new();
-        for listener in self.listeners.values() {
+        // What comes late and is older than a stay may be of the time when the person was out; whatever of it they may see was
+        // read when the stay began.
+        for listener in self.listeners.values().filter(|listener| event.rev > listener.since_rev) {
             let hidden = event.item_seq.is_some_and(|seq| seq < listener.history_from_seq) && guards.history();
             let frame = if hidden { event.span.clone() } else { event.frame.clone() };
             listener.session.offer(Frame::Room(self.id, frame));
-            let removed = event.removes == Some(listener.session.user_id()) && event.rev > listener.since_rev;
-            if removed && guards.removal_order() {
+            if event.removes == Some(listener.session.user_id()) && guards.removal_order() {
                 gone.push(listener.session.id());
             }
         }

@@ -118,3 +118,24 @@ fn what_waits_of_an_earlier_stay_does_not_leave_when_a_later_one_begins() {
     assert!(matches!(step(), Poll::Ready(Step::Send(frame)) if frame == crate::realtime::wire::drained(7)));
     assert!(step().is_pending(), "and nothing else is told");
 }
+
+#[test]
+fn what_comes_late_of_the_time_between_two_stays_is_not_told_to_who_has_come_back() {
+    let hub = hub();
+    let (other, late) = (session(&hub, 1), session(&hub, 2));
+    hub.listen(&other, &stay(3));
+    hub.listen(&late, &stay(3));
+    late.go_live(7);
+    hub.publish(change_that(4, Some(late.user_id())));
+    let step = || late.poll_step(&Context::from_waker(Waker::noop()));
+    assert!(matches!(step(), Poll::Ready(Step::Send(_))), "the removal is the last that is told");
+    // They are back before the others' changes meanwhile were heard of here, and have read the room.
+    hub.listen_later(&late, &Membership { rev: 7, room_rev: 7, ..stay(7) });
+    assert!(reads(&late));
+    assert!(matches!(step(), Poll::Ready(Step::Send(frame)) if frame == crate::realtime::wire::drained(7)));
+    (5..=7).for_each(|rev| hub.publish(change(rev)));
+    assert!(step().is_pending());
+    assert_eq!(hub.tail(room_id()), Some(7), "the others were told");
+    hub.publish(change(8));
+    assert!(matches!(step(), Poll::Ready(Step::Send(frame)) if frame == "event"));
+}
