@@ -358,11 +358,11 @@ pub(crate) mod tests {
             let _ = begun.send(());
             Ok(())
         });
-        let (wrote, ()) = tokio::join!(write, async {
+        let (done, ()) = tokio::join!(write, async {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             other.execute_batch("rollback").unwrap();
         });
-        wrote.unwrap();
+        done.unwrap();
         begins.await.unwrap();
     }
 

@@ -63,16 +63,8 @@ impl Change for EditMessageRequest {
         changed(answer.message, (answer.prev_rev, answer.rev))
     }
 
-    fn position(&self) -> i64 {
-        self.seq
-    }
-
-    fn aim(&mut self, seq: i64) {
-        self.seq = seq;
-    }
-
-    fn translate(self, entry: &Entry) -> Option<Self> {
-        (!entry.target.is_empty()).then_some(Self { seq: 0, ..self })
+    fn aim(&mut self) -> Option<&mut i64> {
+        Some(&mut self.seq)
     }
 }
 
@@ -90,16 +82,8 @@ impl Change for DeleteMessageRequest {
         changed(answer.message, (answer.prev_rev, answer.rev))
     }
 
-    fn position(&self) -> i64 {
-        self.seq
-    }
-
-    fn aim(&mut self, seq: i64) {
-        self.seq = seq;
-    }
-
-    fn translate(self, entry: &Entry) -> Option<Self> {
-        (!entry.target.is_empty()).then_some(Self { seq: 0, ..self })
+    fn aim(&mut self) -> Option<&mut i64> {
+        Some(&mut self.seq)
     }
 }
 

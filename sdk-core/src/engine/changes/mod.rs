@@ -80,16 +80,17 @@ pub(crate) trait Change: prost::Message + Check + Default + Clone + 'static {
         matches!(reason, ErrorReason::RoomNotFound | ErrorReason::RoomEnded)
     }
 
-    /// Position of the message that it changes; 0: none, or not known.
-    fn position(&self) -> i64 {
-        0
+    /// The position by which it names the message that it changes, 0 while that is not known; `None`: it changes none.
+    fn aim(&mut self) -> Option<&mut i64> {
+        None
     }
 
-    /// Names the message that it changes by its position.
-    fn aim(&mut self, _: i64) {}
-
     /// What it says under another epoch, where positions mean other items; `None`: it cannot be said there.
-    fn translate(self, _: &Entry) -> Option<Self> {
+    fn translate(mut self, entry: &Entry) -> Option<Self> {
+        if let Some(position) = self.aim() {
+            *position = 0;
+            return (!entry.target.is_empty()).then_some(self);
+        }
         Some(self)
     }
 }
@@ -105,9 +106,9 @@ pub(crate) trait AnyChange: Send + Sync {
     fn take_back(&self, w: &mut Write<'_>) -> rusqlite::Result<()>;
     /// See [`Change::ends_room`].
     fn ends_room(&self, reason: ErrorReason) -> bool;
-    /// See [`Change::position`].
+    /// Position of the message that it changes; 0: none, or not known.
     fn position(&self) -> i64;
-    /// See [`Change::aim`]; encoded.
+    /// What it says of the message at this position, encoded.
     fn aimed(&self, seq: i64) -> Vec<u8>;
     /// See [`Change::translate`]; encoded.
     fn translated(&self, entry: &Entry) -> Option<Vec<u8>>;
@@ -132,12 +133,14 @@ impl<C: Change> AnyChange for C {
     }
 
     fn position(&self) -> i64 {
-        Change::position(self)
+        self.clone().aim().copied().unwrap_or_default()
     }
 
     fn aimed(&self, seq: i64) -> Vec<u8> {
         let mut change = self.clone();
-        change.aim(seq);
+        if let Some(position) = change.aim() {
+            *position = seq;
+        }
         change.encode_to_vec()
     }
 
