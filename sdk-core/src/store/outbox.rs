@@ -6,6 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::sabotage::{Guard, Guards};
 
+/// The table.
+pub(crate) const TABLE: &str = "outbox";
 /// Acknowledged entries that are kept, to be offered again when the server was restored from a backup.
 const KEPT: i64 = 10_000;
 /// How long they are kept.
