@@ -90,9 +90,9 @@ impl Change for DeleteMessageRequest {
 fn changed(message: Option<Message>, numbers: (i64, i64)) -> Result<Happened, ClientError> {
     let missing = || ClientError::new(ClientErrorKind::Internal, "the answer names no message");
     let message = message.ok_or_else(missing)?;
-    let seq = message.seq;
+    let (seq, rev) = (message.seq, message.rev);
     let event = change_of(message, numbers);
-    Ok(Happened { seq, ..Happened::new(move |w, view, out| frames::answer(w, view, event.clone(), out)) })
+    Ok(Happened { seq, rev, ..Happened::new(move |w, view, out| frames::answer(w, view, event.clone(), out)) })
 }
 
 /// What is to be changed, as far as it is known here.
