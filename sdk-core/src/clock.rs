@@ -80,9 +80,14 @@ pub(crate) mod tests {
             self.0.send_modify(|now| *now += duration);
         }
 
+        /// How many sleep.
+        pub(crate) fn sleepers(&self) -> usize {
+            self.0.receiver_count()
+        }
+
         /// Waits until so many sleep.
         pub(crate) async fn until_sleeping(&self, sleepers: usize) {
-            while self.0.receiver_count() < sleepers {
+            while self.sleepers() < sleepers {
                 tokio::task::yield_now().await;
             }
         }

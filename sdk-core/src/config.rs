@@ -184,6 +184,7 @@ impl ClientConfig {
 pub trait TokenProvider: Send + Sync + fmt::Debug {
     /// A token that is good now: plain ASCII, at most 20 s after it was asked for. `fresh`: the last one was refused or is
     /// about to end. An error of the kind `Unauthenticated` says that the person must sign in again; after any other the
-    /// client asks again by and by.
+    /// client asks again by and by. It may block: that costs one thread, and while it does not come back every 20 s an error
+    /// of whatever wants a token, and nothing else; what needs no server goes on.
     async fn token(&self, fresh: bool) -> Result<String, ClientError>;
 }

@@ -14,7 +14,7 @@ use tonic::{
 };
 
 use crate::{
-    config::{Backoff, ClientConfig, TokenProvider},
+    config::{Backoff, ClientConfig, Mode, TokenProvider},
     diagnostics::Recorder,
     error::{ClientError, ClientErrorKind},
     net::{Line, Route, Wire},
@@ -52,7 +52,7 @@ impl Connection {
     ) -> Result<Self, ClientError> {
         let route = Arc::new(Route::new(&config.server, &config.network, Arc::clone(&config.clock))?);
         let record = Arc::new(Recorder::new(Arc::clone(&config.clock)));
-        let in_front = watch::Sender::new(false);
+        let in_front = watch::Sender::new(config.mode == Mode::Foreground);
         let mut fixed = MetadataMap::new();
         let values = [
             ("madang-device-id", device_id),

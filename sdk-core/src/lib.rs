@@ -111,6 +111,7 @@ mod store;
 mod sync;
 mod tokens;
 mod typing;
+mod waiters;
 mod watched;
 
 pub use madang_proto::v1;

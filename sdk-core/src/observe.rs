@@ -8,6 +8,8 @@ use std::{
 
 use tokio::sync::{Notify, watch};
 
+use crate::waiters::Waiters;
+
 /// Rooms a listener may fall behind by before it is told to read everything; a listener that looks at a room list shows
 /// far fewer at once.
 const DIRTY_ROOMS: usize = 256;
@@ -88,13 +90,20 @@ async fn until_true(mut state: watch::Receiver<bool>) {
 #[derive(Debug)]
 pub(crate) struct Observers {
     listeners: Mutex<Vec<Weak<Listener>>>,
+    /// Those who wait for one entry of the outbox.
+    pub(crate) waiters: Arc<Waiters>,
     count: watch::Sender<u64>,
     ended: watch::Sender<bool>,
 }
 
 impl Default for Observers {
     fn default() -> Self {
-        Self { listeners: Mutex::default(), count: watch::Sender::new(0), ended: watch::Sender::new(false) }
+        Self {
+            listeners: Mutex::default(),
+            waiters: Arc::default(),
+            count: watch::Sender::new(0),
+            ended: watch::Sender::new(false),
+        }
     }
 }
 
@@ -130,6 +139,9 @@ impl Observers {
             listener.wake.notify_one();
             true
         });
+        if changes.everything {
+            self.waiters.all_touched();
+        }
         self.count.send_modify(|count| *count += 1);
     }
 }

@@ -1,7 +1,7 @@
 //! Access tokens: asked of the host, kept while they are good, renewed before they end.
 //!
 //! Always true: however many wait, the host is asked once at a time; what it gives is plain ASCII and of the person whose
-//! stream is open; a host that hangs or panics fails a call and holds up nothing else.
+//! stream is open; a host that hangs, blocks its thread or panics fails a call and holds up nothing else.
 
 use std::{
     future::Future,
@@ -13,7 +13,11 @@ use std::{
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use futures_util::{FutureExt as _, future::Shared};
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::{
+    runtime::Handle,
+    sync::{Semaphore, oneshot},
+    task::JoinSet,
+};
 
 use crate::{
     clock::Clock,
@@ -29,13 +33,17 @@ const EARLY: Duration = Duration::from_mins(1);
 /// Longest token that is taken. A header of the server's holds 16 KiB.
 const LONGEST: usize = 12 << 10;
 
-type Asking = Shared<Pin<Box<dyn Future<Output = Result<String, ClientError>> + Send>>>;
+type Answer = Result<String, ClientError>;
+type Asking = Shared<Pin<Box<dyn Future<Output = Answer> + Send>>>;
 
 /// Tokens of one client.
 #[derive(Debug)]
 pub(crate) struct Tokens {
     provider: Arc<dyn TokenProvider>,
     clock: Arc<dyn Clock>,
+    /// The host's turn to answer. One who blocks a thread keeps it, also when nobody waits for it any more: it is one thread,
+    /// however often a token is wanted meanwhile.
+    turn: Arc<Semaphore>,
     held: Mutex<Held>,
     /// The question that is on its way, and whether it is for a fresh one.
     asking: Mutex<Option<(bool, Asking)>>,
@@ -53,7 +61,8 @@ struct Held {
 
 impl Tokens {
     pub(crate) fn new(provider: Arc<dyn TokenProvider>, clock: Arc<dyn Clock>) -> Self {
-        Self { provider, clock, held: Mutex::default(), asking: Mutex::default() }
+        let turn = Arc::new(Semaphore::new(1));
+        Self { provider, clock, turn, held: Mutex::default(), asking: Mutex::default() }
     }
 
     /// A token for a call. Fails with `STORE_OF_ANOTHER` when it is not for the person whose stream is open.
@@ -111,12 +120,42 @@ impl Tokens {
             let joins = slot.as_ref().filter(|(fresher, asking)| *fresher >= fresh && asking.peek().is_none());
             match joins {
                 Some((_, asking)) => asking.clone(),
-                None => slot.insert((fresh, question(&self.provider, &self.clock, fresh))).1.clone(),
+                None => slot.insert((fresh, self.question(fresh))).1.clone(),
             }
         };
         let token = asking.await?;
         self.hold(&token, fresh);
         Ok(token)
+    }
+
+    /// Asks the host on a task of its own, so that a panic is its own, and no longer than it may take.
+    fn question(&self, fresh: bool) -> Asking {
+        let (provider, turn, patience) =
+            (Arc::clone(&self.provider), Arc::clone(&self.turn), self.clock.sleep(PATIENCE));
+        let ask = async move {
+            // Dropped with this question: then nobody waits.
+            let (_waits, nobody_waits) = oneshot::channel::<()>();
+            let answer = async move {
+                let _turn = turn.acquire().await;
+                provider.token(fresh).await
+            };
+            let answer = async move {
+                tokio::select! {
+                    answer = answer => answer,
+                    _ = nobody_waits => Err(late()),
+                }
+            };
+            let mut tasks = JoinSet::new();
+            run(&mut tasks, answer);
+            tokio::select! {
+                answer = tasks.join_next() => match answer {
+                    Some(Ok(answer)) => answer.and_then(check),
+                    _ => Err(invalid("the host panicked over a token")),
+                },
+                () = patience => Err(late()),
+            }
+        };
+        ask.boxed().shared()
     }
 
     fn hold(&self, token: &str, fresh: bool) {
@@ -136,24 +175,15 @@ impl Tokens {
     }
 }
 
-/// Asks the host on a task of its own, so that a panic is its own, and no longer than it may take.
-fn question(provider: &Arc<dyn TokenProvider>, clock: &Arc<dyn Clock>, fresh: bool) -> Asking {
-    let (provider, patience) = (Arc::clone(provider), clock.sleep(PATIENCE));
-    let ask = async move {
-        let mut tasks = JoinSet::new();
-        tasks.spawn(async move { provider.token(fresh).await });
-        tokio::select! {
-            answer = tasks.join_next() => match answer {
-                Some(Ok(answer)) => answer.and_then(check),
-                _ => Err(invalid("the host panicked over a token")),
-            },
-            () = patience => {
-                let message = "the host gave no token in time";
-                Err(ClientError::local(ClientErrorKind::Offline, LocalReason::TokenTimeout, message))
-            }
-        }
-    };
-    ask.boxed().shared()
+/// Runs the host's answer beside everything else, until it is there or nobody waits for it. A runtime of one thread would
+/// stand still while the host blocks it, so that there it has a thread that is made for that.
+fn run(tasks: &mut JoinSet<Answer>, answer: impl Future<Output = Answer> + Send + 'static) {
+    let runtime = Handle::current();
+    if runtime.metrics().num_workers() == 1 {
+        tasks.spawn_blocking(move || runtime.block_on(answer));
+    } else {
+        tasks.spawn(answer);
+    }
 }
 
 fn check(token: String) -> Result<String, ClientError> {
@@ -164,6 +194,11 @@ fn check(token: String) -> Result<String, ClientError> {
         () if token.len() > LONGEST => Err(invalid("the host gave a token of more than 12 KiB")),
         () => Ok(token),
     }
+}
+
+fn late() -> ClientError {
+    let message = "the host gave no token in time";
+    ClientError::local(ClientErrorKind::Offline, LocalReason::TokenTimeout, message)
 }
 
 fn invalid(message: &str) -> ClientError {
@@ -199,7 +234,7 @@ fn renew_at(token: &str, fresh: bool, now: SystemTime) -> Option<SystemTime> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::{
         fmt,
         sync::atomic::{AtomicUsize, Ordering},
@@ -207,6 +242,17 @@ mod tests {
 
     use super::*;
     use crate::clock::tests::MovedClock;
+
+    /// A host at which nobody is signed in.
+    #[derive(Debug)]
+    pub(crate) struct NoTokens;
+
+    #[async_trait::async_trait]
+    impl TokenProvider for NoTokens {
+        async fn token(&self, _fresh: bool) -> Result<String, ClientError> {
+            Err(ClientError::ended())
+        }
+    }
 
     /// A host that gives what it is told to, and counts how often it was asked for a fresh one.
     struct Host<F> {
@@ -272,9 +318,11 @@ mod tests {
     #[tokio::test]
     async fn a_host_that_hangs_fails_the_call_in_time_and_is_asked_again_by_the_next() {
         let (tokens, host, clock) = tokens(async |_, _| std::future::pending().await);
-        for _ in 0..2 {
+        for times in 1..=2 {
             let asked = tokio::join!(tokens.renew_now(), async {
-                clock.until_sleeping(1).await;
+                while host.fresh.load(Ordering::SeqCst) < times {
+                    tokio::task::yield_now().await;
+                }
                 clock.move_by(PATIENCE);
             });
             let error = asked.0.unwrap_err();
@@ -301,6 +349,28 @@ mod tests {
         });
         assert_eq!(asked.0.unwrap_err().local, Some(LocalReason::TokenTimeout));
         drop(let_go);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_blocks_the_only_thread_holds_up_nobody_and_is_asked_again_when_it_lets_go() {
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let held = Mutex::new(held);
+        let (tokens, host, clock) = tokens(move |_, times| {
+            let _ = lock(&held).recv();
+            std::future::ready(format!("token{times}"))
+        });
+        for _ in 0..3 {
+            let asked = tokio::join!(tokens.renew_now(), async {
+                while host.fresh.load(Ordering::SeqCst) == 0 || clock.sleepers() == 0 {
+                    tokio::task::yield_now().await;
+                }
+                clock.move_by(PATIENCE);
+            });
+            assert_eq!(asked.0.unwrap_err().local, Some(LocalReason::TokenTimeout));
+        }
+        assert_eq!(host.fresh.load(Ordering::SeqCst), 1, "it blocks one thread, however often it is wanted");
+        drop(let_go);
+        assert_eq!(tokens.renew_now().await.unwrap(), "token2");
     }
 
     #[tokio::test]

@@ -256,3 +256,44 @@ async fn members_totals_what_waits_and_how_far_it_came_are_told() {
     assert_eq!(late.kind, ClientErrorKind::Cancelled);
     world.end().await;
 }
+
+/// Members of a large room beside its maker: more than two pages of them.
+const MANY: i64 = 1_100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_members_of_a_large_room_come_page_by_page_and_each_is_there_once() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    let room = ann.room("hall", &[]).await;
+    world.settle().await;
+    offline(&ann).await;
+    let come = sqlx::query(
+        "with people as (
+           insert into users (id, issuer, subject, login, login_key, name_key, display_name, claimed_name)
+           select gen_random_uuid(), 'https://issuer.example', name, name, name, name, name, name
+           from (select 'member ' || lpad(n::text, 4, '0') as name from generate_series(1, $1) n) n
+           returning id
+         ), cursors as (insert into user_cursors (user_id) select id from people)
+         insert into members (room_id, user_id, state, joined_at, rev, user_rev)
+         select $2::uuid, id, 1, now(), 9, 1 from people",
+    );
+    let sql = world.sql().await;
+    come.bind(MANY).bind(&room).execute(&sql).await.expect("they have come");
+    let large =
+        "update rooms set member_count = member_count + (select count(*) from members where rev = 9), large = true,
+         rev = 9, changed_xid = pg_current_xact_id()::text::bigint";
+    sqlx::raw_sql(large).execute(&sql).await.expect("it is large");
+    ann.client.reconnect();
+    ann.live().await;
+    let mut members = ann.client.member_list(&room).await.expect("members");
+    let mut shown = members.items().to_vec();
+    let many = usize::try_from(MANY).expect("a small number");
+    while shown.len() <= many || shown.iter().any(|member| member.user.login.is_empty()) {
+        let batch = tokio::time::timeout(PATIENCE, members.next()).await.expect("they come").expect("the client lives");
+        batch.into_iter().for_each(|change| change.apply(&mut shown));
+    }
+    let names = shown.iter().map(|member| member.user.login.clone());
+    let all = std::iter::once("ann".to_owned()).chain((1..=MANY).map(|n| format!("member {n:04}")));
+    assert!(names.eq(all), "the one who made the room, then the others by name");
+    world.end().await;
+}

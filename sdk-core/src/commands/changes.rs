@@ -7,8 +7,9 @@ use crate::{
     error::{ClientError, ClientErrorKind},
     store::{
         Durability, Write,
-        outbox::{self, EntryState},
+        outbox::{self, Entry, EntryState},
     },
+    waiters::Waiter,
 };
 
 impl Client {
@@ -28,22 +29,30 @@ impl Client {
     }
 
     /// Waits until the server has done a change, or refused it: then the error is its refusal, and the change waits to be
-    /// tried again or thrown away. The answer is the position of a message, else 0. Giving the wait up changes nothing.
+    /// tried again or thrown away. The answer is the position of a message, else 0. Giving the wait up changes nothing. At
+    /// most 10,000 changes are waited for at once.
     pub async fn settled(&self, change_id: &str) -> Result<i64, ClientError> {
-        let mut changed = self.changed();
+        let observers = &self.inner.observers;
+        let mut waiter: Option<Waiter> = None;
         loop {
-            changed.mark_unchanged();
-            let id = change_id.to_owned();
-            let entry = self.inner.store.read(move |r| outbox::find(r.conn, &id)).await?;
-            let gone = || ClientError::new(ClientErrorKind::NotFound, "no such change is known any more");
-            let entry = entry.ok_or_else(gone)?;
-            match entry.state {
-                EntryState::Acknowledged => return Ok(entry.seq),
-                EntryState::Failed => return Err(ClientError::refused(entry.reason, entry.message)),
-                EntryState::Queued | EntryState::Sending => {}
+            let entry = self.entry(change_id).await?;
+            match (entry.state, &mut waiter) {
+                (EntryState::Acknowledged, _) => return Ok(entry.seq),
+                (EntryState::Failed, _) => return Err(ClientError::refused(entry.reason, entry.message)),
+                // What happened since it was read is seen by the next look.
+                (_, None) => waiter = Some(observers.waiters.wait_for(entry.id)?),
+                (_, Some(waiter)) => tokio::select! {
+                    () = waiter.touched() => {}
+                    () = observers.ended() => return Err(ClientError::ended()),
+                },
             }
-            changed.changed().await.map_err(|_| ClientError::ended())?;
         }
+    }
+
+    async fn entry(&self, change_id: &str) -> Result<Entry, ClientError> {
+        let id = change_id.to_owned();
+        let entry = self.inner.store.read(move |r| outbox::find(r.conn, &id)).await?;
+        entry.ok_or_else(|| ClientError::new(ClientErrorKind::NotFound, "no such change is known any more"))
     }
 
     /// Tries a change that has failed again, at its old place. With a room that could not be made goes all that was meant for it.

@@ -82,7 +82,7 @@ async fn a_message_that_was_typed_is_explained_on_every_step_of_its_way() {
     // What was refused holds nobody up.
     assert_eq!(cause_online(&client, &second, 0).await, Cause::WaitsToLeave { attempts: 0 });
     let two = second.clone();
-    write(&client, move |w| outbox::acknowledge(&w.tx, id(w, &two)?, 7, 0)).await;
+    write(&client, move |w| outbox::acknowledge(&w.tx, id(w, &two)?, (7, 7), 0)).await;
     assert_eq!(cause(&client, second.as_str()).await, Cause::Acknowledged { seq: 7 });
     assert_eq!(cause(&client, "no such message").await, Cause::Unknown);
 }

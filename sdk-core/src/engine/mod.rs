@@ -239,10 +239,13 @@ impl Inner {
         self.wake.session.notify_one();
     }
 
-    pub(crate) fn open_timeline(&self, room_id: &str) {
+    /// A timeline of a room is open; `visited_ms`: when one was before.
+    pub(crate) fn open_timeline(&self, room_id: &str, visited_ms: Option<i64>) {
         lock(&self.focus).open.entry(room_id.to_owned()).or_default().timelines += 1;
         let (id, now) = (room_id.to_owned(), millis(self.config.clock.now()));
-        self.store.write_soon(move |w| visits::put(&w.tx, &id, now));
+        if visits::is_news(visited_ms, now) {
+            self.store.write_soon(move |w| visits::put(&w.tx, &id, now));
+        }
         self.wake.session.notify_one();
     }
 

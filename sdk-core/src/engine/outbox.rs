@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::{
     Inner,
-    changes::{self, Happened},
+    changes::{self, Fate, Happened},
     frames::{Outcome, View},
 };
 use crate::{
@@ -168,7 +168,7 @@ pub(super) fn acknowledged(
     out: &mut Outcome,
 ) -> rusqlite::Result<()> {
     if w.guards.holds(Guard::EchoMerge) || entry.kind != ChangeKind::Send {
-        outbox::acknowledge(&w.tx, entry.id, happened.seq, now)?;
+        outbox::acknowledge(&w.tx, entry.id, (happened.seq, happened.rev), now)?;
     } else {
         outbox::fail(&w.tx, entry.id, ErrorReason::Unspecified, "sent")?;
     }
@@ -204,8 +204,8 @@ async fn until_written<F: Future<Output = Result<(), ClientError>>>(inner: &Inne
     }
 }
 
-/// After a change of the epoch: what the server had acknowledged and no longer has is sent again. A backup is a beginning
-/// of each room, so the newest entry that is still there vouches for all before it.
+/// After a change of the epoch: what the server had acknowledged and no longer has is said again. A backup is a beginning
+/// of each room, so the newest message that is still there vouches for all before it.
 async fn reoffer(inner: &Inner) -> Result<(), ClientError> {
     let (epoch, entries) = inner
         .store
@@ -221,27 +221,25 @@ async fn reoffer(inner: &Inner) -> Result<(), ClientError> {
         if settled.contains(&room_id) {
             continue;
         }
-        let missing = is_missing(inner, &entry).await?;
-        let epoch = epoch.clone();
-        if missing {
-            write(inner, &room_id, move |w| changes::reoffer(w, &entry, &epoch)).await;
-        } else {
-            write(inner, &room_id, move |w| outbox::confirm_until(&w.tx, &entry, &epoch)).await;
-            settled.push(room_id);
+        let fate = fate(inner, &entry).await?;
+        if fate == Fate::Kept && entry.kind == ChangeKind::Send {
+            settled.push(room_id.clone());
         }
+        let epoch = epoch.clone();
+        write(inner, &room_id, move |w| changes::settle_fate(w, &entry, fate, &epoch)).await;
         inner.wake.outbox.notify_one();
     }
     Ok(())
 }
 
-async fn is_missing(inner: &Inner, entry: &Entry) -> Result<bool, ClientError> {
+async fn fate(inner: &Inner, entry: &Entry) -> Result<Fate, ClientError> {
     let request = GetMessageRequest { room_id: entry.room_id.clone(), seq: entry.seq };
     let rpc = |channel, request| async { MessageServiceClient::new(channel).get_message(request).await };
     match inner.connection.call_once(request, rpc).await {
-        Ok(answer) => Ok(answer.message.is_none_or(|message| message.client_message_id != entry.change_id)),
+        Ok(answer) => Ok(changes::fate(entry, answer.message.as_ref())),
         // Out of the room now: whether it is there is not told. It is offered again, because a server that has it says so
         // whoever asks, and else the person is to know that it is gone.
-        Err(error) if !error.may_repeat() => Ok(true),
+        Err(error) if !error.may_repeat() => Ok(Fate::Gone),
         Err(error) => Err(error),
     }
 }
@@ -252,22 +250,13 @@ mod tests {
 
     use super::*;
     use crate::{
-        config::{Backoff, ClientConfig, StoreLocation, TokenProvider},
+        config::{Backoff, ClientConfig, StoreLocation},
         connection::Connection,
         observe::Observers,
         sabotage::Guards,
         store::{Store, outbox::EntryState},
+        tokens::tests::NoTokens,
     };
-
-    #[derive(Debug)]
-    struct NoTokens;
-
-    #[async_trait::async_trait]
-    impl TokenProvider for NoTokens {
-        async fn token(&self, _fresh: bool) -> Result<String, ClientError> {
-            Err(ClientError::ended())
-        }
-    }
 
     async fn inner() -> Inner {
         let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(1) };

@@ -9,7 +9,7 @@ use madang_proto::v1::{
 };
 
 use super::{
-    changes,
+    changes::{self, Fate},
     frames::{self, Outcome, View},
     marks as marking, outbox as sending, repair, session, welcome,
 };
@@ -267,7 +267,8 @@ impl Core {
     pub fn settle_doubt(&mut self, Doubtful(entry): &Doubtful, missing: bool) {
         self.write(|w| {
             let epoch = meta::text(&w.tx, meta::EPOCH)?;
-            if missing { changes::reoffer(w, entry, &epoch) } else { outbox::confirm_until(&w.tx, entry, &epoch) }
+            let fate = if missing { Fate::Gone } else { Fate::Kept };
+            changes::settle_fate(w, entry, fate, &epoch)
         });
     }
 

@@ -5,32 +5,28 @@ use std::{sync::Arc, time::Duration};
 use madang_proto::v1::{Member, MemberState, Membership, Room};
 
 use crate::{
-    config::{Backoff, ClientConfig, StoreLocation, TokenProvider},
+    clock::{Clock, SystemClock},
+    config::{Backoff, ClientConfig, StoreLocation},
     connection::Connection,
     engine::Inner,
-    error::ClientError,
     observe::Observers,
     sabotage::Guards,
     store::{Durability, Store, Write},
     sync::RoomState,
+    tokens::tests::NoTokens,
 };
 
 pub(super) const ME: &str = "me";
 
-#[derive(Debug)]
-struct NoTokens;
-
-#[async_trait::async_trait]
-impl TokenProvider for NoTokens {
-    async fn token(&self, _fresh: bool) -> Result<String, ClientError> {
-        Err(ClientError::ended())
-    }
-}
-
 /// A client that never connects.
 pub(super) async fn offline() -> Arc<Inner> {
+    offline_at(Arc::new(SystemClock)).await
+}
+
+/// The same with another clock.
+pub(super) async fn offline_at(clock: Arc<dyn Clock>) -> Arc<Inner> {
     let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(1) };
-    let config = ClientConfig { backoff, ..ClientConfig::new("http://127.0.0.1:1", StoreLocation::Memory) };
+    let config = ClientConfig { clock, backoff, ..ClientConfig::new("http://127.0.0.1:1", StoreLocation::Memory) };
     let connection = Connection::new(&config, "device", Arc::new(NoTokens)).unwrap();
     let observers = Arc::new(Observers::default());
     let store = Store::open(StoreLocation::Memory, Arc::clone(&observers), Guards::default()).await.unwrap();

@@ -1,15 +1,18 @@
 //! The writer's own: its connection and what is remembered beside the rows.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex},
+};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use super::{Durability, Read, meta};
 #[cfg(feature = "simulation")]
-use super::{outbox, schema};
+use super::schema;
+use super::{Durability, Read, meta, outbox};
 use crate::{
     error::ClientError,
-    observe::{Changes, Observers},
+    observe::{Changes, Observers, lock},
     sabotage::Guards,
     sync::{Receiver, Repairs},
 };
@@ -21,7 +24,11 @@ pub(crate) struct Db {
     guards: Guards,
     repairs: Repairs,
     me: String,
+    touched: Touched,
 }
+
+/// Entries of the outbox that the transaction has touched, by number. SQLite tells, so that no statement can be forgotten.
+type Touched = Arc<Mutex<BTreeSet<i64>>>;
 
 /// A transaction.
 pub(crate) struct Write<'a> {
@@ -48,7 +55,14 @@ impl Db {
     /// Takes over a connection to a store that was opened in order.
     pub(super) fn new(conn: Connection, observers: Arc<Observers>, guards: Guards) -> rusqlite::Result<Self> {
         let me = meta::text(&conn, meta::USER_ID)?;
-        Ok(Self { conn, observers, guards, repairs: Repairs::default(), me })
+        let touched = Touched::default();
+        let told = Arc::clone(&touched);
+        conn.update_hook(Some(move |_, _: &str, table: &str, row| {
+            if table == outbox::TABLE {
+                lock(&told).insert(row);
+            }
+        }))?;
+        Ok(Self { conn, observers, guards, repairs: Repairs::default(), me, touched })
     }
 
     /// Reads on the writer's own connection.
@@ -73,6 +87,7 @@ impl Db {
         if !changes.is_empty() {
             self.observers.publish(&changes);
         }
+        self.observers.waiters.touched(&std::mem::take(&mut *lock(&self.touched)));
         Ok(value)
     }
 
@@ -81,6 +96,7 @@ impl Db {
         &mut self,
         job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
     ) -> rusqlite::Result<(T, Changes)> {
+        lock(&self.touched).clear();
         // From the first statement on: a transaction that has read waits for nobody when it comes to write, and a reader that
         // meets the index of the log half written holds the lock of writers for a moment.
         let mut write = Write {

@@ -7,6 +7,7 @@
 
 mod db;
 pub(crate) mod drafts;
+pub(crate) mod face;
 pub(crate) mod islands;
 mod lock;
 pub(crate) mod marks;
@@ -358,11 +359,11 @@ pub(crate) mod tests {
             let _ = begun.send(());
             Ok(())
         });
-        let (wrote, ()) = tokio::join!(write, async {
+        let (done, ()) = tokio::join!(write, async {
             tokio::time::sleep(std::time::Duration::from_millis(50)).await;
             other.execute_batch("rollback").unwrap();
         });
-        wrote.unwrap();
+        done.unwrap();
         begins.await.unwrap();
     }
 

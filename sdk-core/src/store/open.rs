@@ -34,6 +34,9 @@ const BUSY: Duration = Duration::from_secs(1);
 const LOG: i64 = 8 << 20;
 /// Statements kept ready by a connection: more than there are.
 const STATEMENTS: usize = 64;
+/// Memory that a connection that reads keeps pages in. Each commit empties it, and a list is read once from its beginning to
+/// its end: more than what one screen is looked up in would only be held.
+const READ_CACHE_KIB: i64 = 512;
 /// How a file of `SQLite` begins that is not encrypted.
 const PLAIN: &[u8; 16] = b"SQLite format 3\0";
 
@@ -140,6 +143,8 @@ pub(super) fn reader(opening: &Opening) -> rusqlite::Result<Connection> {
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     unlock(&conn, opening)?;
     conn.busy_timeout(BUSY)?;
+    // A number below zero counts kibibytes.
+    conn.pragma_update(None, "cache_size", -READ_CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }

@@ -6,6 +6,8 @@ use rusqlite::{Connection, OptionalExtension as _, Row};
 
 use crate::sabotage::{Guard, Guards};
 
+/// The table.
+pub(crate) const TABLE: &str = "outbox";
 /// Acknowledged entries that are kept, to be offered again when the server was restored from a backup.
 const KEPT: i64 = 10_000;
 /// How long they are kept.
@@ -103,10 +105,17 @@ pub(crate) struct Entry {
     pub(crate) message: String,
     /// Position in the room, once acknowledged.
     pub(crate) seq: i64,
+    /// Revision of the room that it made, once acknowledged; 0: not known.
+    pub(crate) rev: i64,
     pub(crate) created_ms: i64,
 }
 
 impl Entry {
+    /// The client's id of the message of one's own that it sends or changes; empty: none, or that of another.
+    pub(crate) fn message_id(&self) -> &str {
+        if self.kind == ChangeKind::Send { &self.change_id } else { &self.target }
+    }
+
     /// How far it is, as a screen shows it.
     pub(crate) fn send_state(&self) -> SendState {
         match self.state {
@@ -130,7 +139,7 @@ impl Entry {
 }
 
 const COLUMNS: &str =
-    "id, kind, room_id, client_message_id, target, request, state, tried, reason, message, seq, created_ms";
+    "id, kind, room_id, client_message_id, target, request, state, tried, reason, message, seq, rev, created_ms";
 
 fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
     let kind = row.get::<_, i64>(1)?;
@@ -153,7 +162,8 @@ fn entry(row: &Row<'_>) -> rusqlite::Result<Entry> {
         reason: ErrorReason::try_from(row.get::<_, i32>(8)?).unwrap_or_default(),
         message: row.get(9)?,
         seq: row.get(10)?,
-        created_ms: row.get(11)?,
+        rev: row.get(11)?,
+        created_ms: row.get(12)?,
     })
 }
 
@@ -182,13 +192,19 @@ pub(crate) fn put(conn: &Connection, new: &NewEntry, epoch: &str, now_ms: i64) -
     Ok(())
 }
 
+/// What the server may have lost when its epoch changes, and this device can say again: messages, and the edits and deletions
+/// of one's own. Where another's message was deleted only its position is known, which may be another's now.
+const DOUBTFUL: &str = "state = 3 and (kind = 0 or kind in (1, 2) and target <> '')";
+
 /// Entries that may leave now: of each room the first that waits, unless one of that room is on its way. After a change of
-/// the epoch a room waits until it is known which of its acknowledged messages are to be offered again: they come first.
+/// the epoch a room waits until it is known which of its acknowledged changes are to be offered again: they come first.
 pub(crate) fn ready(conn: &Connection, guards: Guards) -> rusqlite::Result<Vec<Entry>> {
-    let alone = "and not exists (select 1 from outbox b where b.room_id = o.room_id
-           and (b.state = 1 or b.state = 0 and b.id < o.id
-             or b.state = 3 and b.kind = 0 and b.epoch <> (select value from meta where key = 'epoch')))";
-    let alone = if guards.holds(Guard::OutboxOrder) { alone } else { "" };
+    let alone = format!(
+        "and not exists (select 1 from outbox where room_id = o.room_id
+           and (state = 1 or state = 0 and id < o.id
+             or {DOUBTFUL} and epoch <> (select value from meta where key = 'epoch')))"
+    );
+    let alone = if guards.holds(Guard::OutboxOrder) { &alone } else { "" };
     let sql = format!("select {COLUMNS} from outbox o where state = 0 {alone} order by id limit 50");
     conn.prepare_cached(&sql)?.query_map([], entry)?.collect()
 }
@@ -230,10 +246,10 @@ pub(crate) fn remove_room(conn: &Connection, room_id: &str) -> rusqlite::Result<
     Ok(())
 }
 
-/// The server has it.
-pub(crate) fn acknowledge(conn: &Connection, id: i64, seq: i64, now_ms: i64) -> rusqlite::Result<()> {
-    let sql = "update outbox set state = 3, seq = ?2, acked_ms = ?3 where id = ?1 and state in (0, 1)";
-    conn.prepare_cached(sql)?.execute((id, seq, now_ms))?;
+/// The server has it: the message at this position, as of this revision.
+pub(crate) fn acknowledge(conn: &Connection, id: i64, (seq, rev): (i64, i64), now_ms: i64) -> rusqlite::Result<()> {
+    let sql = "update outbox set state = 3, seq = ?2, rev = ?3, acked_ms = ?4 where id = ?1 and state in (0, 1)";
+    conn.prepare_cached(sql)?.execute((id, seq, rev, now_ms))?;
     let sql = "delete from outbox where state = 3 and (acked_ms < ?1
          or id <= (select id from outbox where state = 3 order by id desc limit 1 offset ?2))";
     conn.prepare_cached(sql)?.execute((now_ms - KEPT_MS, KEPT))?;
@@ -321,23 +337,29 @@ pub(crate) fn translate(conn: &Connection, id: i64, request: &[u8], epoch: &str)
     Ok(())
 }
 
-/// An acknowledged message that the server no longer has waits again.
+/// An acknowledged change that the server no longer has waits again.
 pub(crate) fn reoffer(conn: &Connection, id: i64, request: &[u8], epoch: &str) -> rusqlite::Result<()> {
     translate(conn, id, request, epoch)?;
     conn.prepare_cached("update outbox set state = 0 where id = ?1")?.execute([id])?;
     Ok(())
 }
 
-/// Acknowledged messages of an earlier epoch, the newest first: whether the server still has them must be asked.
+/// Acknowledged changes of an earlier epoch, the newest first: whether the server still has them must be asked.
 pub(crate) fn of_other_epochs(conn: &Connection, epoch: &str) -> rusqlite::Result<Vec<Entry>> {
-    let sql = format!("select {COLUMNS} from outbox where state = 3 and kind = 0 and epoch <> ?1 order by id desc");
+    let sql = format!("select {COLUMNS} from outbox where {DOUBTFUL} and epoch <> ?1 order by rev desc, id desc");
     conn.prepare_cached(&sql)?.query_map([epoch], entry)?.collect()
 }
 
-/// The server still has this message and so all earlier ones of its room, because a backup is a beginning.
+/// The server still has this message and so everything earlier of its room, because a backup is a beginning.
 pub(crate) fn confirm_until(conn: &Connection, entry: &Entry, epoch: &str) -> rusqlite::Result<()> {
-    let sql = "update outbox set epoch = ?3 where room_id = ?1 and id <= ?2 and state = 3";
-    conn.prepare_cached(sql)?.execute((&entry.room_id, entry.id, epoch))?;
+    let sql = "update outbox set epoch = ?4 where room_id = ?1 and (rev, id) <= (?2, ?3) and state = 3";
+    conn.prepare_cached(sql)?.execute((&entry.room_id, entry.rev, entry.id, epoch))?;
+    Ok(())
+}
+
+/// The server still has this change.
+pub(crate) fn confirm(conn: &Connection, entry: &Entry, epoch: &str) -> rusqlite::Result<()> {
+    conn.prepare_cached("update outbox set epoch = ?2 where id = ?1")?.execute((entry.id, epoch))?;
     Ok(())
 }
 
@@ -380,7 +402,7 @@ mod tests {
             assert_eq!(ids(&first), ["r1", "s1"]);
             leave(&w.tx, first[0].id)?;
             assert_eq!(ids(&ready(&w.tx, w.guards)?), ["s1"]);
-            acknowledge(&w.tx, first[0].id, 9, 1)?;
+            acknowledge(&w.tx, first[0].id, (9, 9), 1)?;
             assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r2", "s1"]);
             assert_eq!(unsent(&w.tx)?, 2);
             Ok(())
@@ -420,13 +442,35 @@ mod tests {
     async fn after_a_restore_what_waits_leaves_behind_what_is_offered_again() {
         with(|w| {
             let first = ready(&w.tx, w.guards)?.remove(0);
-            acknowledge(&w.tx, first.id, 9, 1)?;
+            acknowledge(&w.tx, first.id, (9, 9), 1)?;
             meta::set(&w.tx, meta::EPOCH, "e2")?;
             assert_eq!(ids(&ready(&w.tx, w.guards)?), ["s1"]);
             reoffer(&w.tx, first.id, &first.request, "e2")?;
             assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r1", "s1"]);
-            acknowledge(&w.tx, first.id, 3, 2)?;
+            acknowledge(&w.tx, first.id, (3, 3), 2)?;
             assert_eq!(ids(&ready(&w.tx, w.guards)?), ["r2", "s1"]);
+            Ok(())
+        })
+        .await;
+    }
+
+    #[tokio::test]
+    async fn a_message_vouches_for_what_was_acknowledged_before_it_and_not_for_what_was_typed_before_it() {
+        with(|w| {
+            let first = ready(&w.tx, w.guards)?.remove(0);
+            leave(&w.tx, first.id)?;
+            // Refused, and tried again after the second was there.
+            fail(&w.tx, first.id, ErrorReason::IdReused, "reused")?;
+            let second = ready(&w.tx, w.guards)?.remove(0);
+            acknowledge(&w.tx, second.id, (1, 5), 1)?;
+            retry(&w.tx, first.id)?;
+            acknowledge(&w.tx, first.id, (2, 6), 2)?;
+            let doubtful = of_other_epochs(&w.tx, "e2")?;
+            assert_eq!(ids(&doubtful), ["r1", "r2"]);
+            confirm_until(&w.tx, &doubtful[1], "e2")?;
+            assert_eq!(ids(&of_other_epochs(&w.tx, "e2")?), ["r1"]);
+            confirm(&w.tx, &doubtful[0], "e2")?;
+            assert!(of_other_epochs(&w.tx, "e2")?.is_empty());
             Ok(())
         })
         .await;

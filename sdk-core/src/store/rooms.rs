@@ -4,7 +4,10 @@ use madang_proto::v1::{Membership, Message, Room, RoomCursor};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::{islands, marks};
+use super::{
+    face::{PlaceFace, RoomFace},
+    islands, marks,
+};
 use crate::{
     clock::{millis, system_time},
     sabotage::Guards,
@@ -136,9 +139,11 @@ pub(crate) fn drop_rows(conn: &Connection, room_id: &str, effects: &Effects) -> 
     Ok(())
 }
 
-/// What of a room is decoded, beside its numbers.
+/// What of a room is looked at, beside its id and when it was last active.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Depth {
+    /// The numbers that say what is unread; without them nothing but the index is read.
+    pub(crate) numbers: bool,
     /// The room itself.
     pub(crate) room: bool,
     /// One's own place.
@@ -146,15 +151,15 @@ pub(crate) struct Depth {
 }
 
 /// What decides on a room's place in a list.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Glance {
     pub(crate) room_id: String,
     pub(crate) active_ms: i64,
     /// Unread items, with the mark that is still on its way, as all that follows.
     pub(crate) unread: i64,
     mark_seq: i64,
-    pub(crate) room: Option<Room>,
-    pub(crate) membership: Option<Membership>,
+    pub(crate) room: Option<RoomFace>,
+    pub(crate) membership: Option<PlaceFace>,
 }
 
 impl Glance {
@@ -175,10 +180,18 @@ pub(crate) struct Listed {
     pub(crate) draft: String,
 }
 
-const GLANCE: &str = "r.room_id, r.last_active_ms, r.count, r.first_count, r.mark_generation, r.mark_seq, r.mark_count,
-    m.mark_generation, m.mark_seq, m.mark_count, r.room, r.membership";
-/// One that the person is about to leave is not shown. That entries wait is said in the words of the index of those.
-const JOINED: &str = "r.joined = 1 and r.room is not null
+const NUMBERS: &str =
+    "r.room_id, r.last_active_ms, r.count, r.first_count, r.mark_generation, r.mark_seq, r.mark_count,
+    m.mark_generation, m.mark_seq, m.mark_count";
+const LISTED: &str = "r.room_id, r.last_active_ms, r.count, r.first_count, r.mark_generation, r.mark_seq, r.mark_count,
+    m.mark_generation, m.mark_seq, m.mark_count, r.room, r.membership, r.last, d.body";
+/// One of which no verdict has come has no time and is not shown, and neither is one that the person is about to leave. What
+/// is not read here is in the indexes: that entries wait is said in the words of theirs.
+const JOINED: &str = "r.joined = 1
+    and r.room_id not in (select room_id from rooms where joined = 1 and last_active_ms = 0 and room is null)
+    and r.room_id not in (select room_id from outbox where kind = 5 and state < 3 and state < 2)";
+/// All of them are read in the order in which they lie there, which is less work than to look each up by its time.
+const JOINED_ALL: &str = "+r.joined = 1 and r.room is not null
     and r.room_id not in (select room_id from outbox where kind = 5 and state < 3 and state < 2)";
 
 /// Rooms and what belongs to them, in one statement.
@@ -203,7 +216,7 @@ fn glance_of(row: &Row<'_>, guards: Guards, depth: Depth) -> rusqlite::Result<Gl
 }
 
 fn listed_of(row: &Row<'_>, guards: Guards) -> rusqlite::Result<Listed> {
-    let glance = glance_of(row, guards, Depth { room: true, membership: true })?;
+    let glance = glance_of(row, guards, Depth { numbers: true, room: true, membership: true })?;
     Ok(Listed { glance, last: decode_ref(row, 12)?, draft: row.get::<_, Option<String>>(13)?.unwrap_or_default() })
 }
 
@@ -212,9 +225,33 @@ fn decode_ref<M: prost::Message + Default>(row: &Row<'_>, column: usize) -> rusq
 }
 
 /// Rooms that the person is in and that are known, in no order.
-pub(crate) fn glances(conn: &Connection, guards: Guards, depth: Depth) -> rusqlite::Result<Vec<Glance>> {
-    let mut statement = conn.prepare_cached(&listing(GLANCE, JOINED))?;
-    statement.query_map([], |row| glance_of(row, guards, depth))?.collect()
+pub(crate) fn glances(
+    conn: &Connection,
+    guards: Guards,
+    depth: Depth,
+    mut take: impl FnMut(Glance) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    if depth == Depth::default() {
+        let sql = format!("select r.room_id, r.last_active_ms from rooms r where {JOINED}");
+        let mut statement = conn.prepare_cached(&sql)?;
+        let mut rows = statement.query([])?;
+        while let Some(row) = rows.next()? {
+            take(Glance { room_id: row.get(0)?, active_ms: row.get(1)?, ..Glance::default() })?;
+        }
+        return Ok(());
+    }
+    let mut statement = conn.prepare_cached(&listing(&glance_columns(depth), JOINED_ALL))?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        take(glance_of(row, guards, depth)?)?;
+    }
+    Ok(())
+}
+
+/// What is not wanted is not read either.
+fn glance_columns(depth: Depth) -> String {
+    let or_null = |wanted: bool, column: &'static str| if wanted { column } else { "null" };
+    format!("{NUMBERS}, {}, {}", or_null(depth.room, "r.room"), or_null(depth.membership, "r.membership"))
 }
 
 /// One of them.
@@ -224,37 +261,38 @@ pub(crate) fn glance(
     room_id: &str,
     depth: Depth,
 ) -> rusqlite::Result<Option<Glance>> {
-    let mut statement = conn.prepare_cached(&listing(GLANCE, &format!("{JOINED} and r.room_id = ?1")))?;
+    let mut statement =
+        conn.prepare_cached(&listing(&glance_columns(depth), &format!("{JOINED_ALL} and r.room_id = ?1")))?;
     statement.query_row([room_id], |row| glance_of(row, guards, depth)).optional()
 }
 
-/// Rooms that the person is in and that are known, those of them that are wanted.
+/// Rooms that the person is in and that are known, those of them that are wanted, one after the other.
 pub(crate) fn listed(
     conn: &Connection,
     guards: Guards,
     wanted: impl Fn(&str) -> bool,
-) -> rusqlite::Result<Vec<Listed>> {
-    let mut statement = conn.prepare_cached(&listing(&format!("{GLANCE}, r.last, d.body"), JOINED))?;
+    mut take: impl FnMut(Listed) -> rusqlite::Result<()>,
+) -> rusqlite::Result<()> {
+    let mut statement = conn.prepare_cached(&listing(LISTED, JOINED_ALL))?;
     let mut rows = statement.query([])?;
-    let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         if wanted(row.get_ref(0)?.as_str()?) {
-            found.push(listed_of(row, guards)?);
+            take(listed_of(row, guards)?)?;
         }
     }
-    Ok(found)
+    Ok(())
 }
 
 /// One of them.
 pub(crate) fn listed_one(conn: &Connection, guards: Guards, room_id: &str) -> rusqlite::Result<Option<Listed>> {
-    let sql = listing(&format!("{GLANCE}, r.last, d.body"), &format!("{JOINED} and r.room_id = ?1"));
+    let sql = listing(LISTED, &format!("{JOINED_ALL} and r.room_id = ?1"));
     conn.prepare_cached(&sql)?.query_row([room_id], |row| listed_of(row, guards)).optional()
 }
 
 /// Rooms that the person is not in any more and that are known, the most recently active first.
 pub(crate) fn former(conn: &Connection, guards: Guards) -> rusqlite::Result<Vec<Listed>> {
     let condition = "r.joined = 0 and r.ended = 0 and r.room is not null order by r.last_active_ms desc, r.room_id";
-    let mut statement = conn.prepare_cached(&listing(&format!("{GLANCE}, r.last, d.body"), condition))?;
+    let mut statement = conn.prepare_cached(&listing(LISTED, condition))?;
     statement.query_map([], |row| listed_of(row, guards))?.collect()
 }
 
@@ -272,17 +310,23 @@ pub struct Totals {
 /// What is unread in all rooms, with the marks that are still on their way.
 pub(crate) fn totals(conn: &Connection, guards: Guards) -> rusqlite::Result<Totals> {
     let mut totals = Totals::default();
-    for room in glances(conn, guards, Depth { room: false, membership: true })? {
+    glances(conn, guards, Depth { numbers: true, membership: true, room: false }, |room| {
         totals.unread = totals.unread.saturating_add(room.unread);
         totals.rooms += i64::from(room.unread > 0);
         totals.mentions += i64::try_from(room.mentions()).unwrap_or_default();
-    }
+        Ok(())
+    })?;
     Ok(totals)
 }
 
 /// Unread items of all rooms, with the marks that are still on their way.
 pub(crate) fn unread_total(conn: &Connection, guards: Guards) -> rusqlite::Result<i64> {
-    Ok(glances(conn, guards, Depth::default())?.iter().fold(0, |total, room| total.saturating_add(room.unread)))
+    let mut total = 0_i64;
+    glances(conn, guards, Depth { numbers: true, ..Depth::default() }, |room| {
+        total = total.saturating_add(room.unread);
+        Ok(())
+    })?;
+    Ok(total)
 }
 
 #[cfg(test)]

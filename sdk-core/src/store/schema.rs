@@ -117,6 +117,11 @@ create table islands (
 -- What a list of what waits reads: entries that were acknowledged are many.
 create index outbox_waiting on outbox (id) where state < 3;
 ",
+    "
+-- Revision of the room that an acknowledged change has made. Of those that were acknowledged before it was noted it is 0, which
+-- any state of a message reaches.
+alter table outbox add column rev integer not null default 0;
+",
 ];
 
 /// All tables, that of `SQLite` for its own numbers among them.

@@ -63,16 +63,8 @@ impl Change for EditMessageRequest {
         changed(answer.message, (answer.prev_rev, answer.rev))
     }
 
-    fn position(&self) -> i64 {
-        self.seq
-    }
-
-    fn aim(&mut self, seq: i64) {
-        self.seq = seq;
-    }
-
-    fn translate(self, entry: &Entry) -> Option<Self> {
-        (!entry.target.is_empty()).then_some(Self { seq: 0, ..self })
+    fn aim(&mut self) -> Option<&mut i64> {
+        Some(&mut self.seq)
     }
 }
 
@@ -90,25 +82,17 @@ impl Change for DeleteMessageRequest {
         changed(answer.message, (answer.prev_rev, answer.rev))
     }
 
-    fn position(&self) -> i64 {
-        self.seq
-    }
-
-    fn aim(&mut self, seq: i64) {
-        self.seq = seq;
-    }
-
-    fn translate(self, entry: &Entry) -> Option<Self> {
-        (!entry.target.is_empty()).then_some(Self { seq: 0, ..self })
+    fn aim(&mut self) -> Option<&mut i64> {
+        Some(&mut self.seq)
     }
 }
 
 fn changed(message: Option<Message>, numbers: (i64, i64)) -> Result<Happened, ClientError> {
     let missing = || ClientError::new(ClientErrorKind::Internal, "the answer names no message");
     let message = message.ok_or_else(missing)?;
-    let seq = message.seq;
+    let (seq, rev) = (message.seq, message.rev);
     let event = change_of(message, numbers);
-    Ok(Happened { seq, ..Happened::new(move |w, view, out| frames::answer(w, view, event.clone(), out)) })
+    Ok(Happened { seq, rev, ..Happened::new(move |w, view, out| frames::answer(w, view, event.clone(), out)) })
 }
 
 /// What is to be changed, as far as it is known here.

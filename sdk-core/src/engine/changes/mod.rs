@@ -15,7 +15,7 @@ use madang_proto::{
     Check, Path, Refusal,
     v1::{
         CreateRoomRequest, DeleteMessageRequest, EditMessageRequest, ErrorReason, InviteMembersRequest,
-        JoinRoomRequest, LeaveRoomRequest, RemoveMemberRequest, SendMessageRequest, SetStatusRequest,
+        JoinRoomRequest, LeaveRoomRequest, Message, RemoveMemberRequest, SendMessageRequest, SetStatusRequest,
         UpdateProfileRequest,
     },
 };
@@ -40,8 +40,9 @@ type TakeIn = Arc<dyn Fn(&mut Write<'_>, &View, &mut Outcome) -> rusqlite::Resul
 /// The server has done it.
 #[derive(Clone)]
 pub(crate) struct Happened {
-    /// Position that a message has got; else 0.
+    /// Position that a message has got, and the revision of its state; else 0.
     pub(crate) seq: i64,
+    pub(crate) rev: i64,
     pub(crate) take_in: TakeIn,
 }
 
@@ -49,7 +50,7 @@ impl Happened {
     fn new(
         take_in: impl Fn(&mut Write<'_>, &View, &mut Outcome) -> rusqlite::Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self { seq: 0, take_in: Arc::new(take_in) }
+        Self { seq: 0, rev: 0, take_in: Arc::new(take_in) }
     }
 }
 
@@ -80,16 +81,17 @@ pub(crate) trait Change: prost::Message + Check + Default + Clone + 'static {
         matches!(reason, ErrorReason::RoomNotFound | ErrorReason::RoomEnded)
     }
 
-    /// Position of the message that it changes; 0: none, or not known.
-    fn position(&self) -> i64 {
-        0
+    /// The position by which it names the message that it changes, 0 while that is not known; `None`: it changes none.
+    fn aim(&mut self) -> Option<&mut i64> {
+        None
     }
 
-    /// Names the message that it changes by its position.
-    fn aim(&mut self, _: i64) {}
-
     /// What it says under another epoch, where positions mean other items; `None`: it cannot be said there.
-    fn translate(self, _: &Entry) -> Option<Self> {
+    fn translate(mut self, entry: &Entry) -> Option<Self> {
+        if let Some(position) = self.aim() {
+            *position = 0;
+            return (!entry.target.is_empty()).then_some(self);
+        }
         Some(self)
     }
 }
@@ -105,9 +107,9 @@ pub(crate) trait AnyChange: Send + Sync {
     fn take_back(&self, w: &mut Write<'_>) -> rusqlite::Result<()>;
     /// See [`Change::ends_room`].
     fn ends_room(&self, reason: ErrorReason) -> bool;
-    /// See [`Change::position`].
+    /// Position of the message that it changes; 0: none, or not known.
     fn position(&self) -> i64;
-    /// See [`Change::aim`]; encoded.
+    /// What it says of the message at this position, encoded.
     fn aimed(&self, seq: i64) -> Vec<u8>;
     /// See [`Change::translate`]; encoded.
     fn translated(&self, entry: &Entry) -> Option<Vec<u8>>;
@@ -132,12 +134,14 @@ impl<C: Change> AnyChange for C {
     }
 
     fn position(&self) -> i64 {
-        Change::position(self)
+        self.clone().aim().copied().unwrap_or_default()
     }
 
     fn aimed(&self, seq: i64) -> Vec<u8> {
         let mut change = self.clone();
-        change.aim(seq);
+        if let Some(position) = change.aim() {
+            *position = seq;
+        }
         change.encode_to_vec()
     }
 
@@ -272,8 +276,38 @@ pub(crate) fn change_epoch(w: &mut Write<'_>, epoch: &str) -> rusqlite::Result<(
     Ok(())
 }
 
-/// An acknowledged message that the server no longer has is said again.
-pub(crate) fn reoffer(w: &Write<'_>, entry: &Entry, epoch: &str) -> rusqlite::Result<()> {
-    let request = read(entry)?.translated(entry).unwrap_or_else(|| entry.request.clone());
-    outbox::reoffer(&w.tx, entry.id, &request, epoch)
+/// What became of an acknowledged change when the server's history changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// It is still there.
+    Kept,
+    /// The message is there as it was before the change.
+    Undone,
+    /// The message is not there, or nobody tells.
+    Gone,
+}
+
+/// What became of a change, by the message that the server has where it was.
+pub(crate) fn fate(entry: &Entry, message: Option<&Message>) -> Fate {
+    match message.filter(|message| message.client_message_id == entry.message_id()) {
+        None => Fate::Gone,
+        // Whoever has changed it since has the last word.
+        Some(message) if entry.kind != ChangeKind::Send && message.rev < entry.rev => Fate::Undone,
+        Some(_) => Fate::Kept,
+    }
+}
+
+/// Confirms a change that the server still has, and says one again that it no longer has. A message that is there vouches for
+/// everything before it; a change of one does not, because another may have been made since.
+pub(crate) fn settle_fate(w: &mut Write<'_>, entry: &Entry, fate: Fate, epoch: &str) -> rusqlite::Result<()> {
+    w.changes.room(&entry.room_id);
+    match fate {
+        Fate::Kept if entry.kind == ChangeKind::Send => outbox::confirm_until(&w.tx, entry, epoch),
+        Fate::Kept => outbox::confirm(&w.tx, entry, epoch),
+        Fate::Undone => outbox::reoffer(&w.tx, entry.id, &entry.request, epoch),
+        Fate::Gone => {
+            let request = read(entry)?.translated(entry).unwrap_or_else(|| entry.request.clone());
+            outbox::reoffer(&w.tx, entry.id, &request, epoch)
+        }
+    }
 }

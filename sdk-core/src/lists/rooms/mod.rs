@@ -2,35 +2,35 @@
 //!
 //! Of all rooms a few numbers are held, which decide on places; only what is shown is read whole.
 
+mod look;
 mod query;
 #[cfg(test)]
 mod tests;
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{HashMap, HashSet},
+    future::pending,
     ops::Range,
     sync::Arc,
     time::SystemTime,
 };
 
-use madang_proto::v1::{Room, RoomKind};
+use madang_proto::v1::RoomKind;
 
-use self::query::Facts;
+pub(crate) use self::look::former;
 pub use self::query::{RoomFilter, RoomQuery, RoomSort};
+use self::{
+    look::{Look, Seen},
+    query::Facts,
+};
 use super::{
     diff::{Followed, Keyed, ListChange},
-    timeline::{TimelineItem, item},
+    timeline::TimelineItem,
 };
 use crate::{
-    clock::system_time,
     engine::Inner,
     error::ClientError,
     observe::{Changes, Listener},
-    people::Names,
-    store::{
-        Read,
-        rooms::{self, Depth, Glance, Listed},
-    },
 };
 
 /// A room as the list shows it.
@@ -74,6 +74,8 @@ pub struct RoomList {
     list: Followed<RoomItem>,
     query: RoomQuery,
     facts: HashMap<String, Facts>,
+    /// When rooms that are shown as muted are so no more.
+    mutes: HashMap<String, SystemTime>,
     /// How many rooms the query wants.
     found: usize,
     /// The same as it was told.
@@ -93,6 +95,7 @@ impl RoomList {
             list: Followed::new(Vec::new()),
             query,
             facts: HashMap::new(),
+            mutes: HashMap::new(),
             found: 0,
             total: 0,
             changes: Changes { everything: true, ..Changes::default() },
@@ -154,7 +157,10 @@ impl RoomList {
                 return Some(batch.unwrap_or_default());
             }
             if self.changes.is_empty() && !self.asked {
-                self.listener.changed().await?;
+                tokio::select! {
+                    changed = self.listener.changed() => changed?,
+                    () = self.until_one_is_heard_again() => self.hear_again(),
+                }
             }
             if let Err(error) = self.refresh().await
                 && !self.inner.goes_on(&error).await
@@ -164,127 +170,55 @@ impl RoomList {
         }
     }
 
+    async fn until_one_is_heard_again(&self) {
+        let clock = &self.inner.config.clock;
+        match self.mutes.values().min() {
+            Some(until) => clock.sleep(until.duration_since(clock.now()).unwrap_or_default()).await,
+            None => pending().await,
+        }
+    }
+
+    fn hear_again(&mut self) {
+        let now = self.inner.config.clock.now();
+        let over = self.mutes.iter().filter(|(_, until)| **until <= now);
+        over.for_each(|(id, _)| self.changes.room(id));
+    }
+
     async fn refresh(&mut self) -> Result<(), ClientError> {
         self.changes.merge(&self.listener.take(), None);
-        let changes = self.changes.clone();
-        self.look(&changes).await?;
-        let order = self.query.arrange(self.facts.values());
-        let found = order.len();
-        let shown: Vec<String> = order[self.query.places(found)].iter().map(|room| room.id.clone()).collect();
-        let items = self.show(shown, &changes).await?;
-        (self.found, self.asked, self.changes) = (found, false, Changes::default());
+        let look = self.look();
+        let Seen { facts, found, shown, mut read, missing } = self.inner.store.read(|r| look.take(r)).await?;
+        self.inner.want_people(missing);
+        (self.facts, self.found, self.asked, self.changes) = (facts, found, false, Changes::default());
+        let muted_until = |id: &String| match read.get(id) {
+            Some((_, muted_until)) => *muted_until,
+            None => self.mutes.get(id).copied(),
+        };
+        self.mutes = shown.iter().filter_map(|id| Some((id.clone(), muted_until(id)?))).collect();
+        let held: HashMap<&str, &RoomItem> = self.list.now().iter().map(|item| (item.id.as_str(), item)).collect();
+        let item = |id: &String| match read.remove(id) {
+            Some((item, _)) => Some(item),
+            None => held.get(id.as_str()).map(|item| (*item).clone()),
+        };
+        let items = shown.iter().filter_map(item).collect();
         self.list.turn_into(items);
         Ok(())
     }
 
-    /// Reads the facts of rooms that have changed.
-    async fn look(&mut self, changes: &Changes) -> Result<(), ClientError> {
-        let depth = self.query.depth();
-        let all = changes.everything || changes.people && depth.room;
-        let only = (!all).then(|| changes.rooms.clone());
-        let found = self.inner.store.read(move |r| facts(r, only.as_ref(), depth)).await?;
-        if all {
-            self.facts.clear();
-        }
-        changes.rooms.iter().for_each(|id| drop(self.facts.remove(id)));
-        self.facts.extend(found.into_iter().map(|room| (room.id.clone(), room)));
-        Ok(())
-    }
-
-    /// The items of these rooms: as they were where nothing has changed.
-    async fn show(&self, shown: Vec<String>, changes: &Changes) -> Result<Vec<RoomItem>, ClientError> {
-        let all = changes.everything || changes.people;
-        let held: HashMap<&str, &RoomItem> = self.list.now().iter().map(|item| (item.id.as_str(), item)).collect();
-        let held = |id: &String| held.get(id.as_str()).filter(|_| !all && !changes.rooms.contains(id));
-        let wanted: BTreeSet<String> = shown.iter().filter(|id| held(id).is_none()).cloned().collect();
-        let mut read = read_items(&self.inner, wanted).await?;
-        let item = |id: &String| held(id).map(|item| (*item).clone()).or_else(|| read.remove(id));
-        Ok(shown.iter().filter_map(item).collect())
-    }
-}
-
-fn facts(r: &Read<'_>, only: Option<&BTreeSet<String>>, depth: Depth) -> rusqlite::Result<Vec<Facts>> {
-    let mut names = Names::new(r.conn);
-    let mut fact = |glance: Glance| {
-        let room = glance.room.as_ref();
-        let name = room.map(|room| names.room(room, r.me)).transpose()?.unwrap_or_default();
-        Ok(Facts {
-            active_ms: glance.active_ms,
-            unread: glance.unread,
-            mentions: glance.mentions(),
-            kind: room.map_or(RoomKind::Unspecified, Room::kind),
-            name: name.to_lowercase(),
-            id: glance.room_id,
-        })
-    };
-    match only {
-        None => rooms::glances(r.conn, r.guards, depth)?.into_iter().map(fact).collect(),
-        Some(ids) => {
-            let mut found = Vec::with_capacity(ids.len());
-            for id in ids {
-                if let Some(glance) = rooms::glance(r.conn, r.guards, id, depth)? {
-                    found.push(fact(glance)?);
-                }
-            }
-            Ok(found)
-        }
-    }
-}
-
-/// Rooms read one by one up to here; beyond that all are read at once, which is less work.
-const ONE_BY_ONE: usize = 100;
-
-async fn read_items(inner: &Inner, ids: BTreeSet<String>) -> Result<HashMap<String, RoomItem>, ClientError> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let now = inner.config.clock.now();
-    let read = move |r: &Read<'_>| {
-        let mut names = Names::new(r.conn);
-        let mut items = HashMap::with_capacity(ids.len());
-        let mut take = |listed: Listed| {
-            let item = room_item(r, listed, now, &mut names)?;
-            items.insert(item.id.clone(), item);
-            Ok::<_, rusqlite::Error>(())
+    /// What is to be read. The facts go along; should they not come back, because the wait is given up, all are read again.
+    fn look(&mut self) -> Look {
+        let mut look = Look {
+            query: self.query.clone(),
+            facts: std::mem::take(&mut self.facts),
+            changes: self.changes.clone(),
+            held: HashSet::new(),
+            now: self.inner.config.clock.now(),
         };
-        if ids.len() > ONE_BY_ONE {
-            rooms::listed(r.conn, r.guards, |id| ids.contains(id))?.into_iter().try_for_each(&mut take)?;
-        } else {
-            for id in &ids {
-                rooms::listed_one(r.conn, r.guards, id)?.map_or(Ok(()), &mut take)?;
-            }
+        if !look.reads_all_items() {
+            let ids = self.list.now().iter().map(|item| &item.id);
+            look.held = ids.filter(|id| !self.changes.rooms.contains(*id)).cloned().collect();
         }
-        Ok((items, names.missing))
-    };
-    let (items, missing) = inner.store.read(read).await?;
-    inner.want_people(missing);
-    Ok(items)
-}
-
-/// Rooms that the person has left or was removed from and that are still known, the most recently active first.
-pub(crate) async fn former(inner: &Inner) -> Result<Vec<RoomItem>, ClientError> {
-    let now = inner.config.clock.now();
-    let read = move |r: &Read<'_>| {
-        let mut names = Names::new(r.conn);
-        let former = rooms::former(r.conn, r.guards)?.into_iter();
-        former.map(|listed| room_item(r, listed, now, &mut names)).collect::<rusqlite::Result<Vec<_>>>()
-    };
-    inner.store.read(read).await
-}
-
-fn room_item(r: &Read<'_>, listed: Listed, now: SystemTime, names: &mut Names<'_>) -> rusqlite::Result<RoomItem> {
-    let Listed { glance, last, draft } = listed;
-    let (room, membership) = (glance.room.as_ref(), glance.membership.as_ref());
-    Ok(RoomItem {
-        kind: room.map_or(RoomKind::Unspecified, Room::kind),
-        name: room.map(|room| names.room(room, r.me)).transpose()?.unwrap_or_default(),
-        unread: glance.unread,
-        mentions: glance.mentions(),
-        last_message: last.as_ref().map(|message| item(message, r.me, names)).transpose()?,
-        muted: membership.is_some_and(|m| m.mute_until.is_some_and(|until| system_time(Some(&until)) > now)),
-        member_count: room.map_or(0, |room| room.member_count),
-        draft,
-        last_active_at: system_time(room.and_then(|room| room.last_active_at.as_ref())),
-        id: glance.room_id,
-    })
+        self.changes.everything = true;
+        look
+    }
 }

@@ -59,8 +59,12 @@ pub(super) struct Facts {
 impl RoomQuery {
     /// What must be read of a room to decide on its place.
     pub(super) fn depth(&self) -> Depth {
-        let RoomFilter { kinds, text, mentions, .. } = &self.filter;
-        Depth { room: !kinds.is_empty() || !text.is_empty() || self.sort == RoomSort::Name, membership: *mentions }
+        let RoomFilter { unread, mentions, kinds, text } = &self.filter;
+        Depth {
+            numbers: *unread || *mentions || self.sort == RoomSort::UnreadFirst,
+            room: !kinds.is_empty() || !text.is_empty() || self.sort == RoomSort::Name,
+            membership: *mentions,
+        }
     }
 
     /// The rooms that are wanted, in order.

@@ -3,13 +3,15 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use futures_util::FutureExt as _;
+use madang_proto::v1::Room;
 use proptest::prelude::*;
 use prost_types::Timestamp;
 
 use super::*;
 use crate::{
-    lists::tests::{ME, joined, offline, write},
-    store::{drafts, people},
+    clock::{Clock as _, tests::MovedClock},
+    lists::tests::{ME, joined, offline, offline_at, write},
+    store::{drafts, people, rooms},
 };
 
 /// Longer than any honest read takes.
@@ -247,4 +249,36 @@ async fn a_list_ends_with_its_client() {
     let mut list = RoomList::open(Arc::clone(&inner), RoomQuery::default()).await.unwrap();
     inner.observers.end();
     assert_eq!(list.next().await, None);
+}
+
+#[tokio::test]
+async fn a_room_is_heard_again_when_its_muting_runs_out() {
+    let clock = Arc::<MovedClock>::default();
+    let inner = offline_at(Arc::clone(&clock) as _).await;
+    for (id, hours) in [("short", 1), ("long", 8), ("never", 0)] {
+        let until = clock.now() + Duration::from_hours(hours);
+        write(&inner, move |w| {
+            let mut state = joined(Room { id: id.into(), ..Room::default() });
+            state.membership.as_mut().unwrap().mute_until = (hours > 0).then(|| until.into());
+            rooms::save(&w.tx, &state)
+        })
+        .await;
+    }
+    let mut list = RoomList::open(inner, RoomQuery::default()).await.unwrap();
+    let muted = |list: &RoomList| -> Vec<String> {
+        list.items().iter().filter(|room| room.muted).map(|room| room.id.clone()).collect()
+    };
+    assert_eq!(muted(&list), ["long", "short"]);
+    clock.move_by(Duration::from_mins(59));
+    assert!(list.next().now_or_never().is_none());
+    for (hours, left) in [(1, &["long"][..]), (7, &[])] {
+        let next = tokio::join!(list.next(), async {
+            clock.until_sleeping(1).await;
+            clock.move_by(Duration::from_hours(hours));
+        });
+        assert!(matches!(next.0.unwrap()[..], [ListChange::Changed { .. }]));
+        assert_eq!(muted(&list), left);
+    }
+    assert!(list.next().now_or_never().is_none());
+    assert_eq!(clock.sleepers(), 0, "nothing is waited for any more");
 }

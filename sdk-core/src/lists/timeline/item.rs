@@ -197,17 +197,17 @@ impl TimelineItem {
 }
 
 /// A row as an item.
-pub(crate) fn item(message: &Message, me: &str, names: &mut Names<'_>) -> rusqlite::Result<TimelineItem> {
+pub(crate) fn item(message: Message, me: &str, names: &mut Names<'_>) -> rusqlite::Result<TimelineItem> {
     let (seq, created_at) = (message.seq, system_time(message.created_at.as_ref()));
-    let text = message.body.as_ref().map(|body| body.text.clone()).unwrap_or_default();
-    if let Some(notice) = &message.system {
+    let text = message.body.map(|body| body.text).unwrap_or_default();
+    if let Some(notice) = message.system {
         return Ok(TimelineItem::Notice(NoticeItem {
             seq,
             created_at,
             kind: notice.kind(),
             actor: names.person(if notice.actor_id.is_empty() { &message.sender_id } else { &notice.actor_id })?,
             people: names.people(&notice.user_ids)?,
-            params: notice.params.clone().into_iter().collect(),
+            params: notice.params.into_iter().collect(),
         }));
     }
     let sender = names.person(&message.sender_id)?;
@@ -216,7 +216,7 @@ pub(crate) fn item(message: &Message, me: &str, names: &mut Names<'_>) -> rusqli
     }
     Ok(TimelineItem::Message(MessageItem {
         seq: Some(seq),
-        client_message_id: message.client_message_id.clone(),
+        client_message_id: message.client_message_id,
         sender,
         mine: message.sender_id == me,
         text,

@@ -41,7 +41,7 @@ use crate::{
     engine::{self, Inner},
     error::{ClientError, ClientErrorKind},
     observe::Listener,
-    store::Read,
+    store::{Read, visits},
 };
 
 /// Messages in one call; the server gives no more.
@@ -103,28 +103,37 @@ struct Shown {
     newer: i64,
 }
 
+/// What a timeline begins with.
+struct Opened {
+    lines: Lines,
+    /// Absent when nothing is held where it is to lie.
+    shown: Option<Shown>,
+    /// When the room was last opened on this device.
+    visited_ms: Option<i64>,
+}
+
 impl Timeline {
     /// Opens a timeline: what is held at once; an anchor of which nothing is held is fetched first.
     pub(crate) async fn open(inner: Arc<Inner>, room_id: &str, options: TimelineOptions) -> Result<Self, ClientError> {
         let listener = inner.observers.listen(Some(room_id));
-        inner.open_timeline(room_id);
+        let id = room_id.to_owned();
+        let Opened { lines, shown, visited_ms } = inner.store.read(move |r| look(r, &id, options)).await?;
+        inner.open_timeline(room_id, visited_ms);
         let mut timeline = Self {
             inner,
             room_id: room_id.to_owned(),
             listener,
             list: Followed::new(Vec::new()),
             window: Window::default(),
-            lines: Lines { zone: options.zone, unread_after: None },
+            lines,
             newer: 0,
             stale: false,
             healing: None,
             heals: 0,
         };
-        timeline.lines.unread_after = timeline.ground(|r, ground| ground.unread_after(r)).await?;
-        if options.anchor == Anchor::Newest {
-            timeline.refresh().await?;
-        } else {
-            timeline.jump(options.anchor).await?;
+        match shown {
+            Some(shown) => timeline.take(shown),
+            None => timeline.jump(options.anchor).await?,
         }
         timeline.list.begin();
         timeline.seen();
@@ -274,6 +283,11 @@ impl Timeline {
         let (window, lines, newest) = (self.window, self.lines, newest(self.list.now()));
         let shown = self.ground(move |r, ground| show(r, ground, (window, newest), lines)).await?;
         self.stale = false;
+        self.take(shown);
+        Ok(())
+    }
+
+    fn take(&mut self, shown: Shown) {
         (self.window, self.newer) = (shown.window, shown.newer);
         self.inner.want_people(shown.missing);
         match shown.items {
@@ -284,7 +298,6 @@ impl Timeline {
             None if self.healing.is_none() => self.healing = Some(self.heal()),
             None => {}
         }
-        Ok(())
     }
 
     /// Fetches the piece around what is in front of the person, as soon as there is a connection.
@@ -310,6 +323,17 @@ impl Timeline {
         };
         Mutex::new(heal.boxed())
     }
+}
+
+/// What a timeline begins with, in one look: a person waits for it.
+fn look(r: &Read<'_>, room_id: &str, options: TimelineOptions) -> rusqlite::Result<Opened> {
+    let ground = Ground::read(r, room_id)?;
+    let lines = Lines { zone: options.zone, unread_after: ground.unread_after(r)? };
+    let shown = match ground.find(r, options.anchor)? {
+        Found::Held(window) => Some(show(r, &ground, (window, 0), lines)?),
+        Found::Item(_) | Found::Time(_) => None,
+    };
+    Ok(Opened { lines, shown, visited_ms: visits::find(r.conn, room_id)? })
 }
 
 /// What the store holds of a window.

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use madang_proto::v1::Message;
+
 use super::{
     day::{Day, Zone},
     item::{self, TimelineItem, echo},
@@ -35,8 +37,9 @@ pub(super) fn read(
     let rows = if state.ended { Vec::new() } else { messages::range(r.conn, room_id, window.low, high)? };
     let mut names = Names::new(r.conn);
     let others = Others::read(r, state)?;
+    let own = if window.high == 0 { own_ids(&rows, r.me) } else { HashSet::new() };
     let mut items = Vec::with_capacity(rows.len() + 8);
-    for row in &rows {
+    for row in rows {
         let mut item = item::item(row, r.me, &mut names)?;
         if let TimelineItem::Message(message) = &mut item {
             others.mark(message, &mut names)?;
@@ -44,10 +47,8 @@ pub(super) fn read(
         items.push(item);
     }
     if window.high == 0 {
-        let own: HashSet<&str> =
-            rows.iter().filter(|m| m.sender_id == r.me).map(|m| m.client_message_id.as_str()).collect();
         for entry in outbox::shown(r.conn, room_id, state.seq)? {
-            if !own.contains(entry.change_id.as_str()) || !r.guards.holds(Guard::EchoMerge) {
+            if !own.contains(&entry.change_id) || !r.guards.holds(Guard::EchoMerge) {
                 items.push(TimelineItem::Message(echo(&entry, r.me, &mut names)?));
             }
         }
@@ -55,6 +56,11 @@ pub(super) fn read(
     lay_over(r, room_id, &mut items)?;
     let begins = window.low <= state.first_seq();
     Ok((with_lines(items, lines, begins), names.missing))
+}
+
+/// The client's ids of one's own messages.
+fn own_ids(rows: &[Message], me: &str) -> HashSet<String> {
+    rows.iter().filter(|row| row.sender_id == me).map(|row| row.client_message_id.clone()).collect()
 }
 
 /// Lays what waits in the outbox over the messages that it changes.

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
+use madang_proto::v1::{GetServerInfoRequest, identity_service_client::IdentityServiceClient};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -23,10 +24,12 @@ use super::{
 };
 use crate::{
     clock::{Clock, Sleep},
-    config::NetworkConfig,
+    config::{ClientConfig, Mode, NetworkConfig, StoreLocation},
+    connection::Connection,
     diagnostics::Recorder,
     error::{ClientError, LocalReason},
     net::{Line, Route, failure::Trouble, line::Reins, pulse::Pulse},
+    tokens::tests::NoTokens,
 };
 
 /// Passes on what both sides say, until it does not any more, of which nobody is told.
@@ -62,11 +65,15 @@ struct Waiting {
     line: Arc<Line>,
 }
 
+/// A server that never answers, behind a wire that may go silent.
+async fn server(silent: &Arc<AtomicBool>) -> SocketAddr {
+    let (server, wire) = (serve(hangs).await, Arc::clone(silent));
+    serve(move |socket| relay(socket, server, Arc::clone(&wire))).await
+}
+
 async fn waiting(in_front: bool) -> Waiting {
     let silent = Arc::<AtomicBool>::default();
-    let server = serve(hangs).await;
-    let wire = Arc::clone(&silent);
-    let address = serve(move |socket| relay(socket, server, Arc::clone(&wire))).await;
+    let address = server(&silent).await;
     let clock = Arc::<MovedClock>::default();
     let record = Arc::new(Recorder::new(Arc::clone(&clock) as Arc<dyn Clock>));
     let in_front = watch::Sender::new(in_front);
@@ -85,15 +92,19 @@ async fn waiting(in_front: bool) -> Waiting {
 impl Waiting {
     /// How many seconds pass until the call fails.
     async fn seconds_to_the_end(self) -> u64 {
-        let mut seconds = 0;
-        while !self.call.is_finished() {
-            pass(&self.clock, Duration::from_secs(1)).await;
-            seconds += 1;
-            assert!(seconds < 100, "it does not end");
-        }
-        assert_eq!(self.call.await.unwrap().unwrap_err().local, Some(LocalReason::Unreachable));
-        seconds
+        seconds_to_the_end(self.call, &self.clock).await
     }
+}
+
+async fn seconds_to_the_end(call: JoinHandle<Result<(), ClientError>>, clock: &MovedClock) -> u64 {
+    let mut seconds = 0;
+    while !call.is_finished() {
+        pass(clock, Duration::from_secs(1)).await;
+        seconds += 1;
+        assert!(seconds < 100, "it does not end");
+    }
+    assert_eq!(call.await.unwrap().unwrap_err().local, Some(LocalReason::Unreachable));
+    seconds
 }
 
 #[tokio::test]
@@ -106,6 +117,28 @@ async fn a_connection_that_goes_silent_is_dead_within_45_seconds_and_within_20_i
     in_front.silent.store(true, SeqCst);
     let seconds = in_front.seconds_to_the_end().await;
     assert!((15..=20).contains(&seconds), "{seconds}");
+}
+
+#[tokio::test]
+async fn a_client_that_was_told_nothing_is_in_front_unless_it_is_there_for_the_background() {
+    for (mode, wanted) in [(Mode::Foreground, 15..=20), (Mode::Background, 40..=45)] {
+        let (silent, clock) = (Arc::<AtomicBool>::default(), Arc::<MovedClock>::default());
+        let at = format!("http://{}", server(&silent).await);
+        let config =
+            ClientConfig { mode, clock: Arc::clone(&clock) as _, ..ClientConfig::new(at, StoreLocation::Memory) };
+        let connection = Connection::new(&config, "device", Arc::new(NoTokens)).unwrap();
+        let wire = connection.channel();
+        let call = tokio::spawn(async move {
+            let answer = IdentityServiceClient::new(wire).get_server_info(GetServerInfoRequest {}).await;
+            answer.map(drop).map_err(ClientError::from)
+        });
+        while connection.record.counters().bytes_received == 0 {
+            tokio::task::yield_now().await;
+        }
+        silent.store(true, SeqCst);
+        let seconds = seconds_to_the_end(call, &clock).await;
+        assert!(wanted.contains(&seconds), "{mode:?}: {seconds}");
+    }
 }
 
 #[tokio::test]
@@ -138,8 +171,8 @@ async fn a_line_that_is_let_go_of_ends_its_calls_at_once() {
     // The call holds the line; the client lets go of it by putting another in its place.
     waiting.call.abort();
     let other = tokio::spawn(async move {
-        let mut client = madang_proto::v1::identity_service_client::IdentityServiceClient::new(wire);
-        client.get_server_info(madang_proto::v1::GetServerInfoRequest {}).await.map(drop).map_err(ClientError::from)
+        let mut client = IdentityServiceClient::new(wire);
+        client.get_server_info(GetServerInfoRequest {}).await.map(drop).map_err(ClientError::from)
     });
     while waiting.record.counters().calls < 2 {
         tokio::task::yield_now().await;
