@@ -46,7 +46,8 @@ impl Generator<'_> {
     pub(crate) fn call(&self, text: &mut Text, call: &Call<'_>) -> Result<()> {
         docs::write(text, call.docs);
         if let Some(thrown) = call.thrown {
-            text.line(&format!("/// <exception cref=\"{}\">The call failed.</exception>", self.ty(thrown)));
+            let thrown = self.ty(thrown).replace("global::", "");
+            text.line(&format!("/// <exception cref=\"{thrown}\">The call failed.</exception>"));
         }
         let parameters = self.parameters(&call.arguments)?;
         let fixed = if call.method { "" } else { "static " };
