@@ -280,10 +280,9 @@ sealed class Scene
     {
         using (var list = await Of(step).TimelineAtAsync(Room(step), new Anchor.Newest(), over))
         {
-            var words = new List<string>();
             for (var page = 0; page < Number(step, "pages"); page++)
             {
-                words.Add(await list.LoadOlderAsync((ushort)Number(step, "older"), over) ? "true" : "false");
+                await list.LoadOlderAsync((ushort)Number(step, "older"), over);
                 // Changes are told by the next wait.
                 using (var soon = new CancellationTokenSource(1000))
                 {
@@ -292,8 +291,7 @@ sealed class Scene
                 }
             }
             var shown = Messages(await list.ItemsAsync(over));
-            words.Add(shown.Count + " from " + shown.First().Text + " to " + shown.Last().Text);
-            return string.Join(", ", words);
+            return shown.Count + " from " + shown.First().Text + " to " + shown.Last().Text;
         }
     }
 }
