@@ -15,7 +15,7 @@ use tokio::sync::{Mutex, watch};
 use crate::{
     error::ClientError,
     live::Counted,
-    runtime::{at_once, spawned},
+    runtime::{Running, at_once, keep, spawned},
 };
 
 /// Something that tells its changes.
@@ -31,6 +31,7 @@ pub(crate) trait Source: Send + 'static {
 pub(crate) struct Pulled<S: Source> {
     shared: Arc<Shared<S>>,
     _live: Counted,
+    _threads: Option<Arc<Running>>,
 }
 
 struct Shared<S: Source> {
@@ -46,7 +47,7 @@ impl<S: Source> Pulled<S> {
     pub(crate) fn new(source: S) -> Self {
         let (commands, stopped) = (watch::Sender::new(0), watch::Sender::new(false));
         let shared = Shared { source: Mutex::new(source), found: PlainMutex::default(), commands, stopped };
-        Self { shared: Arc::new(shared), _live: Counted::list() }
+        Self { shared: Arc::new(shared), _live: Counted::list(), _threads: keep() }
     }
 
     /// Opens one that needs no wait.

@@ -1,4 +1,4 @@
-//! The threads that the core runs on: one runtime for the process, begun by the first call and idle without a client.
+//! The threads that the core runs on: one runtime for the process, there for as long as a client, a list or a call is.
 //!
 //! Always true: no future of the core is polled on a thread of the host, but for the first poll of what goes to the outbox,
 //! which hands it to the store's writer and does not wait.
@@ -7,7 +7,7 @@ use std::{
     future::{Future, poll_fn},
     panic::AssertUnwindSafe,
     process,
-    sync::OnceLock,
+    sync::{Arc, Mutex, PoisonError, Weak},
     task::Poll,
 };
 
@@ -27,22 +27,43 @@ const STACK_BYTES: usize = 1 << 20;
 /// Threads for what blocks: names that are looked up, and callbacks of the host. They end when they were idle for 10 s.
 const BLOCKING: usize = 16;
 
-struct Running {
-    runtime: Runtime,
+/// The runtime, for as long as somebody holds it.
+pub(crate) struct Running {
+    /// Taken at the end alone.
+    runtime: Option<Runtime>,
+    handle: Handle,
     process: u32,
 }
 
-/// The runtime. Fails if it cannot be begun, and in a process that was forked off one in which it had begun: threads do not
-/// come along.
-fn running() -> Result<&'static Handle, ClientError> {
-    static RUNNING: OnceLock<Result<Running, String>> = OnceLock::new();
-    let running = RUNNING.get_or_init(|| begin().map_err(|error| error.to_string())).as_ref();
-    let running = running.map_err(|error| ClientError::internal(format!("threads cannot be started: {error}")))?;
-    if running.process == process::id() {
-        Ok(running.runtime.handle())
-    } else {
-        Err(ClientError::internal("this process was forked off one that had clients: it cannot have any"))
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Whoever is last may be on one of its threads, where nothing may be waited for.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
     }
+}
+
+static RUNNING: Mutex<Weak<Running>> = Mutex::new(Weak::new());
+
+/// The runtime. Fails if it cannot be begun, and in a process that was forked off one in which it runs: threads do not come
+/// along.
+fn running() -> Result<Arc<Running>, ClientError> {
+    let mut held = RUNNING.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(running) = held.upgrade() {
+        let same = running.process == process::id();
+        let forked = || ClientError::internal("this process was forked off one that has clients: it cannot have any");
+        return same.then_some(running).ok_or_else(forked);
+    }
+    let begun = begin().map_err(|error| ClientError::internal(format!("threads cannot be started: {error}")))?;
+    let running = Arc::new(begun);
+    *held = Arc::downgrade(&running);
+    Ok(running)
+}
+
+/// What an object holds so that its threads stay. Without threads there is no object that would need any.
+pub(crate) fn keep() -> Option<Arc<Running>> {
+    running().ok()
 }
 
 fn begin() -> std::io::Result<Running> {
@@ -53,12 +74,13 @@ fn begin() -> std::io::Result<Running> {
         .thread_name("madang")
         .enable_all()
         .build()?;
-    Ok(Running { runtime, process: process::id() })
+    Ok(Running { handle: runtime.handle().clone(), runtime: Some(runtime), process: process::id() })
 }
 
 /// Does something at once that does not wait, where the core finds its runtime.
 pub(crate) fn at_once<T>(work: impl FnOnce() -> T) -> Result<T, ClientError> {
-    let _entered = running()?.enter();
+    let running = running()?;
+    let _entered = running.handle.enter();
     Ok(work())
 }
 
@@ -67,7 +89,8 @@ pub(crate) async fn spawned<T: Send + 'static>(
     work: impl Future<Output = Result<T, core::ClientError>> + Send + 'static,
 ) -> Result<T, ClientError> {
     let _call = Counted::call();
-    let mut task = Task(running()?.spawn(work));
+    let running = running()?;
+    let mut task = Task(running.handle.spawn(work));
     ended((&mut task.0).await)
 }
 
@@ -76,22 +99,22 @@ pub(crate) async fn handed_over<T: Send + 'static>(
     work: impl Future<Output = Result<T, core::ClientError>> + Send + 'static,
 ) -> Result<T, ClientError> {
     let _call = Counted::call();
-    let runtime = running()?;
+    let running = running()?;
     let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
     let begun = poll_fn(|context| {
-        let _entered = runtime.enter();
+        let _entered = running.handle.enter();
         Poll::Ready(work.as_mut().poll(context))
     });
     let answer = match begun.await {
         Poll::Ready(answer) => answer,
-        Poll::Pending => runtime.spawn(work).await.map_err(|error| failed(&error))?,
+        Poll::Pending => running.handle.spawn(work).await.map_err(|error| failed(&error))?,
     };
     Ok(answer.map_err(|_| panicked())??)
 }
 
 /// Something of the host's that may block.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, ClientError> {
-    running()?.spawn_blocking(work).await.map_err(|error| failed(&error))
+    running()?.handle.spawn_blocking(work).await.map_err(|error| failed(&error))
 }
 
 /// A task that ends when it is dropped.

@@ -5,6 +5,8 @@ mod opening;
 mod rooms;
 mod writing;
 
+use std::sync::Arc;
+
 use madang_sdk_core::{
     self as core, ConnectionState, MessageKey, Rescued, RoomItem,
     diagnostics::{Counters, Explanation},
@@ -14,7 +16,7 @@ use madang_sdk_core::{
 use crate::{
     error::ClientError,
     live::Counted,
-    runtime::{at_once, spawned},
+    runtime::{Running, at_once, spawned},
 };
 
 /// A signed-in installation: its store, its connection, and everything that a screen needs. Ended by `shutdown`, or when the
@@ -23,6 +25,7 @@ use crate::{
 pub struct Client {
     core: core::Client,
     _live: Counted,
+    _threads: Option<Arc<Running>>,
 }
 
 impl Client {

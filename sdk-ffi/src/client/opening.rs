@@ -10,7 +10,7 @@ use crate::{
     lists::{MemberList, OutboxList, RoomList, Timeline, UnreadTotals},
     live::Counted,
     pulled::Pulled,
-    runtime::spawned,
+    runtime::{keep, spawned},
     tokens::{HostTokens, TokenProvider},
     types::ClientConfig,
     watched::{ConnectionStates, Presence, Readers, States, Typers},
@@ -30,7 +30,7 @@ impl Client {
         let config = config.try_into()?;
         let tokens = Arc::new(HostTokens::new(tokens));
         let core = spawned(core::Client::open(config, tokens)).await?;
-        Ok(Arc::new(Self { core, _live: Counted::client() }))
+        Ok(Arc::new(Self { core, _live: Counted::client(), _threads: keep() }))
     }
 
     /// The room list.
