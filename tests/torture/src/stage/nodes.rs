@@ -152,7 +152,7 @@ impl Nodes {
             // While it drains it is still there for those who ask it.
             let ended = end(&mut server).await;
             self.addresses.set(node, None);
-            server.pid().map(forget_clock);
+            server.pid().into_iter().for_each(forget_clock);
             ended?;
         }
         let until = Instant::now() + START;
@@ -230,7 +230,7 @@ impl Nodes {
         for (node, server) in self.running.iter().enumerate() {
             if let Some(mut server) = server.lock().await.take() {
                 server.kill().await.ok();
-                server.pid().map(forget_clock);
+                server.pid().into_iter().for_each(forget_clock);
                 self.addresses.set(node, None);
             }
         }
