@@ -231,7 +231,7 @@ fn gather(r: &Read<'_>, now: std::time::SystemTime) -> rusqlite::Result<Gathered
         }
         let news = news(r, &state, from, now)?;
         if !news.is_empty() {
-            let room_name = names.room(room, r.me)?;
+            let room_name = names.room(&room.into(), r.me)?;
             for message in &news {
                 let one = notification(message, &state, &room_name, r.me, &mut names)?;
                 gathered.messages.push((system_time(message.created_at.as_ref()), one));

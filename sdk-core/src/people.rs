@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use madang_proto::v1::{Room, RoomKind};
+use madang_proto::v1::RoomKind;
 use rusqlite::Connection;
 
-use crate::store::people;
+use crate::store::{face::RoomFace, people};
 
 /// A person as a screen names them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl<'a> Names<'a> {
     }
 
     /// The shown name of a room: in a direct room that of the other person.
-    pub(crate) fn room(&mut self, room: &Room, me: &str) -> rusqlite::Result<String> {
+    pub(crate) fn room(&mut self, room: &RoomFace, me: &str) -> rusqlite::Result<String> {
         match room.direct_user_ids.iter().find(|id| *id != me) {
             Some(other) if room.kind() == RoomKind::Dm => Ok(self.person(other)?.name),
             _ => Ok(room.name.clone()),

@@ -77,16 +77,22 @@ impl Drop for Waiter {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::FutureExt as _;
+    use tokio::task::JoinSet;
 
     use super::*;
     use crate::{
+        client::Client,
+        config::{ClientConfig, StoreLocation},
         observe::Observers,
         sabotage::Guards,
         store::{
             Durability, Store, meta,
             outbox::{self, ChangeKind, NewEntry},
         },
+        tokens::tests::NoTokens,
     };
 
     #[test]
@@ -119,8 +125,7 @@ mod tests {
     #[tokio::test]
     async fn the_writer_tells_of_the_entries_that_it_touched_and_of_no_other() {
         let observers = Arc::new(Observers::default());
-        let at = crate::config::StoreLocation::Memory;
-        let store = Store::open(at, Arc::clone(&observers), Guards::default()).await.unwrap();
+        let store = Store::open(StoreLocation::Memory, Arc::clone(&observers), Guards::default()).await.unwrap();
         let put = |w: &mut crate::store::Write<'_>| {
             for change_id in ["one", "two"] {
                 let (room_id, change_id) = (String::from("r"), change_id.to_owned());
@@ -128,9 +133,9 @@ mod tests {
                     NewEntry { kind: ChangeKind::Join, room_id, change_id, target: String::new(), request: vec![] };
                 outbox::put(&w.tx, &new, "e", 0)?;
             }
-            Ok((outbox::find(&w.tx, "one")?.unwrap().id, outbox::find(&w.tx, "two")?.unwrap().id))
+            Ok(outbox::find(&w.tx, "one")?.unwrap().id)
         };
-        let (one, two) = store.write(Durability::Outbox, put).await.unwrap();
+        let one = store.write(Durability::Outbox, put).await.unwrap();
         let mut one = observers.waiters.wait_for(one).unwrap();
         let mut hears = async |write: fn(&mut crate::store::Write<'_>) -> rusqlite::Result<()>| {
             let _ = store.write(Durability::Outbox, write).await;
@@ -145,6 +150,25 @@ mod tests {
         assert!(!hears(undone).await, "what was rolled back has not happened");
         assert!(hears(|w| outbox::done(&w.tx, "one", 0)).await);
         assert!(hears(|w| outbox::remove(&w.tx, "one")).await);
-        let _ = two;
+    }
+
+    #[tokio::test]
+    async fn a_thousand_that_wait_are_told_of_the_end_and_forgotten() {
+        let config = ClientConfig::new("http://127.0.0.1:1", StoreLocation::Memory);
+        let client = Client::open(config, Arc::new(NoTokens)).await.unwrap();
+        let waiters = Arc::clone(&client.inner.observers.waiters);
+        let mut waits = JoinSet::new();
+        for n in 0..1_000 {
+            let id = client.send("01890a5d-ac96-774b-bcce-b302099a8057", format!("{n}")).await.unwrap();
+            let client = client.clone();
+            waits.spawn(async move { client.settled(&id).await });
+        }
+        while lock(&waiters.entries).len() < 1_000 {
+            tokio::task::yield_now().await;
+        }
+        client.shutdown(Duration::ZERO).await;
+        let ended = waits.join_all().await;
+        assert!(ended.into_iter().all(|ended| ended.unwrap_err().kind == ClientErrorKind::Cancelled));
+        assert!(lock(&waiters.entries).is_empty());
     }
 }

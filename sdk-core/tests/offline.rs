@@ -4,7 +4,7 @@ use std::{
     path::Path,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
     time::{Duration, SystemTime},
 };
@@ -186,6 +186,35 @@ async fn nobody_signed_in_is_said_and_not_tried_again() {
     let client = Client::open(config, Arc::new(SignedOut)).await.unwrap();
     client.states().wait_for(|state| *state == ConnectionState::SignedOut).await.unwrap();
     assert_eq!(client.me(), None);
+}
+
+/// A host whose issuer does not answer for a while.
+#[derive(Debug)]
+struct Away(AtomicBool);
+
+#[async_trait]
+impl TokenProvider for Away {
+    async fn token(&self, _: bool) -> Result<String, ClientError> {
+        let away = || ClientError::new(ClientErrorKind::RateLimited, "the issuer is away");
+        if self.0.load(SeqCst) { Err(away()) } else { Ok("token".into()) }
+    }
+}
+
+#[tokio::test]
+async fn a_token_that_cannot_be_had_is_told_and_asked_for_again() {
+    let backoff = Backoff { base: Duration::from_millis(1), cap: Duration::from_millis(5) };
+    let config = ClientConfig { backoff, ..ClientConfig::new("http://127.0.0.1:1", StoreLocation::Memory) };
+    let host = Arc::new(Away(AtomicBool::new(true)));
+    let client = Client::open(config, Arc::clone(&host) as _).await.unwrap();
+    let why = |state: &ConnectionState| match state {
+        ConnectionState::Offline { reason, .. } => reason.as_ref().map(|reason| (reason.kind, reason.local)),
+        _ => None,
+    };
+    client.states().wait_for(|state| why(state) == Some((ClientErrorKind::RateLimited, None))).await.unwrap();
+    client.send(ROOM, "kept meanwhile").await.unwrap();
+    host.0.store(false, SeqCst);
+    let refused = Some((ClientErrorKind::Offline, Some(LocalReason::Refused)));
+    client.states().wait_for(|state| why(state) == refused).await.unwrap();
 }
 
 #[tokio::test]

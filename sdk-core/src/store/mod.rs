@@ -7,6 +7,7 @@
 
 mod db;
 pub(crate) mod drafts;
+pub(crate) mod face;
 pub(crate) mod islands;
 mod lock;
 pub(crate) mod marks;

@@ -4,7 +4,10 @@ use madang_proto::v1::{Membership, Message, Room, RoomCursor};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
-use super::{islands, marks};
+use super::{
+    face::{PlaceFace, RoomFace},
+    islands, marks,
+};
 use crate::{
     clock::{millis, system_time},
     sabotage::Guards,
@@ -155,8 +158,8 @@ pub(crate) struct Glance {
     /// Unread items, with the mark that is still on its way, as all that follows.
     pub(crate) unread: i64,
     mark_seq: i64,
-    pub(crate) room: Option<Room>,
-    pub(crate) membership: Option<Membership>,
+    pub(crate) room: Option<RoomFace>,
+    pub(crate) membership: Option<PlaceFace>,
 }
 
 impl Glance {

@@ -25,6 +25,8 @@ const ROUNDS: usize = 60;
 const ROUNDS_OF_A_STORE: usize = 50;
 /// A child that has not died by then was not on its way to: its point lies behind it.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// Longest life of a child, on a machine that has much else to do.
+const LIFE: Duration = Duration::from_mins(1);
 /// Longest wait for the outbox in the end.
 const DRAIN: Duration = Duration::from_mins(1);
 /// Waits of the clients, short: nobody else asks this server.
@@ -139,7 +141,7 @@ async fn live_once(
         .stderr(Stdio::null())
         .kill_on_drop(true)
         .output();
-    let ended = tokio::time::timeout(PATIENCE * 2, child).await.context("a child stands still")??;
+    let ended = tokio::time::timeout(LIFE, child).await.context("a child stands still")??;
     for line in String::from_utf8(ended.stdout)?.lines() {
         match line.split_once(' ') {
             Some(("sent", id)) => said.sent.push(id.to_owned()),

@@ -5,7 +5,7 @@ use std::{
     time::SystemTime,
 };
 
-use madang_proto::v1::{Membership, Room, RoomKind};
+use madang_proto::v1::RoomKind;
 
 use super::{
     RoomItem,
@@ -20,6 +20,7 @@ use crate::{
     people::Names,
     store::{
         Read,
+        face::{PlaceFace, RoomFace},
         rooms::{self, Glance, Listed},
     },
 };
@@ -94,7 +95,7 @@ impl Look {
             active_ms: glance.active_ms,
             unread: glance.unread,
             mentions: glance.mentions(),
-            kind: room.map_or(RoomKind::Unspecified, Room::kind),
+            kind: room.map_or(RoomKind::Unspecified, RoomFace::kind),
             name: name.to_lowercase(),
             id: glance.room_id,
         };
@@ -136,7 +137,7 @@ pub(crate) async fn former(inner: &Inner) -> Result<Vec<RoomItem>, ClientError> 
     inner.store.read(read).await
 }
 
-fn muted_until(membership: Option<&Membership>) -> Option<SystemTime> {
+fn muted_until(membership: Option<&PlaceFace>) -> Option<SystemTime> {
     Some(system_time(Some(membership?.mute_until.as_ref()?)))
 }
 
@@ -144,7 +145,7 @@ fn room_item(r: &Read<'_>, listed: Listed, muted: bool, names: &mut Names<'_>) -
     let Listed { glance, last, draft } = listed;
     let room = glance.room.as_ref();
     Ok(RoomItem {
-        kind: room.map_or(RoomKind::Unspecified, Room::kind),
+        kind: room.map_or(RoomKind::Unspecified, RoomFace::kind),
         name: room.map(|room| names.room(room, r.me)).transpose()?.unwrap_or_default(),
         unread: glance.unread,
         mentions: glance.mentions(),
