@@ -16,7 +16,8 @@ use anyhow::{Context as _, Result, ensure};
 use async_trait::async_trait;
 use madang_proto::v1::{ListMessagesRequest, Message, list_messages_request::Position};
 use madang_sdk_core::{Backoff, Client, ClientConfig, ClientError, StoreLocation, TokenProvider, sabotage};
-use madang_tests::{Person, World};
+use madang_server::config::Config;
+use madang_tests::{Person, World, world::WorldConfig};
 use tokio::process::Command;
 
 /// Rounds of an ordinary run.
@@ -92,7 +93,9 @@ struct Said {
 }
 
 async fn kill(rounds: usize) -> Result<()> {
-    let world = World::new().await;
+    // Each store is an installation of its own, and so is each ann that looks.
+    let settings = |config: &mut Config| config.device_sessions_per_person = 10_000;
+    let world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
     let folder = tempfile::tempdir()?;
     let mut deaths: BTreeMap<&str, usize> = BTreeMap::new();
     let (mut typed, mut begun) = (0, 0);
