@@ -137,14 +137,20 @@ pub(super) fn in_memory() -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// A connection that only reads.
+/// A connection that only reads, to a store that was opened in order.
 pub(super) fn reader(opening: &Opening) -> rusqlite::Result<Connection> {
+    let conn = read_only(opening)?;
+    // A number below zero counts kibibytes.
+    conn.pragma_update(None, "cache_size", -READ_CACHE_KIB)?;
+    Ok(conn)
+}
+
+/// A connection that only reads, to whatever file is there.
+fn read_only(opening: &Opening) -> rusqlite::Result<Connection> {
     let StoreLocation::File(path) = &opening.location else { return in_memory() };
     let conn = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     unlock(&conn, opening)?;
     conn.busy_timeout(BUSY)?;
-    // A number below zero counts kibibytes.
-    conn.pragma_update(None, "cache_size", -READ_CACHE_KIB)?;
     conn.set_prepared_statement_cache_capacity(STATEMENTS);
     Ok(conn)
 }
@@ -248,7 +254,7 @@ fn examine(path: &Path, opening: &Opening) -> Result<Found, ClientError> {
 }
 
 fn look(path: &Path, opening: &Opening) -> Result<Found, ClientError> {
-    let conn = reader(opening)?;
+    let conn = read_only(opening)?;
     let kind = match schema::kind(&conn) {
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => return unreadable(opening),
         kind => kind?,
