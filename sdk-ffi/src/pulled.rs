@@ -159,3 +159,79 @@ impl<S: Source> Drop for Turn<S> {
         self.0.commands.send_modify(|waiting| *waiting -= 1);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::{
+        sync::mpsc,
+        time::{sleep, timeout},
+    };
+
+    use super::*;
+
+    /// Numbers, as they are sent.
+    struct Numbers(mpsc::Receiver<u32>);
+
+    impl Source for Numbers {
+        type News = u32;
+
+        async fn next(&mut self) -> Option<u32> {
+            self.0.recv().await
+        }
+    }
+
+    fn numbers() -> (mpsc::Sender<u32>, Pulled<Numbers>) {
+        let (sender, receiver) = mpsc::channel(100);
+        (sender, Pulled::new(Numbers(receiver)))
+    }
+
+    #[tokio::test]
+    async fn waits_that_are_given_up_lose_nothing_and_change_no_order() {
+        let (sender, pulled) = numbers();
+        let sending = tokio::spawn(async move {
+            for number in 0..300 {
+                sender.send(number).await.unwrap();
+                sleep(Duration::from_micros(300)).await;
+            }
+        });
+        let mut seen = Vec::new();
+        let mut patience = 0;
+        loop {
+            patience = (patience + 1) % 5;
+            match timeout(Duration::from_micros(200 * patience), pulled.next()).await {
+                Ok(Ok(Some(number))) => seen.push(number),
+                Ok(end) => {
+                    assert!(end.unwrap().is_none());
+                    break;
+                }
+                Err(_) => {}
+            }
+        }
+        sending.await.unwrap();
+        assert!(seen.into_iter().eq(0..300));
+    }
+
+    #[tokio::test]
+    async fn a_command_does_not_wait_for_news() {
+        let (sender, pulled) = numbers();
+        let waiting = pulled.next();
+        tokio::pin!(waiting);
+        assert!(timeout(Duration::from_millis(20), &mut waiting).await.is_err());
+        let told = timeout(Duration::from_secs(5), pulled.tell(|_| 7)).await.unwrap();
+        assert_eq!(told.unwrap(), 7);
+        sender.send(1).await.unwrap();
+        assert_eq!(waiting.await.unwrap(), Some(1));
+    }
+
+    #[tokio::test]
+    async fn a_wait_ends_when_it_is_stopped() {
+        let (_sender, pulled) = numbers();
+        let waiting = pulled.next();
+        tokio::pin!(waiting);
+        assert!(timeout(Duration::from_millis(20), &mut waiting).await.is_err());
+        pulled.stop();
+        assert_eq!(waiting.await.unwrap(), None);
+    }
+}

@@ -138,3 +138,65 @@ fn failed(error: &JoinError) -> ClientError {
 fn panicked() -> ClientError {
     ClientError::internal("a fault of the client: it panicked")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{future::pending, time::Duration};
+
+    use madang_sdk_core::ClientErrorKind;
+    use tokio::{
+        sync::oneshot,
+        time::{sleep, timeout},
+    };
+
+    use super::*;
+
+    fn kind(answer: Result<(), ClientError>) -> ClientErrorKind {
+        let ClientError::Failed { failure } = answer.unwrap_err();
+        failure.kind
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_internal_failure() {
+        assert_eq!(kind(spawned(async { panic!("of a test") }).await), ClientErrorKind::Internal);
+        assert_eq!(kind(handed_over(async { panic!("of a test") }).await), ClientErrorKind::Internal);
+        let later = async {
+            tokio::task::yield_now().await;
+            panic!("of a test")
+        };
+        assert_eq!(kind(handed_over(later).await), ClientErrorKind::Internal);
+    }
+
+    /// Tells when it is dropped.
+    struct Told(Option<oneshot::Sender<()>>);
+
+    impl Drop for Told {
+        fn drop(&mut self) {
+            self.0.take().map(|told| told.send(()));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_spawned_ends_with_the_wait_for_it() {
+        let (told, ended) = oneshot::channel();
+        let told = Told(Some(told));
+        let work = spawned(async move {
+            let _told = told;
+            pending::<Result<(), _>>().await
+        });
+        assert!(timeout(Duration::from_millis(50), work).await.is_err());
+        timeout(Duration::from_secs(5), ended).await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_handed_over_goes_on_when_the_wait_is_given_up() {
+        let (sender, done) = oneshot::channel();
+        let work = handed_over(async move {
+            sleep(Duration::from_millis(100)).await;
+            sender.send(()).unwrap();
+            Ok(())
+        });
+        assert!(timeout(Duration::from_millis(10), work).await.is_err());
+        timeout(Duration::from_secs(5), done).await.unwrap().unwrap();
+    }
+}

@@ -5,6 +5,7 @@
 #![expect(clippy::print_stdout, reason = "it talks to the person who started it")]
 
 mod bench;
+mod bindings;
 mod dev;
 mod packages;
 mod run;
@@ -24,9 +25,11 @@ const HELP: &str = "\
 cargo xtask dev [OPTION...]     a whole Madang on this machine, until Ctrl-C (dev --help)
 cargo xtask check               format and clippy
 cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny, features
-cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, kills, guards, torture, docs
+cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, kills, guards, torture,
+                                bindings, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
 cargo xtask bench [NAME...]     measure send, fanout, idle, recovery, core [--json]
+cargo xtask bindings WHAT       the client in other languages: csharp, api, torture
 cargo xtask guards              each rule of sync with the test that fails without it
 cargo xtask kills [ROUNDS]      clients killed at every point of a change's way
 cargo xtask simulate [OPTION..] schedules of a simulated world against the same promise (simulate --help)
@@ -58,6 +61,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "guards" => test::guards().map(drop),
         "kills" => test::kill(rest),
         "bench" => bench::bench(rest),
+        "bindings" => bindings::bindings(rest),
         "simulate" => simulation::simulate(rest),
         "torture" => torture::torture(rest),
         // A program of the test crate; the name is its own.

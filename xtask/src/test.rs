@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::run::{Cargo, root, target};
-use crate::{clippy, packages, simulation, tidy, torture};
+use crate::{bindings, clippy, packages, simulation, tidy, torture};
 
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
 type Part = (&'static str, fn() -> Result<bool>);
 
-const PARTS: [Part; 11] = [
+const PARTS: [Part; 12] = [
     ("tidy", || tidy::tidy(&[]).map(|()| true)),
     ("clippy", || clippy().map(|()| true)),
     ("unit", unit),
@@ -21,6 +21,7 @@ const PARTS: [Part; 11] = [
     ("kills", kills),
     ("guards", guards),
     ("torture", torture::fixed),
+    ("bindings", bindings::test),
     ("docs", docs),
 ];
 

@@ -61,7 +61,7 @@ static class Scenarios
 // A scenario that is played.
 sealed class Scene
 {
-    static readonly TimeSpan patience = TimeSpan.FromSeconds(20);
+    static readonly TimeSpan patience = TimeSpan.FromSeconds(60);
     readonly Ground ground;
     readonly string folder = Path.Combine(Path.GetTempPath(), "madang-" + Guid.NewGuid());
     readonly Dictionary<string, Client> clients = new Dictionary<string, Client>();

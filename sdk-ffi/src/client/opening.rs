@@ -29,8 +29,10 @@ impl Client {
     pub async fn open(config: ClientConfig, tokens: Arc<dyn TokenProvider>) -> Result<Arc<Self>, ClientError> {
         let config = config.try_into()?;
         let tokens = Arc::new(HostTokens::new(tokens));
+        // Before the call, with whose end the threads of the first client would end.
+        let threads = keep();
         let core = spawned(core::Client::open(config, tokens)).await?;
-        Ok(Arc::new(Self { core, _live: Counted::client(), _threads: keep() }))
+        Ok(Arc::new(Self { core, _live: Counted::client(), _threads: threads }))
     }
 
     /// The room list.

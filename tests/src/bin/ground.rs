@@ -6,13 +6,16 @@
 use std::net::SocketAddr;
 
 use anyhow::{Context as _, Result, bail};
-use madang_tests::World;
+use madang_server::config::Config;
+use madang_tests::{World, WorldConfig};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, stdin, stdout};
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut world = World::new().await;
+    // Every scenario signs its people in on new devices.
+    let settings: fn(&mut Config) = |config| config.device_sessions_per_person = 500;
+    let mut world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
     let mut stopped = None;
     say(&json!({ "server": world.server(0) })).await?;
     let mut lines = BufReader::new(stdin()).lines();

@@ -71,7 +71,7 @@ impl Generator<'_> {
 
     fn bridge(&self, text: &mut Text, found: &Interface<'_>) -> Result<()> {
         let host = self.ty(&found.ty);
-        text.open(&format!("internal static class {}", self.converter(&found.ty)));
+        text.open(&format!("internal static class {}", Self::converter(&found.ty)));
         text.line(&format!("internal static readonly HandleMap<{host}> Held = new HandleMap<{host}>();"));
         text.line("// Kept for as long as the process lives: Rust calls them.");
         text.line("static readonly UniffiCallbackInterfaceFree free = handle => { Held.Remove(handle); };");
@@ -111,7 +111,7 @@ impl Generator<'_> {
     /// What the host throws is an error of Rust's: its own kind, or an unexpected one.
     fn caught(&self, text: &mut Text, method: &Method, status: &str) {
         if let Some(thrown) = method.throws_type() {
-            let convert = self.converter(thrown);
+            let convert = Self::converter(thrown);
             text.line(&format!(
                 "catch ({} thrown) {{ {status}.Code = 1; {status}.ErrorBuf = {convert}.Lower(thrown); }}",
                 self.ty(thrown)

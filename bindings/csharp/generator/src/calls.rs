@@ -157,6 +157,6 @@ impl Generator<'_> {
     }
 
     fn thrown(&self, call: &Call<'_>) -> String {
-        call.thrown.map_or("null".into(), |ty| format!("{}.Lift", self.converter(ty)))
+        call.thrown.map_or("null".into(), |ty| format!("{}.Lift", Self::converter(ty)))
     }
 }

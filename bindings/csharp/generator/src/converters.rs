@@ -2,22 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::Result;
-use uniffi_bindgen::interface::{Enum, Type, Variant};
+use uniffi_bindgen::interface::{Enum, Record, Type, Variant};
 
 use crate::{Generator, names, text::Text, types::bare};
 
 impl Generator<'_> {
-    pub(crate) fn converters(&self, text: &mut Text) -> Result<()> {
+    pub(crate) fn converters(&self, text: &mut Text) {
         let mut types: BTreeMap<String, &Type> =
-            self.interface.iter_local_types().map(bare).map(|ty| (self.converter(ty), ty)).collect();
+            self.interface.iter_local_types().map(bare).map(|ty| (Self::converter(ty), ty)).collect();
         for ty in [&Type::Bytes, &Type::Timestamp, &Type::Duration] {
-            types.insert(self.converter(ty), ty);
+            types.insert(Self::converter(ty), ty);
         }
-        types.into_iter().try_for_each(|(name, ty)| self.one(text, &name, ty))
+        types.into_iter().for_each(|(name, ty)| self.one(text, &name, ty));
     }
 
-    fn one(&self, text: &mut Text, name: &str, ty: &Type) -> Result<()> {
+    fn one(&self, text: &mut Text, name: &str, ty: &Type) {
         let (read, write) = match ty {
             Type::Bytes | Type::Timestamp | Type::Duration => {
                 (vec![format!("return {};", self.read(ty))], vec![self.write(ty, "value")])
@@ -29,14 +28,14 @@ impl Generator<'_> {
             Type::Record { name, .. } => self.record_parts(name, ty),
             Type::Enum { name, .. } => match self.interface.get_enum_definition(name) {
                 Some(found) => self.enum_parts(found, ty),
-                None => return Ok(()),
+                None => return,
             },
             Type::Object { imp, .. } if !imp.has_callback_interface() => {
                 self.object(text, name, ty);
-                return Ok(());
+                return;
             }
             // Those of callbacks stand with them; what is left is in the streams.
-            _ => return Ok(()),
+            _ => return,
         };
         let own = self.ty(ty);
         text.open(&format!("internal static class {name}"));
@@ -49,7 +48,6 @@ impl Generator<'_> {
         text.line(&format!("internal static {own} Lift(RustBuffer buffer) {{ var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }}"));
         text.line(&format!("internal static RustBuffer Lower({own} value) {{ var writer = new Writer(); Write(writer, value); return writer.Done(); }}"));
         text.close();
-        Ok(())
     }
 
     fn object(&self, text: &mut Text, name: &str, ty: &Type) {
@@ -142,7 +140,7 @@ impl Generator<'_> {
     }
 
     fn record_parts(&self, name: &str, ty: &Type) -> (Vec<String>, Vec<String>) {
-        let fields = self.interface.get_record_definition(name).map(|record| record.fields()).unwrap_or_default();
+        let fields = self.interface.get_record_definition(name).map(Record::fields).unwrap_or_default();
         let reads: Vec<String> = fields.iter().map(|field| self.read(&field_type(field))).collect();
         let read = vec![format!("return new {}({});", self.ty(ty), reads.join(", "))];
         let mut write = vec!["if (value == null) throw new ArgumentNullException(\"value\");".to_owned()];

@@ -19,7 +19,9 @@ fn element(text: &mut Text, name: &str, content: &str) {
         return;
     }
     text.line(&format!("/// <{name}>"));
-    lines.iter().for_each(|line| text.line(&format!("/// {line}")));
+    for line in &lines {
+        text.line(&format!("/// {line}"));
+    }
     text.line(&format!("/// </{name}>"));
 }
 
@@ -27,7 +29,7 @@ fn element(text: &mut Text, name: &str, content: &str) {
 fn xml(line: &str) -> String {
     let line = line.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let parts: Vec<&str> = line.split('`').collect();
-    if parts.len() % 2 == 0 {
+    if parts.len().is_multiple_of(2) {
         return line;
     }
     let part = |(at, part): (usize, &&str)| if at % 2 == 1 { format!("<c>{part}</c>") } else { (*part).to_owned() };

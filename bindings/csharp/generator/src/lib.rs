@@ -54,7 +54,7 @@ pub fn code(mut interface: ComponentInterface, settings: &Settings) -> Result<St
     text.raw(&runtime(&interface));
     generator.native(&mut text, &settings.library)?;
     generator.check(&mut text, &settings.library);
-    generator.converters(&mut text)?;
+    generator.converters(&mut text);
     generator.values(&mut text)?;
     generator.objects(&mut text)?;
     generator.callbacks(&mut text)?;

@@ -89,53 +89,25 @@ impl Generator<'_> {
     }
 
     /// The class that reads and writes a type that goes through a buffer.
-    pub(crate) fn converter(&self, ty: &Type) -> String {
-        format!("Convert{}", self.kind(ty))
-    }
-
-    fn kind(&self, ty: &Type) -> String {
-        match ty {
-            Type::UInt8 => "U8".into(),
-            Type::Int8 => "I8".into(),
-            Type::UInt16 => "U16".into(),
-            Type::Int16 => "I16".into(),
-            Type::UInt32 => "U32".into(),
-            Type::Int32 => "I32".into(),
-            Type::UInt64 => "U64".into(),
-            Type::Int64 => "I64".into(),
-            Type::Float32 => "F32".into(),
-            Type::Float64 => "F64".into(),
-            Type::Boolean => "Bool".into(),
-            Type::String => "String".into(),
-            Type::Bytes => "Bytes".into(),
-            Type::Timestamp => "Timestamp".into(),
-            Type::Duration => "Duration".into(),
-            Type::Object { name, .. } | Type::CallbackInterface { name, .. } => format!("Object{}", names::upper(name)),
-            Type::Record { name, .. } | Type::Enum { name, .. } => format!("Type{}", names::upper(name)),
-            Type::Optional { inner_type } => format!("Optional{}", self.kind(inner_type)),
-            Type::Sequence { inner_type } => format!("Sequence{}", self.kind(inner_type)),
-            Type::Set { inner_type } => format!("Set{}", self.kind(inner_type)),
-            Type::Map { key_type, value_type } => format!("Map{}{}", self.kind(key_type), self.kind(value_type)),
-            Type::Box { inner_type } => self.kind(inner_type),
-            Type::Custom { builtin, .. } => self.kind(builtin),
-        }
+    pub(crate) fn converter(ty: &Type) -> String {
+        format!("Convert{}", kind(ty))
     }
 
     /// Takes a value from a stream.
     pub(crate) fn read(&self, ty: &Type) -> String {
         if is_basic(ty) {
-            format!("reader.{}()", self.kind(bare(ty)))
+            format!("reader.{}()", kind(bare(ty)))
         } else {
-            format!("{}.Read(reader)", self.converter(ty))
+            format!("{}.Read(reader)", Self::converter(ty))
         }
     }
 
     /// Puts a value into a stream.
     pub(crate) fn write(&self, ty: &Type, value: &str) -> String {
         if is_basic(ty) {
-            format!("writer.{}({value});", self.kind(bare(ty)))
+            format!("writer.{}({value});", kind(bare(ty)))
         } else {
-            format!("{}.Write(writer, {value});", self.converter(ty))
+            format!("{}.Write(writer, {value});", Self::converter(ty))
         }
     }
 
@@ -144,9 +116,9 @@ impl Generator<'_> {
         match bare(ty) {
             Type::String => format!("Buffers.OfString({value})"),
             Type::Boolean => format!("(sbyte)({value} ? 1 : 0)"),
-            Type::Object { .. } | Type::CallbackInterface { .. } => format!("{}.Lower({value})", self.converter(ty)),
+            Type::Object { .. } | Type::CallbackInterface { .. } => format!("{}.Lower({value})", Self::converter(ty)),
             number if is_number(number) => value.to_owned(),
-            ty => format!("{}.Lower({value})", self.converter(ty)),
+            ty => format!("{}.Lower({value})", Self::converter(ty)),
         }
     }
 
@@ -156,7 +128,7 @@ impl Generator<'_> {
             Type::String => format!("Buffers.TakeString({value})"),
             Type::Boolean => format!("({value} != 0)"),
             number if is_number(number) => value.to_owned(),
-            ty => format!("{}.Lift({value})", self.converter(ty)),
+            ty => format!("{}.Lift({value})", Self::converter(ty)),
         }
     }
 
@@ -223,4 +195,33 @@ fn is_number(ty: &Type) -> bool {
             | Type::Float32
             | Type::Float64
     )
+}
+
+/// A type as a part of a name.
+fn kind(ty: &Type) -> String {
+    match ty {
+        Type::UInt8 => "U8".into(),
+        Type::Int8 => "I8".into(),
+        Type::UInt16 => "U16".into(),
+        Type::Int16 => "I16".into(),
+        Type::UInt32 => "U32".into(),
+        Type::Int32 => "I32".into(),
+        Type::UInt64 => "U64".into(),
+        Type::Int64 => "I64".into(),
+        Type::Float32 => "F32".into(),
+        Type::Float64 => "F64".into(),
+        Type::Boolean => "Bool".into(),
+        Type::String => "String".into(),
+        Type::Bytes => "Bytes".into(),
+        Type::Timestamp => "Timestamp".into(),
+        Type::Duration => "Duration".into(),
+        Type::Object { name, .. } | Type::CallbackInterface { name, .. } => format!("Object{}", names::upper(name)),
+        Type::Record { name, .. } | Type::Enum { name, .. } => format!("Type{}", names::upper(name)),
+        Type::Optional { inner_type } => format!("Optional{}", kind(inner_type)),
+        Type::Sequence { inner_type } => format!("Sequence{}", kind(inner_type)),
+        Type::Set { inner_type } => format!("Set{}", kind(inner_type)),
+        Type::Map { key_type, value_type } => format!("Map{}{}", kind(key_type), kind(value_type)),
+        Type::Box { inner_type } => kind(inner_type),
+        Type::Custom { builtin, .. } => kind(builtin),
+    }
 }

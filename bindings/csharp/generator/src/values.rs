@@ -137,7 +137,9 @@ fn equality(text: &mut Text, name: &str, members: &[String]) {
     text.line("/// <summary>Of the parts.</summary>");
     text.open("public override int GetHashCode()");
     text.line(&format!("var hash = {};", name.len()));
-    members.iter().for_each(|member| text.line(&hash(member)));
+    for member in members {
+        text.line(&hash(member));
+    }
     text.line("return hash;");
     text.close();
 }
