@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// Longest wait of a step: a machine that does much else is slow, not wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -247,7 +247,9 @@ impl Scene {
                 return Ok(());
             }
             let batch = list.next().await.context("the client ended")?;
-            batch.into_iter().for_each(|change| change.apply(&mut shown));
+            for change in batch {
+                change.apply(&mut shown);
+            }
         }
     }
 
@@ -330,8 +332,8 @@ impl Scene {
             let _ = timeout(Duration::from_secs(1), list.next()).await;
         }
         let messages = messages(list.items());
-        let (first, last) = messages.first().zip(messages.last()).context("nothing is shown")?;
-        Ok(format!("{} from {} to {}", messages.len(), first.text, last.text))
+        let (oldest, newest) = messages.first().zip(messages.last()).context("nothing is shown")?;
+        Ok(format!("{} from {} to {}", messages.len(), oldest.text, newest.text))
     }
 }
 
