@@ -20,7 +20,7 @@ use tokio::{
 };
 
 /// Longest wait of a step: a machine that does much else is slow, not wrong.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -246,8 +246,9 @@ impl Scene {
             if wanted(words) {
                 return Ok(());
             }
-            let batch = list.next().await.context("the client ended")?;
-            batch.into_iter().for_each(|change| change.apply(&mut shown));
+            for change in list.next().await.context("the client ended")? {
+                change.apply(&mut shown);
+            }
         }
     }
 
@@ -344,7 +345,7 @@ fn messages(items: &[TimelineItem]) -> Vec<MessageItem> {
 }
 
 fn line(message: &MessageItem) -> String {
-    let edited = if message.edited { " edited" } else { "" };
-    let deleted = if message.deleted { " deleted" } else { "" };
-    format!("{} {:?}{edited}{deleted}: {}", message.sender.name, message.state, message.text)
+    let edit = if message.edited { " edited" } else { "" };
+    let end = if message.deleted { " deleted" } else { "" };
+    format!("{} {:?}{edit}{end}: {}", message.sender.name, message.state, message.text)
 }
