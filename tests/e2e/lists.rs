@@ -290,7 +290,9 @@ async fn the_members_of_a_large_room_come_page_by_page_and_each_is_there_once() 
     let many = usize::try_from(MANY).expect("a small number");
     while shown.len() <= many || shown.iter().any(|member| member.user.login.is_empty()) {
         let batch = tokio::time::timeout(PATIENCE, members.next()).await.expect("they come").expect("the client lives");
-        batch.into_iter().for_each(|change| change.apply(&mut shown));
+        for change in batch {
+            change.apply(&mut shown);
+        }
     }
     let names = shown.iter().map(|member| member.user.login.clone());
     let all = std::iter::once("ann".to_owned()).chain((1..=MANY).map(|n| format!("member {n:04}")));

@@ -59,6 +59,7 @@ pub(crate) fn test() -> Result<bool> {
     check_api()?;
     check_quotes()?;
     mono("Boundary", &[])?;
+    without_library()?;
     mono("Torture", &[CALLS, "1"])?;
     Cargo::new(["build", "--quiet", "-p", "madang-tests", "--bin", "ground", "--bin", "scenarios"]).run()?;
     transcripts()?;
@@ -128,6 +129,20 @@ fn mono(program: &str, arguments: &[&str]) -> Result<()> {
         .into_command();
     let status = command.current_dir(csharp()).status().context("mono")?;
     ensure!(status.success(), "{program}: {status}");
+    Ok(())
+}
+
+/// Without the native library a program says which file it looked for.
+fn without_library() -> Result<()> {
+    let place = csharp().join("without");
+    fs::create_dir_all(&place)?;
+    for file in ["Torture.exe", "Madang.Client.dll"] {
+        fs::copy(csharp().join(file), place.join(file))?;
+    }
+    let run = Cargo::program("mono").arg(place.join("Torture.exe")).args(["1", "1"]).output();
+    let said = run.err().context("it ran without its library")?.to_string();
+    let wanted = "the native library was not found: libmadang_sdk_ffi.so";
+    ensure!(said.contains(wanted), "without its library it says: {said}");
     Ok(())
 }
 

@@ -246,8 +246,7 @@ impl Scene {
             if wanted(words) {
                 return Ok(());
             }
-            let batch = list.next().await.context("the client ended")?;
-            for change in batch {
+            for change in list.next().await.context("the client ended")? {
                 change.apply(&mut shown);
             }
         }
@@ -346,7 +345,7 @@ fn messages(items: &[TimelineItem]) -> Vec<MessageItem> {
 }
 
 fn line(message: &MessageItem) -> String {
-    let edited = if message.edited { " edited" } else { "" };
-    let deleted = if message.deleted { " deleted" } else { "" };
-    format!("{} {:?}{edited}{deleted}: {}", message.sender.name, message.state, message.text)
+    let edit = if message.edited { " edited" } else { "" };
+    let end = if message.deleted { " deleted" } else { "" };
+    format!("{} {:?}{edit}{end}: {}", message.sender.name, message.state, message.text)
 }

@@ -101,9 +101,9 @@ impl Generator<'_> {
         Ok(())
     }
 
-    fn lifted(&self, method: &Method) -> Vec<String> {
+    fn lifted(method: &Method) -> Vec<String> {
         let lift = |argument: &&uniffi_bindgen::interface::Argument| {
-            self.lift(&argument.as_type(), &names::argument(argument.name()))
+            Self::lift(&argument.as_type(), &names::argument(argument.name()))
         };
         method.arguments().iter().map(lift).collect()
     }
@@ -129,10 +129,10 @@ impl Generator<'_> {
         let ty = names::upper(callback.name());
         text.open(&format!("static readonly Uniffi{ty} on{name} = ({}) =>", arguments.join(", ")));
         text.open("try");
-        let call = format!("Held.Get(uniffiHandle).{name}({})", self.lifted(method).join(", "));
+        let call = format!("Held.Get(uniffiHandle).{name}({})", Self::lifted(method).join(", "));
         match method.return_type() {
             None => text.line(&format!("{call};")),
-            Some(ty) => text.line(&put(&FfiType::from(ty), &self.lower(ty, &call))?),
+            Some(ty) => text.line(&put(&FfiType::from(ty), &Self::lower(ty, &call))?),
         }
         text.close();
         self.caught(text, method, "status");
@@ -148,7 +148,7 @@ impl Generator<'_> {
         let ty = names::upper(callback.name());
         text.open(&format!("static readonly Uniffi{ty} on{name} = ({}) =>", parameters(callback)?.join(", ")));
         text.line("var host = Held.Get(uniffiHandle);");
-        for (at, value) in self.lifted(method).iter().enumerate() {
+        for (at, value) in Self::lifted(method).iter().enumerate() {
             text.line(&format!("var argument{at} = {value};"));
         }
         text.line("var wait = new CancellationTokenSource();");
@@ -167,7 +167,7 @@ impl Generator<'_> {
             None => text.line(&format!("{call};")),
             Some(ty) => {
                 text.line(&format!("var value = {call};"));
-                text.line(&format!("result.ReturnValue = {};", self.lower(ty, "value")));
+                text.line(&format!("result.ReturnValue = {};", Self::lower(ty, "value")));
             }
         }
         text.close();

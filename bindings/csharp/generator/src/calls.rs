@@ -98,11 +98,11 @@ impl Generator<'_> {
     }
 
     /// The call of the library, arguments and all. The object comes last: what comes after it could throw.
-    fn handed(&self, call: &Call<'_>, status: &str) -> (Vec<String>, String) {
+    fn handed(call: &Call<'_>, status: &str) -> (Vec<String>, String) {
         let mut before = Vec::new();
         let mut handed = Vec::new();
         for (at, argument) in call.arguments.iter().enumerate() {
-            let value = self.lower(&argument.as_type(), &names::argument(argument.name()));
+            let value = Self::lower(&argument.as_type(), &names::argument(argument.name()));
             before.push(format!("var argument{at} = {value};"));
             handed.push(format!("argument{at}"));
         }
@@ -116,22 +116,22 @@ impl Generator<'_> {
     }
 
     fn at_once(&self, text: &mut Text, call: &Call<'_>) {
-        let (before, native) = self.handed(call, "ref status");
+        let (before, native) = Self::handed(call, "ref status");
         text.lines(before.iter().map(String::as_str));
         text.line("var status = default(RustCallStatus);");
-        let thrown = self.thrown(call);
+        let thrown = Self::thrown(call);
         match call.returned {
             None => text.line(&format!("{native}; Calls.Check(ref status, {thrown});")),
             Some(ty) => {
                 text.line(&format!("var value = {native};"));
                 text.line(&format!("Calls.Check(ref status, {thrown});"));
-                text.line(&format!("return {};", self.lift(ty, "value")));
+                text.line(&format!("return {};", Self::lift(ty, "value")));
             }
         }
     }
 
     fn waited(&self, text: &mut Text, call: &Call<'_>) -> Result<()> {
-        let (before, native) = self.handed(call, "");
+        let (before, native) = Self::handed(call, "");
         let start = format!("() => {{ {} return {native}; }}", before.join(" "));
         let ffi = call.returned.map(FfiType::from);
         let [poll, cancel, free, complete] = [
@@ -141,11 +141,11 @@ impl Generator<'_> {
             self.interface.ffi_rust_future_complete(ffi.clone()),
         ]
         .map(|function| format!("Native.{}", function.name()));
-        let thrown = self.thrown(call);
+        let thrown = Self::thrown(call);
         let functions = format!("{poll}, {cancel}, {free}, {complete}");
         match (call.returned, ffi) {
             (Some(ty), Some(ffi)) => {
-                let lift = self.lift(ty, "value");
+                let lift = Self::lift(ty, "value");
                 let types = format!("{}, {}", Self::ffi(&ffi)?, self.ty(ty));
                 text.line(&format!(
                     "return Calls.Await<{types}>({start}, {functions}, value => {lift}, {thrown}, cancellationToken);"
@@ -156,7 +156,7 @@ impl Generator<'_> {
         Ok(())
     }
 
-    fn thrown(&self, call: &Call<'_>) -> String {
+    fn thrown(call: &Call<'_>) -> String {
         call.thrown.map_or("null".into(), |ty| format!("{}.Lift", Self::converter(ty)))
     }
 }

@@ -13,13 +13,15 @@ impl Generator<'_> {
         for ty in [&Type::Bytes, &Type::Timestamp, &Type::Duration] {
             types.insert(Self::converter(ty), ty);
         }
-        types.into_iter().for_each(|(name, ty)| self.one(text, &name, ty));
+        for (name, ty) in types {
+            self.one(text, &name, ty);
+        }
     }
 
     fn one(&self, text: &mut Text, name: &str, ty: &Type) {
         let (read, write) = match ty {
             Type::Bytes | Type::Timestamp | Type::Duration => {
-                (vec![format!("return {};", self.read(ty))], vec![self.write(ty, "value")])
+                (vec![format!("return {};", Self::read(ty))], vec![Self::write(ty, "value")])
             }
             Type::Optional { inner_type } => self.optional(inner_type),
             Type::Sequence { inner_type } => self.many(inner_type, ty),
@@ -69,7 +71,7 @@ impl Generator<'_> {
         let write = vec![
             "if (value == null) { writer.Bool(false); return; }".into(),
             "writer.Bool(true);".into(),
-            self.write(inner, inner_value),
+            Self::write(inner, inner_value),
         ];
         (read, write)
     }
@@ -79,7 +81,7 @@ impl Generator<'_> {
     }
 
     fn read_as(&self, inner: &Type) -> String {
-        let read = self.read(inner);
+        let read = Self::read(inner);
         if self.is_value(inner) { format!("({}?){read}", self.ty(inner)) } else { read }
     }
 
@@ -92,13 +94,13 @@ impl Generator<'_> {
         };
         let read = vec![
             format!("var items = {array};"),
-            format!("for (var at = 0; at < items.Length; at++) items[at] = {};", self.read(inner)),
+            format!("for (var at = 0; at < items.Length; at++) items[at] = {};", Self::read(inner)),
             format!("return ({})items;", self.ty(ty)),
         ];
         let write = vec![
             "if (value == null) throw new ArgumentNullException(\"value\");".into(),
             "writer.I32(value.Count);".into(),
-            format!("foreach (var item in value) {}", self.write(inner, "item")),
+            format!("foreach (var item in value) {}", Self::write(inner, "item")),
         ];
         (read, write)
     }
@@ -106,13 +108,13 @@ impl Generator<'_> {
     fn set(&self, inner: &Type) -> (Vec<String>, Vec<String>) {
         let read = vec![
             format!("var items = new HashSet<{}>();", self.ty(inner)),
-            format!("for (var left = reader.I32(); left > 0; left--) items.Add({});", self.read(inner)),
+            format!("for (var left = reader.I32(); left > 0; left--) items.Add({});", Self::read(inner)),
             "return items;".into(),
         ];
         let write = vec![
             "if (value == null) throw new ArgumentNullException(\"value\");".into(),
             "writer.I32(value.Count);".into(),
-            format!("foreach (var item in value) {}", self.write(inner, "item")),
+            format!("foreach (var item in value) {}", Self::write(inner, "item")),
         ];
         (read, write)
     }
@@ -122,8 +124,8 @@ impl Generator<'_> {
             format!("var items = new Dictionary<{}, {}>();", self.ty(key), self.ty(value)),
             "for (var left = reader.I32(); left > 0; left--)".into(),
             "{".into(),
-            format!("    var key = {};", self.read(key)),
-            format!("    items[key] = {};", self.read(value)),
+            format!("    var key = {};", Self::read(key)),
+            format!("    items[key] = {};", Self::read(value)),
             "}".into(),
             "return items;".into(),
         ];
@@ -132,8 +134,8 @@ impl Generator<'_> {
             "writer.I32(value.Count);".into(),
             "foreach (var pair in value)".into(),
             "{".into(),
-            format!("    {}", self.write(key, "pair.Key")),
-            format!("    {}", self.write(value, "pair.Value")),
+            format!("    {}", Self::write(key, "pair.Key")),
+            format!("    {}", Self::write(value, "pair.Value")),
             "}".into(),
         ];
         (read, write)
@@ -141,13 +143,13 @@ impl Generator<'_> {
 
     fn record_parts(&self, name: &str, ty: &Type) -> (Vec<String>, Vec<String>) {
         let fields = self.interface.get_record_definition(name).map(Record::fields).unwrap_or_default();
-        let reads: Vec<String> = fields.iter().map(|field| self.read(&field_type(field))).collect();
+        let reads: Vec<String> = fields.iter().map(|field| Self::read(&field_type(field))).collect();
         let read = vec![format!("return new {}({});", self.ty(ty), reads.join(", "))];
         let mut write = vec!["if (value == null) throw new ArgumentNullException(\"value\");".to_owned()];
         let own = names::upper(name);
         write.extend(fields.iter().enumerate().map(|(index, field)| {
             let member = names::upper(&names::field(field.name(), index, fields.len() == 1, &own));
-            self.write(&field_type(field), &format!("value.{member}"))
+            Self::write(&field_type(field), &format!("value.{member}"))
         }));
         (read, write)
     }
@@ -196,7 +198,7 @@ impl Generator<'_> {
         if found.is_flat() && self.interface.is_name_used_as_error(found.name()) {
             return "reader.String()".into();
         }
-        let reads: Vec<String> = case.fields().iter().map(|field| self.read(&field_type(field))).collect();
+        let reads: Vec<String> = case.fields().iter().map(|field| Self::read(&field_type(field))).collect();
         reads.join(", ")
     }
 
@@ -208,7 +210,7 @@ impl Generator<'_> {
         let inside = self.case_name(found, case);
         let write = |(index, field): (usize, &uniffi_bindgen::interface::Field)| {
             let member = names::upper(&names::field(field.name(), index, fields.len() == 1, &inside));
-            self.write(&field_type(field), &format!("it.{member}"))
+            Self::write(&field_type(field), &format!("it.{member}"))
         };
         fields.iter().enumerate().map(write).collect()
     }

@@ -94,7 +94,7 @@ impl Generator<'_> {
     }
 
     /// Takes a value from a stream.
-    pub(crate) fn read(&self, ty: &Type) -> String {
+    pub(crate) fn read(ty: &Type) -> String {
         if is_basic(ty) {
             format!("reader.{}()", kind(bare(ty)))
         } else {
@@ -103,7 +103,7 @@ impl Generator<'_> {
     }
 
     /// Puts a value into a stream.
-    pub(crate) fn write(&self, ty: &Type, value: &str) -> String {
+    pub(crate) fn write(ty: &Type, value: &str) -> String {
         if is_basic(ty) {
             format!("writer.{}({value});", kind(bare(ty)))
         } else {
@@ -112,7 +112,7 @@ impl Generator<'_> {
     }
 
     /// A value as it is handed to Rust.
-    pub(crate) fn lower(&self, ty: &Type, value: &str) -> String {
+    pub(crate) fn lower(ty: &Type, value: &str) -> String {
         match bare(ty) {
             Type::String => format!("Buffers.OfString({value})"),
             Type::Boolean => format!("(sbyte)({value} ? 1 : 0)"),
@@ -123,7 +123,7 @@ impl Generator<'_> {
     }
 
     /// A value as it comes from Rust.
-    pub(crate) fn lift(&self, ty: &Type, value: &str) -> String {
+    pub(crate) fn lift(ty: &Type, value: &str) -> String {
         match bare(ty) {
             Type::String => format!("Buffers.TakeString({value})"),
             Type::Boolean => format!("({value} != 0)"),
