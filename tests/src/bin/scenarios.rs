@@ -311,7 +311,9 @@ impl Scene {
             }
             let batch = timeout_at(until, list.next()).await;
             let batch = batch.map_err(|_| anyhow!("shows {:?}", messages.iter().map(line).collect::<Vec<_>>()))?;
-            batch.context("the client ended")?.into_iter().for_each(|change| change.apply(&mut shown));
+            for change in batch.context("the client ended")? {
+                change.apply(&mut shown);
+            }
         }
     }
 

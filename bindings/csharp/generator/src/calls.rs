@@ -64,7 +64,7 @@ impl Generator<'_> {
             let returned = returned.unwrap_or_else(|| "void".into());
             text.open(&format!("public {fixed}{returned} {name}({})", parameters.join(", ")));
             self.begin(text, call);
-            self.at_once(text, call);
+            Self::at_once(text, call);
         }
         text.close();
         Ok(())
@@ -115,7 +115,7 @@ impl Generator<'_> {
         (before, format!("Native.{}({})", call.function.name(), handed.join(", ")))
     }
 
-    fn at_once(&self, text: &mut Text, call: &Call<'_>) {
+    fn at_once(text: &mut Text, call: &Call<'_>) {
         let (before, native) = Self::handed(call, "ref status");
         text.lines(before.iter().map(String::as_str));
         text.line("var status = default(RustCallStatus);");
