@@ -16,7 +16,7 @@ const ALLOWED: [(&str, &[&str]); 11] = [
     ("madang-devstack", &[]),
     ("madang-tests", &["madang-proto", "madang-server", "madang-sdk-core", "madang-devstack"]),
     ("madang-simulation", &["madang-proto", "madang-server", "madang-sdk-core", "madang-tests"]),
-    ("madang-torture", &["madang-proto", "madang-sdk-core", "madang-devstack", "madang-tests"]),
+    ("madang-torture", &["madang-proto", "madang-server", "madang-sdk-core", "madang-devstack", "madang-tests"]),
     ("xtask", &[]),
 ];
 
