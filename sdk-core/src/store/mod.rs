@@ -389,6 +389,28 @@ pub(crate) mod tests {
     }
 
     #[tokio::test]
+    async fn a_call_that_nobody_waits_for_and_nobody_gave_up_holds_up_no_end() {
+        use futures_util::FutureExt as _;
+        let folder = tempfile::tempdir().unwrap();
+        for store in [memory().await, on_file(&folder).await] {
+            let calls = [(); 2].map(|()| std::sync::mpsc::channel::<()>());
+            let [(write_on, write), (read_on, read)] = calls;
+            let mut write = Box::pin(store.write(Durability::Frames, move |w| {
+                let _ = write.recv();
+                meta::set(&w.tx, meta::EPOCH, "e")
+            }));
+            let mut read = Box::pin(store.read(move |r| {
+                let _ = read.recv();
+                meta::text(r.conn, meta::EPOCH)
+            }));
+            assert!((&mut write).now_or_never().is_none() && (&mut read).now_or_never().is_none());
+            drop((write_on, read_on));
+            tokio::time::timeout(std::time::Duration::from_secs(10), store.end()).await.unwrap();
+            assert!(store.has_ended());
+        }
+    }
+
+    #[tokio::test]
     async fn a_read_that_takes_too_long_does_not_hold_up_a_rest() {
         let folder = tempfile::tempdir().unwrap();
         let store = on_file(&folder).await;

@@ -6,7 +6,10 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{Builder, JoinHandle},
     time::Duration,
 };
@@ -38,7 +41,8 @@ pub(super) type WriteJob = Box<dyn FnOnce(&mut Db) + Send>;
 /// A read.
 pub(super) type ReadJob = Box<dyn FnOnce(&Connection) + Send>;
 
-/// Handles of the threads. They end when it is dropped, after what was queued.
+/// Handles of the threads. They end when it is dropped, after what was queued, whoever else could still queue: a call that is
+/// not waited for any more and not given up either holds a way to the queue.
 pub(super) struct Threads {
     pub(super) writes: mpsc::Sender<WriteJob>,
     /// Absent for a store in memory, which has one connection.
@@ -48,6 +52,7 @@ pub(super) struct Threads {
     place: Option<PathBuf>,
     interrupts: Vec<InterruptHandle>,
     closed: watch::Receiver<bool>,
+    ending: Ending,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -56,6 +61,9 @@ impl std::fmt::Debug for Threads {
         f.debug_struct("Threads").field("place", &self.place).finish_non_exhaustive()
     }
 }
+
+/// Said when the threads are to end.
+type Ending = Arc<AtomicBool>;
 
 /// What the writer's thread tells when the store is open.
 struct Ready {
@@ -75,14 +83,16 @@ impl Threads {
         let (writes, queue) = mpsc::channel::<WriteJob>(JOBS);
         let (opened, open) = oneshot::channel();
         let (closing, closed) = watch::channel(false);
+        let ending = Ending::default();
+        let said = Arc::clone(&ending);
         let run = move || {
-            write(&opening, observers, guards, queue, opened);
+            write(&opening, observers, guards, (queue, said), opened);
             closing.send_replace(true);
         };
         let thread = Builder::new().name("madang-store".into()).spawn(run).map_err(ClientError::storage)?;
         let ready = open.await.map_err(|_| ClientError::storage("the store's thread ended"))??;
         let Ready { reads, rescued, place, interrupts } = ready;
-        Ok(Self { writes, reads, rescued, place, interrupts, closed, thread: Some(thread) })
+        Ok(Self { writes, reads, rescued, place, interrupts, closed, ending, thread: Some(thread) })
     }
 
     /// Ends the threads, after what was queued, and waits until the file is closed. Reads that take too long are broken off.
@@ -104,6 +114,12 @@ impl Drop for Threads {
         if let Some(place) = &self.place {
             lock::ending(place);
         }
+        self.ending.store(true, Ordering::SeqCst);
+        // Wakes whoever waits for a job. Where there is no room there are jobs, after each of which it is looked.
+        let _ = self.writes.try_send(Box::new(|_| {}));
+        if let Some(reads) = &self.reads {
+            let _ = reads.try_send(Box::new(|_| {}));
+        }
     }
 }
 
@@ -112,10 +128,10 @@ fn write(
     opening: &Opening,
     observers: Arc<Observers>,
     guards: Guards,
-    mut queue: mpsc::Receiver<WriteJob>,
+    (mut queue, ending): (mpsc::Receiver<WriteJob>, Ending),
     opened: oneshot::Sender<Result<Ready, ClientError>>,
 ) {
-    let (mut db, readers, lock, ready) = match begin(opening, observers, guards) {
+    let (mut db, readers, lock, ready) = match begin(opening, observers, guards, &ending) {
         Ok(begun) => begun,
         Err(error) => return drop(opened.send(Err(error))),
     };
@@ -124,6 +140,9 @@ fn write(
     while let Some(job) = queue.blocking_recv() {
         // A job that panics answers nobody, which its caller reports; its transaction was rolled back.
         let _ = catch_unwind(AssertUnwindSafe(|| job(&mut db)));
+        if ending.load(Ordering::SeqCst) {
+            queue.close();
+        }
     }
     for reader in readers {
         let _ = reader.join();
@@ -134,7 +153,7 @@ fn write(
 
 type Begun = (Db, Vec<JoinHandle<()>>, Option<Lock>, Ready);
 
-fn begin(opening: &Opening, observers: Arc<Observers>, guards: Guards) -> Result<Begun, ClientError> {
+fn begin(opening: &Opening, observers: Arc<Observers>, guards: Guards, ending: &Ending) -> Result<Begun, ClientError> {
     let Opened { conn, lock, rescued } = open::open(opening)?;
     let db = Db::new(conn, observers, guards)?;
     let (sender, queue) = mpsc::channel::<ReadJob>(JOBS);
@@ -143,8 +162,8 @@ fn begin(opening: &Opening, observers: Arc<Observers>, guards: Guards) -> Result
     for _ in 0..opening.readers() {
         let conn = open::reader(opening)?;
         interrupts.push(conn.get_interrupt_handle());
-        let queue = Arc::clone(&queue);
-        let reader = Builder::new().name("madang-read".into()).spawn(move || read(&conn, &queue));
+        let (queue, ending) = (Arc::clone(&queue), Arc::clone(ending));
+        let reader = Builder::new().name("madang-read".into()).spawn(move || read(&conn, &queue, &ending));
         readers.push(reader.map_err(ClientError::storage)?);
     }
     let reads = (!readers.is_empty()).then_some(sender);
@@ -153,11 +172,14 @@ fn begin(opening: &Opening, observers: Arc<Observers>, guards: Guards) -> Result
 }
 
 /// A reader's thread.
-fn read(conn: &Connection, queue: &Mutex<mpsc::Receiver<ReadJob>>) {
+fn read(conn: &Connection, queue: &Mutex<mpsc::Receiver<ReadJob>>, ending: &AtomicBool) {
     loop {
         let job = guard(queue).blocking_recv();
         let Some(job) = job else { return };
         // As with the writer's: its caller reports it.
         let _ = catch_unwind(AssertUnwindSafe(|| job(conn)));
+        if ending.load(Ordering::SeqCst) {
+            guard(queue).close();
+        }
     }
 }
