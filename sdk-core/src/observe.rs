@@ -112,7 +112,11 @@ impl Observers {
     pub(crate) fn listen(&self, only: Option<&str>) -> Arc<Listener> {
         let (only, ended) = (only.map(str::to_owned), self.ended.subscribe());
         let listener = Arc::new(Listener { only, dirty: Mutex::default(), wake: Notify::new(), ended });
-        lock(&self.listeners).push(Arc::downgrade(&listener));
+        let mut listeners = lock(&self.listeners);
+        // Those that are gone are found when a change is told, and here: without changes they would gather.
+        listeners.retain(|listener| listener.strong_count() > 0);
+        listeners.push(Arc::downgrade(&listener));
+        drop(listeners);
         listener
     }
 
@@ -149,4 +153,18 @@ impl Observers {
 /// The state behind each lock here is whole after every statement, so a panic elsewhere does not spoil it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_that_are_gone_do_not_gather_while_nothing_changes() {
+        let observers = Observers::default();
+        let stays = observers.listen(None);
+        (0..100).for_each(|_| drop(observers.listen(Some("r"))));
+        assert_eq!(lock(&observers.listeners).len(), 2, "the one that stays, and the last");
+        drop(stays);
+    }
 }
