@@ -1,8 +1,8 @@
 //! The client core, spoken to other languages by `uniffi`.
 //!
 //! No logic: objects are the core's with a counter beside them, plain types are the core's own ([`types`]). What is added is
-//! what the boundary needs: a runtime of threads for the core ([`runtime`](mod@runtime)), lists that may be used by several at
-//! once ([`pulled`]), tokens and log as callbacks.
+//! what the boundary needs: a runtime of threads for the core (`runtime`), lists that may be used by several at
+//! once (`pulled`), tokens and log as callbacks.
 //!
 //! Always true: no call blocks the thread it comes on, but for callbacks of the host none runs on it; what a person typed is
 //! handed to the store before the call returns its future, and is not taken back when the wait for it is given up; every
