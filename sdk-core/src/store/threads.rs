@@ -15,7 +15,10 @@ use std::{
 };
 
 use rusqlite::{Connection, InterruptHandle};
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{
+    mpsc::{self, OwnedPermit},
+    oneshot, watch,
+};
 
 use super::{
     Opening, Rescued,
@@ -53,6 +56,8 @@ pub(super) struct Threads {
     interrupts: Vec<InterruptHandle>,
     closed: watch::Receiver<bool>,
     ending: Ending,
+    /// Places in the queues that are kept for the end; taken then.
+    last: Option<(OwnedPermit<WriteJob>, Option<OwnedPermit<ReadJob>>)>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -92,7 +97,8 @@ impl Threads {
         let thread = Builder::new().name("madang-store".into()).spawn(run).map_err(ClientError::storage)?;
         let ready = open.await.map_err(|_| ClientError::storage("the store's thread ended"))??;
         let Ready { reads, rescued, place, interrupts } = ready;
-        Ok(Self { writes, reads, rescued, place, interrupts, closed, ending, thread: Some(thread) })
+        let last = Some((keep_place(&writes)?, reads.as_ref().map(keep_place).transpose()?));
+        Ok(Self { writes, reads, rescued, place, interrupts, closed, ending, last, thread: Some(thread) })
     }
 
     /// Ends the threads, after what was queued, and waits until the file is closed. Reads that take too long are broken off.
@@ -115,11 +121,10 @@ impl Drop for Threads {
             lock::ending(place);
         }
         self.ending.store(true, Ordering::SeqCst);
-        // Wakes whoever waits for a job. Where there is no room there are jobs, after each of which it is looked.
-        let _ = self.writes.try_send(Box::new(|_| {}));
-        if let Some(reads) = &self.reads {
-            let _ = reads.try_send(Box::new(|_| {}));
-        }
+        // Wakes whoever waits for a job.
+        let (write, read) = self.last.take().unzip();
+        write.map(|place| place.send(Box::new(|_| {})));
+        read.flatten().map(|place| place.send(Box::new(|_| {})));
     }
 }
 
@@ -137,12 +142,9 @@ fn write(
     };
     // Whoever wanted the store may be gone; then the queue has ended too.
     let _ = opened.send(Ok(ready));
-    while let Some(job) = queue.blocking_recv() {
+    while let Some(job) = next(&mut queue, &ending) {
         // A job that panics answers nobody, which its caller reports; its transaction was rolled back.
         let _ = catch_unwind(AssertUnwindSafe(|| job(&mut db)));
-        if ending.load(Ordering::SeqCst) {
-            queue.close();
-        }
     }
     for reader in readers {
         let _ = reader.join();
@@ -171,15 +173,23 @@ fn begin(opening: &Opening, observers: Arc<Observers>, guards: Guards, ending: &
     Ok((db, readers, lock, Ready { reads, rescued, place, interrupts }))
 }
 
+/// A place in a queue that has just begun.
+fn keep_place<J>(queue: &mpsc::Sender<J>) -> Result<OwnedPermit<J>, ClientError> {
+    queue.clone().try_reserve_owned().map_err(|_| ClientError::storage("the store's queue is full from its beginning"))
+}
+
+/// The next job. At the end only what is queued by then: a place in the queue that somebody holds and does not use is not waited
+/// for.
+fn next<J>(queue: &mut mpsc::Receiver<J>, ending: &AtomicBool) -> Option<J> {
+    if ending.load(Ordering::SeqCst) { queue.try_recv().ok() } else { queue.blocking_recv() }
+}
+
 /// A reader's thread.
 fn read(conn: &Connection, queue: &Mutex<mpsc::Receiver<ReadJob>>, ending: &AtomicBool) {
     loop {
-        let job = guard(queue).blocking_recv();
+        let job = next(&mut guard(queue), ending);
         let Some(job) = job else { return };
         // As with the writer's: its caller reports it.
         let _ = catch_unwind(AssertUnwindSafe(|| job(conn)));
-        if ending.load(Ordering::SeqCst) {
-            guard(queue).close();
-        }
     }
 }
