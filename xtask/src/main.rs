@@ -7,6 +7,7 @@
 mod bench;
 mod bindings;
 mod dev;
+mod keycloak;
 mod packages;
 mod run;
 mod simulation;
