@@ -423,7 +423,8 @@ class Stream implements OpenStream {
         // To come back would push out another, which would come back in turn.
         return { kind: "Over", reason: new ClientError("Conflict", message) };
       case ClosingReason.TOKEN_EXPIRED:
-        await this.core.connection.tokens.renewNow();
+        // One that comes later is asked for when the stream is opened again: the issuer needs that long.
+        if (afterMs === 0) await this.core.connection.tokens.renewNow();
         return { kind: "Resume", afterMs };
       default:
         return { kind: "Resume", afterMs };
