@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::run::{Cargo, root, target};
-use crate::{bindings, clippy, keycloak, packages, simulation, tidy, torture};
+use crate::{bindings, clippy, keycloak, packages, simulation, tidy, torture, web};
 
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
 type Part = (&'static str, fn() -> Result<bool>);
@@ -23,6 +23,7 @@ const PARTS: [Part; 13] = [
     ("guards", guards),
     ("torture", torture::fixed),
     ("bindings", bindings::test),
+    ("web", web::test),
     ("docs", docs),
 ];
 
