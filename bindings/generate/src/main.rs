@@ -3,8 +3,10 @@
 //! uniffi's own generators as a program of this workspace, so that the version of what they write is the version of what they
 //! read. C# has a generator of its own.
 
-use anyhow::Result;
-use camino::Utf8PathBuf;
+use std::fs;
+
+use anyhow::{Result, ensure};
+use camino::{Utf8Path, Utf8PathBuf};
 use clap::{Parser, ValueEnum};
 use uniffi_bindgen::bindings::{GenerateOptions, TargetLanguage, generate};
 
@@ -31,15 +33,44 @@ enum Language {
 
 fn main() -> Result<()> {
     let Arguments { language, library, config, out } = Arguments::parse();
-    let language = match language {
+    let target = match language {
         Language::Kotlin => TargetLanguage::Kotlin,
         Language::Swift => TargetLanguage::Swift,
     };
     generate(GenerateOptions {
-        languages: vec![language],
+        languages: vec![target],
         source: library,
-        out_dir: out,
+        out_dir: out.clone(),
         config_override: Some(config),
         ..GenerateOptions::default()
-    })
+    })?;
+    if matches!(language, Language::Kotlin) { give_back(&out.join("madang/madang.kt")) } else { Ok(()) }
+}
+
+/// How uniffi's Kotlin calls an object.
+const CALL: &str = "            return block(this.uniffiCloneHandle())\n";
+
+/// What it is to do when an argument cannot be passed.
+const CALL_OR_GIVE_BACK: &str = "            val taken = this.uniffiCloneHandle()
+            try {
+                return block(taken)
+            } catch (refused: java.nio.charset.CharacterCodingException) {
+                UniffiCleanAction(taken).run()
+                throw refused
+            } catch (refused: IllegalArgumentException) {
+                UniffiCleanAction(taken).run()
+                throw refused
+            } catch (refused: NullPointerException) {
+                UniffiCleanAction(taken).run()
+                throw refused
+            }
+";
+
+/// uniffi 0.32.2 takes hold of an object before it looks at the arguments of a call. One that cannot be passed, as half a pair of
+/// surrogates or a negative duration, would keep the object alive for good: a client with its store and its threads. These
+/// exceptions come from arguments alone, before Rust is called and takes over what was taken.
+fn give_back(file: &Utf8Path) -> Result<()> {
+    let code = fs::read_to_string(file)?;
+    ensure!(code.contains(CALL), "uniffi calls objects in another way: is this mended there?");
+    Ok(fs::write(file, code.replace(CALL, CALL_OR_GIVE_BACK))?)
 }

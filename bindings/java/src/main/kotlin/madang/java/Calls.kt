@@ -16,18 +16,22 @@ import kotlinx.coroutines.jdk9.asPublisher
 private val calls = CoroutineScope(SupervisorJob() + Dispatchers.Default)
 
 /** A call that is begun at once, so that what is typed is handed over in the order of the calls. */
+@JvmSynthetic
 internal fun <T> called(call: suspend () -> T): CompletableFuture<T> =
     calls.future(start = CoroutineStart.UNDISPATCHED) { call() }
 
 /** The same, of a call that answers nothing. */
+@JvmSynthetic
 internal fun done(call: suspend () -> Unit): CompletableFuture<Void?> = called {
     call()
     null
 }
 
 /** What a subscriber asks for is pulled, and no more. */
+@JvmSynthetic
 internal fun <T : Any> Flow<T>.published(): Publisher<T> = asPublisher(Dispatchers.Default)
 
+@JvmSynthetic
 internal fun <T, C> snapshotsOf(
     items: suspend () -> List<T>,
     changes: Flow<List<C>>,

@@ -16,6 +16,7 @@ public fun interface TokenSource {
     public fun token(fresh: Boolean): CompletionStage<String>
 }
 
+@JvmSynthetic
 internal fun TokenSource.provider(): TokenProvider = tokens { fresh ->
     try {
         token(fresh).await()
