@@ -72,5 +72,7 @@ const CALL_OR_GIVE_BACK: &str = "            val taken = this.uniffiCloneHandle(
 fn give_back(file: &Utf8Path) -> Result<()> {
     let code = fs::read_to_string(file)?;
     ensure!(code.contains(CALL), "uniffi calls objects in another way: is this mended there?");
-    Ok(fs::write(file, code.replace(CALL, CALL_OR_GIVE_BACK))?)
+    let code = code.replace(CALL, CALL_OR_GIVE_BACK);
+    // What is inlined sees nothing that is private.
+    Ok(fs::write(file, code.replace("private class UniffiCleanAction", "internal class UniffiCleanAction"))?)
 }
