@@ -27,6 +27,9 @@ const FOLDER: &str = "linux-x86-64";
 #[cfg(target_arch = "aarch64")]
 const FOLDER: &str = "linux-aarch64";
 
+/// A heap that is there from the beginning and does not grow: what grows then is a leak outside of it, or ends the program.
+const FIXED_HEAP: [&str; 4] = ["-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC"];
+
 /// A language of the two: the artifact, where it lies, and its programs.
 struct Language {
     name: &'static str,
@@ -71,9 +74,9 @@ pub(super) fn test(scenarios: &Scenarios) -> Result<()> {
         check_same(&now, &language.api())?;
         let page = format!("docs/{}.md", language.name);
         check_quotes(&page, language.name, &format!("bindings/{}/example/{}", language.name, language.example))?;
-        java(language.torture).args([CALLS, "1"]).run()?;
-        scenarios.play(language.name, |arguments| java(language.scenarios).args(arguments).run())?;
-        converse(java(language.rooms), &place(language.name).join("example.db"))?;
+        language.torture(CALLS)?;
+        scenarios.play(language.name, |arguments| java(&[], language.scenarios).args(arguments).run())?;
+        converse(java(&[], language.rooms), &place(language.name).join("example.db"))?;
     }
     Ok(())
 }
@@ -87,12 +90,16 @@ pub(super) fn write_api() -> Result<()> {
 /// A million calls of each.
 pub(super) fn torture() -> Result<()> {
     build()?;
-    LANGUAGES.iter().try_for_each(|language| java(language.torture).args(["1000000", "1"]).run())
+    LANGUAGES.iter().try_for_each(|language| language.torture("1000000"))
 }
 
 impl Language {
     fn api(&self) -> PathBuf {
         root().join("bindings").join(self.name).join("api.txt")
+    }
+
+    fn torture(&self, calls: &str) -> Result<()> {
+        java(&FIXED_HEAP, self.torture).args([calls, "1"]).run()
     }
 }
 
@@ -104,16 +111,13 @@ fn maven(goal: &str) -> Result<()> {
     let natives = place("natives").join(FOLDER);
     fs::create_dir_all(&natives)?;
     Cargo::program("strip").arg("-o").arg(natives.join(LIBRARY)).arg(built(LIBRARY)).run()?;
-    let mut maven = Cargo::program("mvn")
+    Cargo::program("mvn")
         .args(["--quiet", "--batch-mode", "--no-transfer-progress", "-f"])
         .arg(root().join("bindings/pom.xml"))
         .arg(format!("-Dbindings={}", place("").display()))
         .arg(goal)
-        .into_command();
-    // Cargo lets what it runs find the libraries that it built: the one of the package is what is tested.
-    let status = maven.env_remove("LD_LIBRARY_PATH").status().context("mvn")?;
-    ensure!(status.success(), "mvn {goal}: {status}");
-    Ok(())
+        .env("LD_LIBRARY_PATH", "")
+        .run()
 }
 
 fn classes() -> String {
@@ -124,25 +128,19 @@ fn classes() -> String {
 }
 
 /// A program of one of the two.
-fn java(class: &str) -> Cargo {
-    Cargo::program("java").args(["-cp", &classes(), class])
+fn java(options: &[&str], class: &str) -> Cargo {
+    // Cargo lets what it runs find the libraries that it built: the one of the package is what is tested.
+    Cargo::program("java").args(options).args(["-cp", &classes(), class]).env("LD_LIBRARY_PATH", "")
 }
 
 fn dump(language: &Language, file: &Path) -> Result<()> {
-    java("madang.java.Api").arg(place(language.artifact).join("classes")).arg(file).run()
+    java(&[], "madang.java.Api").arg(place(language.artifact).join("classes")).arg(file).run()
 }
 
-/// Without the native library a program says which file it looked for.
+/// Without the native library a program says which file it looked for; it is sent for one of another name.
 fn without_library() -> Result<()> {
-    let without = place("without");
-    fs::create_dir_all(without.join("madang"))?;
-    let mut program = Cargo::program("java")
-        .arg("-cp")
-        .arg(classes())
-        // JNA looks into the jars and folders alone, and here for another name.
-        .args(["-Duniffi.component.madang.libraryOverride=madang_missing", LANGUAGES[0].torture, "1", "1"])
-        .into_command();
-    let run = program.env_remove("LD_LIBRARY_PATH").output().context("java")?;
+    let option = "-Duniffi.component.madang.libraryOverride=madang_missing";
+    let run = java(&[option], LANGUAGES[0].torture).args(["1", "1"]).into_command().output().context("java")?;
     ensure!(!run.status.success(), "it ran without its library");
     let said = String::from_utf8_lossy(&run.stderr);
     let wanted = format!("{FOLDER}/libmadang_missing.so");

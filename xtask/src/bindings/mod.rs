@@ -24,7 +24,7 @@ pub(crate) fn bindings(arguments: &[String]) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
         ["csharp"] => csharp::build(),
         ["jvm"] => jvm::build(),
-        ["swift"] => swift::build(),
+        ["swift"] => swift::build().map(drop),
         ["api"] => {
             csharp::write_api()?;
             jvm::write_api()
@@ -33,7 +33,9 @@ pub(crate) fn bindings(arguments: &[String]) -> Result<()> {
             csharp::torture()?;
             jvm::torture()
         }
-        _ => bail!("csharp, jvm, swift: generate and compile; api: write the dumps of the surface anew; torture: a million calls"),
+        _ => bail!(
+            "csharp, jvm, swift: generate and compile; api: write the dumps of the surface anew; torture: a million calls"
+        ),
     }
 }
 
