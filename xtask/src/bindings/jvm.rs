@@ -76,7 +76,7 @@ pub(super) fn test(scenarios: &Scenarios) -> Result<()> {
         check_quotes(&page, language.name, &format!("bindings/{}/example/{}", language.name, language.example))?;
         language.torture(CALLS)?;
         scenarios.play(language.name, |arguments| java(&[], language.scenarios).args(arguments).run())?;
-        converse(java(&[], language.rooms), &place(language.name).join("example.db"))?;
+        converse(java(&[], language.rooms), &place(&format!("{}.example.db", language.name)))?;
     }
     Ok(())
 }

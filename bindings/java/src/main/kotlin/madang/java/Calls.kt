@@ -7,6 +7,7 @@ import kotlinx.coroutines.CoroutineStart
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.catch
 import kotlinx.coroutines.flow.conflate
 import kotlinx.coroutines.flow.flow
 import kotlinx.coroutines.future.future
@@ -27,9 +28,10 @@ internal fun done(call: suspend () -> Unit): CompletableFuture<Void?> = called {
     null
 }
 
-/** What a subscriber asks for is pulled, and no more. */
+/** What a subscriber asks for is pulled, and no more. What its owner has closed has no more news: that is no failure. */
 @JvmSynthetic
-internal fun <T : Any> Flow<T>.published(): Publisher<T> = asPublisher(Dispatchers.Default)
+internal fun <T : Any> Flow<T>.published(): Publisher<T> =
+    catch { if (it !is IllegalStateException) throw it }.asPublisher(Dispatchers.Default)
 
 @JvmSynthetic
 internal fun <T, C> snapshotsOf(

@@ -243,6 +243,20 @@ class BoundaryTest {
     }
   }
 
+  @Test
+  void aPublisherOfWhatIsClosedEnds() throws Exception {
+    try (Client client = open(TOKENS)) {
+      ConnectionStates states = client.states();
+      Slow<Object> slow = new Slow<>();
+      ((Flow.Publisher<?>) states.changes()).subscribe(slow);
+      slow.subscription.join().request(1);
+      slow.taken.poll(5, TimeUnit.SECONDS);
+      states.close();
+      slow.subscription.join().request(1);
+      slow.ended.get(5, TimeUnit.SECONDS);
+    }
+  }
+
   @AfterAll
   static void inTheEndNothingIsAlive() throws InterruptedException {
     Alive.nothing();
