@@ -23,7 +23,7 @@ pub(crate) fn test() -> Result<bool> {
     Cargo::new(["build", "--quiet", "-p", "madang-devstack", "--bin", "madang-keycloak"]).run()?;
     Cargo::new(["test", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--test", "keycloak"])
         .args(ONE_BY_ONE)
-        .env("MADANG_KEYCLOAK", &folder.display().to_string())
+        .env("MADANG_KEYCLOAK", folder)
         .run()?;
     Ok(true)
 }

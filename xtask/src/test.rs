@@ -10,7 +10,7 @@ use crate::{bindings, clippy, keycloak, packages, simulation, tidy, torture, web
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
 type Part = (&'static str, fn() -> Result<bool>);
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("tidy", || tidy::tidy(&[]).map(|()| true)),
     ("clippy", || clippy().map(|()| true)),
     ("unit", unit),
