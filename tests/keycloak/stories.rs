@@ -91,11 +91,10 @@ async fn signing_out_at_keycloak_ends_the_sessions_stream_at_once_and_no_other_p
     let (on_anns, on_bobs) = (company.device(&anns).await, company.device(&bobs).await);
     live(&on_anns).await;
     live(&on_bobs).await;
-    let begun = Instant::now();
     company.browser().sign_out(&anns.tokens().await).await.expect("signed out");
-    let said = begun.elapsed();
+    let said = Instant::now();
     assert_eq!(ended(&on_anns).await, ClientErrorKind::Unauthenticated);
-    assert!(begun.elapsed() - said < AT_ONCE, "{:?} after Keycloak had answered", begun.elapsed() - said);
+    assert!(said.elapsed() < AT_ONCE, "{:?} after Keycloak had answered", said.elapsed());
     let refused = company.me(&anns.tokens().await.access).await.expect_err("its token is of no use");
     assert_eq!(reason(&refused), Some(ErrorReason::SessionRevoked));
     live(&on_bobs).await;
@@ -116,13 +115,12 @@ async fn all_of_a_persons_devices_are_out_when_keycloak_names_one_of_their_sessi
     }
     // Tokens say whole seconds: the end is of a later one.
     tokio::time::sleep(Duration::from_millis(1_100)).await;
-    let begun = Instant::now();
     company.admin().await.log_out(&ann.subject).await.expect("logged out");
-    let said = begun.elapsed();
+    let said = Instant::now();
     for device in &devices {
         eventually("the stream ends", async || (device.state() != ConnectionState::Live).then_some(())).await;
     }
-    assert!(begun.elapsed() - said < AT_ONCE, "{:?} after Keycloak had answered", begun.elapsed() - said);
+    assert!(said.elapsed() < AT_ONCE, "{:?} after Keycloak had answered", said.elapsed());
     for device in &devices {
         assert_eq!(ended(device).await, ClientErrorKind::Unauthenticated);
     }
@@ -163,7 +161,7 @@ async fn somebody_who_was_disabled_is_out_when_the_token_ends() {
         ConnectionState::Ended { .. } | ConnectionState::SignedOut => Some(()),
         _ => None,
     };
-    tokio::time::timeout(Duration::from_secs(60), async {
+    tokio::time::timeout(Duration::from_mins(1), async {
         while look().await.is_none() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }

@@ -18,16 +18,17 @@ const PATH: &str = "/oidc/backchannel-logout";
 /// How long a stream may outlive the issuer's word, on the node that hears it.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-fn now() -> i64 {
-    chrono::Utc::now().timestamp()
+/// When a token was issued.
+fn issued_at(claims: &Value) -> i64 {
+    claims["iat"].as_i64().expect("a time")
 }
 
 /// Makes an access token's claims those of a logout token, as Keycloak writes them.
 fn as_logout(claims: &mut Value, header: &mut Value, sid: &str) {
     header["typ"] = json!("logout+jwt");
-    let (issuer, subject) = (claims["iss"].clone(), claims["sub"].clone());
+    let (issuer, subject, now) = (claims["iss"].clone(), claims["sub"].clone(), issued_at(claims));
     *claims = json!({
-        "iss": issuer, "sub": subject, "sid": sid, "aud": "madang-app", "typ": "Logout", "iat": now(), "exp": now() + 120,
+        "iss": issuer, "sub": subject, "sid": sid, "aud": "madang-app", "typ": "Logout", "iat": now, "exp": now + 120,
         "jti": uuid::Uuid::now_v7().to_string(),
         "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
     });
@@ -122,8 +123,8 @@ async fn a_word_that_is_not_the_issuers_or_not_for_us_ends_nothing() {
         ("nobody", changed(|claims, _| claims["sub"] = json!(""))),
         ("no id", changed(|claims, _| claims["jti"] = Value::Null)),
         ("no end", changed(|claims, _| claims["exp"] = Value::Null)),
-        ("over", changed(|claims, _| claims["exp"] = json!(now() - 31))),
-        ("of tomorrow", changed(|claims, _| claims["iat"] = json!(now() + 86_400))),
+        ("over", changed(|claims, _| claims["exp"] = json!(issued_at(claims) - 31))),
+        ("of tomorrow", changed(|claims, _| claims["iat"] = json!(issued_at(claims) + 86_400))),
         ("not signed", changed(|_, header| header["alg"] = json!("none"))),
         ("signed with the public key", changed(|_, header| header["alg"] = json!("HS256"))),
         ("of another type", changed(|_, header| header["typ"] = json!("at+jwt"))),
@@ -133,8 +134,8 @@ async fn a_word_that_is_not_the_issuers_or_not_for_us_ends_nothing() {
     for (what, token) in &wrong {
         let page = say(&world, &format!("logout_token={token}")).await;
         assert_eq!(page.status, 400, "{what}: {page:?}");
-        let said: Value = serde_json::from_slice(&page.body).expect("JSON");
-        assert_eq!(said["error"], "invalid_request", "{what}");
+        let answer: Value = serde_json::from_slice(&page.body).expect("JSON");
+        assert_eq!(answer["error"], "invalid_request", "{what}");
     }
     let huge = format!("logout_token={}", "a".repeat(64 * 1024));
     for form in ["", "logout_token=", "token=x", "\u{0}%ff%00", &huge] {

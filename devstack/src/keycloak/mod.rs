@@ -18,7 +18,7 @@ use tokio::process::{Child, Command};
 pub use self::admin::{Admin, NewPerson};
 
 /// Longest wait for it to answer: 20 s on two free cores, twice that on busy ones.
-const READY: Duration = Duration::from_secs(180);
+const READY: Duration = Duration::from_mins(3);
 
 /// Time between two questions whether it answers.
 const LOOK: Duration = Duration::from_millis(250);
