@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 use madang_devstack::keycloak::{Keycloak, KeycloakConfig};
-use tokio::io::{AsyncReadExt as _, stdin};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, stdin, stdout};
 
 /// What to start.
 #[derive(Debug, Parser)]
@@ -28,7 +28,9 @@ struct Options {
 async fn main() -> Result<()> {
     let Options { folder, realm, web, node } = Options::parse();
     let keycloak = Keycloak::start(&KeycloakConfig { folder, realm, web, node }).await?;
-    println!("{}", serde_json::json!({ "url": keycloak.url(), "issuer": keycloak.issuer() }));
+    let said = serde_json::json!({ "url": keycloak.url(), "issuer": keycloak.issuer() });
+    stdout().write_all(format!("{said}\n").as_bytes()).await?;
+    stdout().flush().await?;
     stdin().read_to_end(&mut Vec::new()).await?;
     Ok(())
 }
