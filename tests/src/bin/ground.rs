@@ -1,4 +1,4 @@
-//! A server with a database and an issuer of its own, for tests in other languages. Says where it is in one line of JSON,
+//! A server with a database and an issuer of its own, for tests in other languages. Says where both are in one line of JSON,
 //! then takes commands, one a line, and answers each with one line of JSON; it ends with its standard input.
 //!
 //! `token LOGIN`, `stop`, `start`.
@@ -17,7 +17,7 @@ async fn main() -> Result<()> {
     let settings: fn(&mut Config) = |config| config.device_sessions_per_person = 500;
     let mut world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
     let mut stopped = None;
-    say(&json!({ "server": world.server(0) })).await?;
+    say(&json!({ "server": world.server(0), "issuer": world.stack.issuer.url() })).await?;
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let answer = match obey(&mut world, &mut stopped, &line).await {

@@ -171,7 +171,7 @@ function useMention(
     return true;
   };
   const view = found.length > 0 && (
-    <ul className="mention" role="listbox" id={listId} aria-label={text.composer.mentionLabel}>
+    <ul className="mention-list" role="listbox" id={listId} aria-label={text.composer.mentionLabel}>
       {found.map((candidate, n) => (
         <li
           key={candidate.id ?? "all"}

@@ -17,6 +17,9 @@ const PAGE = 50;
 /** So near an end, in items, the next page is fetched: more than a screen, so that nobody waits at the end. */
 const NEAR = 25;
 
+/** How long rows take at most to be measured and come to rest where the timeline begins; before that no page is fetched. */
+const REST_MS = 150;
+
 /** Pixels from the end within which one is at the end. */
 const AT_END = 60;
 
@@ -73,9 +76,9 @@ export function Timeline({
   useEffect(() => {
     wasAtNewest.current = timeline.isAtNewest;
   });
-  useBeginning(items, virtual);
+  const begun = useBeginning(items, virtual);
   const rows = virtual.getVirtualItems();
-  usePages(timeline, items.length, rows[0]?.index ?? 0, rows.at(-1)?.index ?? 0);
+  usePages(timeline, begun ? items.length : 0, rows[0]?.index ?? 0, rows.at(-1)?.index ?? 0);
   const reading = useReading(timeline, items, virtual, scroller, setAtEnd);
   const latest = useCallback(async () => {
     if (!timeline.isAtNewest) await timeline.jump("Newest").catch(() => undefined);
@@ -167,16 +170,20 @@ function isMessage(item: TimelineItem): item is MessageItem {
   return item.kind === "Message";
 }
 
-/** Once the first items are there: at the line of new messages, else at the end. */
-function useBeginning(items: readonly TimelineItem[], virtual: Virtual): void {
-  const begun = useRef(false);
+/** Once the first items are there: at the line of new messages, else at the end. Tells when the rows have come to rest there. */
+function useBeginning(items: readonly TimelineItem[], virtual: Virtual): boolean {
+  const [begun, setBegun] = useState(false);
+  const some = items.length > 0;
   useLayoutEffect(() => {
-    if (begun.current || items.length === 0) return;
-    begun.current = true;
+    if (!some) return undefined;
     const line = newLineIndex(items);
     if (line >= 0) virtual.scrollToIndex(line, { align: "start" });
     else virtual.scrollToEnd();
-  }, [items, virtual]);
+    const timer = setTimeout(() => setBegun(true), REST_MS);
+    return () => clearTimeout(timer);
+    // Once: later changes find their place by themselves.
+  }, [some, virtual]);
+  return begun;
 }
 
 /** Fetches the next page when its end comes near. After a failure it rests until one scrolls on. */
