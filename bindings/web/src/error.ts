@@ -150,3 +150,16 @@ export class ClientError extends Error {
     return this.violations[0]?.field;
   }
 }
+
+/** A failure as plain data, as it goes from tab to tab. */
+export type PlainError = Pick<ClientError, "kind" | "message"> & FailureDetails;
+
+/** A failure as plain data. */
+export function plainError({ kind, message, reason, local, violations, retryAfterMs, requestId }: ClientError): PlainError {
+  return { kind, message, reason, local, violations, retryAfterMs, requestId };
+}
+
+/** A failure that was plain data. */
+export function errorOf({ kind, message, ...details }: PlainError): ClientError {
+  return new ClientError(kind, message, details);
+}

@@ -62,6 +62,6 @@ export type {
 export type { LiveList } from "./lists/list.js";
 export type { RoomFilter, RoomQuery, RoomSort } from "./lists/query.js";
 export type { RoomList } from "./lists/rooms.js";
-export type { Anchor, Timeline, TimelineOptions } from "./lists/timeline.js";
+export type { Anchor, Timeline, TimelineOptions } from "./lists/timeline/timeline.js";
 export type { Observed, Watched } from "./observed.js";
 export { MemoryStore } from "./store/memory.js";

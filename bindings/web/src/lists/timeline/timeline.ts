@@ -1,7 +1,7 @@
 /** The timeline of a room. */
 
-import type { TimelineItem } from "./item.js";
-import type { LiveList } from "./list.js";
+import type { TimelineItem } from "../item.js";
+import type { LiveList } from "../list.js";
 
 /** Where a timeline lies. */
 export type Anchor =

@@ -1,0 +1,126 @@
+/** What has changed in the store, and who wants to hear of it. */
+
+/** What has changed. */
+export interface Changes {
+  /** These rooms, their rows or outbox. */
+  readonly rooms: Set<string>;
+  /** These entries of the outbox. */
+  readonly entries: Set<string>;
+  /** Profiles: names may be others. */
+  people: boolean;
+  /** Anything. */
+  everything: boolean;
+}
+
+/** Rooms a listener may fall behind by before it is told to read everything; a screen shows far fewer at once. */
+const DIRTY_ROOMS = 256;
+
+/** Nothing has changed. */
+export function noChanges(): Changes {
+  return { rooms: new Set(), entries: new Set(), people: false, everything: false };
+}
+
+/** Whether nothing has changed. */
+export function isEmpty(changes: Changes): boolean {
+  return changes.rooms.size === 0 && changes.entries.size === 0 && !changes.people && !changes.everything;
+}
+
+/** One that listens: it has a small set of what has changed since it last looked, so that a slow one costs nothing. */
+export class Listener {
+  dirty = noChanges();
+  #wake: (() => void) | undefined;
+  #ended = false;
+
+  constructor(
+    private readonly only: string | undefined,
+    private readonly leave: (listener: Listener) => void,
+  ) {}
+
+  /** Whether it was closed, or the client has ended. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** @internal */
+  hear(changes: Changes): void {
+    const { dirty } = this;
+    dirty.people ||= changes.people;
+    dirty.everything ||= changes.everything;
+    for (const roomId of changes.rooms) if (this.only === undefined || this.only === roomId) dirty.rooms.add(roomId);
+    if (dirty.rooms.size > DIRTY_ROOMS) {
+      dirty.everything = true;
+      dirty.rooms.clear();
+    }
+    if (!isEmpty(dirty)) this.wake();
+  }
+
+  /** Lets a wait end, to look again. */
+  wake(): void {
+    this.#wake?.();
+  }
+
+  /** What has changed since the last call. */
+  take(): Changes {
+    const { dirty } = this;
+    this.dirty = noChanges();
+    return dirty;
+  }
+
+  /** Waits until something has changed, or `wake` is called, or it ends. */
+  async changed(signal?: AbortSignal): Promise<void> {
+    while (isEmpty(this.dirty) && !this.#ended) {
+      signal?.throwIfAborted();
+      let wake = () => {};
+      const woken = await new Promise<boolean>((resolve) => {
+        const abort = () => resolve(false);
+        wake = () => {
+          signal?.removeEventListener("abort", abort);
+          resolve(true);
+        };
+        this.#wake = wake;
+        signal?.addEventListener("abort", abort, { once: true });
+      });
+      // Another may wait by now, where this one was given up.
+      if (this.#wake === wake) this.#wake = undefined;
+      if (woken) return;
+    }
+  }
+
+  /** Hears nothing any more. */
+  close(): void {
+    this.#ended = true;
+    this.leave(this);
+    this.wake();
+  }
+}
+
+/** All that listen. */
+export class Observers {
+  readonly #listeners = new Set<Listener>();
+  readonly #callbacks = new Set<(changes: Changes) => void>();
+
+  /** Listens to one room, or to all. */
+  listen(only?: string): Listener {
+    const listener = new Listener(only, (gone) => this.#listeners.delete(gone));
+    this.#listeners.add(listener);
+    return listener;
+  }
+
+  /** Calls back with all changes, until the answer is called. */
+  subscribe(callback: (changes: Changes) => void): () => void {
+    this.#callbacks.add(callback);
+    return () => this.#callbacks.delete(callback);
+  }
+
+  /** Tells what has changed. */
+  publish(changes: Changes): void {
+    for (const listener of this.#listeners) listener.hear(changes);
+    for (const callback of this.#callbacks) callback(changes);
+  }
+
+  /** Nothing changes any more. */
+  end(): void {
+    for (const listener of [...this.#listeners]) listener.close();
+    this.#callbacks.clear();
+  }
+}

@@ -1,0 +1,233 @@
+/** An open timeline: what is held of a room, and what was typed and is not there yet, as one list. */
+
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Core } from "../../engine/core.js";
+import * as frames from "../../engine/frames.js";
+import { syncNow } from "../../engine/repair.js";
+import { ClientError } from "../../error.js";
+import type { Message } from "../../gen/madang/v1/message_pb.js";
+import { type ListMessagesRequest, type ListMessagesResponse, MessageService } from "../../gen/madang/v1/message_service_pb.js";
+import { failureOf, mayRepeat } from "../../net/failure.js";
+import type { Tx } from "../../store/tables.js";
+import { dateOf, delayMs, sleep } from "../../time.js";
+import type { TimelineItem } from "../item.js";
+import { FollowedList } from "../list.js";
+import { type Lines, readPage } from "./page.js";
+import type { Anchor, Timeline, TimelineOptions } from "./timeline.js";
+import { FIRST_PAGE, Ground, NO_WINDOW, type Window } from "./window.js";
+
+/** Messages in one call; the server gives no more. */
+const PAGE = 200;
+/** Attempts to find a place in a room that begins anew again and again. */
+const ATTEMPTS = 3;
+/** How often in a row a lost piece is fetched before the timeline goes to the newest items instead. */
+const HEALS = 3;
+
+type Position = ListMessagesRequest["position"];
+
+/** An open timeline. */
+export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline {
+  #window: Window = NO_WINDOW;
+  #newer = 0;
+  #isAtOldest = false;
+  #healing = false;
+  /** How often in a row that did not help. */
+  #heals = 0;
+  readonly #closed = new AbortController();
+
+  private constructor(
+    core: Core,
+    readonly roomId: string,
+    private readonly lines: Lines,
+  ) {
+    super(core, core.observers.listen(roomId), (item) => item.key);
+  }
+
+  /** Opens a timeline: what is held at once; an anchor of which nothing is held is fetched first. */
+  static async open(core: Core, roomId: string, { anchor = "Newest", timeZone }: TimelineOptions): Promise<Timeline> {
+    const dayOf = dayOfZone(timeZone);
+    const read = await core.store.read(async (r) => (await Ground.read(r.tx, roomId)).unreadAfter(r.tx));
+    const timeline = new OpenTimeline(core, roomId, { dayOf, unreadAfter: read === undefined ? undefined : Number(read) });
+    core.openTimeline(roomId);
+    try {
+      timeline.#window = await timeline.#find(anchor);
+      await timeline.begin();
+    } catch (error) {
+      timeline.close();
+      throw failureOf(error);
+    }
+    return timeline;
+  }
+
+  get isAtNewest(): boolean {
+    return this.#window.high === 0n;
+  }
+
+  get isAtOldest(): boolean {
+    return this.#isAtOldest;
+  }
+
+  get newer(): number {
+    return this.#newer;
+  }
+
+  async loadOlder(count: number): Promise<boolean> {
+    await this.refresh();
+    const before = await this.#ground((ground) => ground.gapBelow(this.#window));
+    if (before !== undefined) await this.#fetch({ case: "beforeSeq", value: before }, count);
+    return this.#extend((ground) => ground.older(this.#window, countOf(count)));
+  }
+
+  async loadNewer(count: number): Promise<boolean> {
+    await this.refresh();
+    if (this.#window.high === 0n) return false;
+    const after = await this.#ground((ground) => ground.gapAbove(this.#window));
+    if (after !== undefined) await this.#fetch({ case: "afterSeq", value: after }, count);
+    return this.#extend((ground) => ground.newer(this.#window, countOf(count)));
+  }
+
+  async jump(anchor: Anchor): Promise<void> {
+    try {
+      this.#window = await this.#find(anchor);
+      this.#heals = 0;
+      await this.refresh();
+    } catch (error) {
+      throw failureOf(error);
+    }
+  }
+
+  scrolledTo(seq: number | undefined): void {
+    this.#window = { ...this.#window, anchor: BigInt(seq ?? 0) };
+  }
+
+  override close(): void {
+    if (this.#closed.signal.aborted) return;
+    this.#closed.abort();
+    this.core.closeTimeline(this.roomId);
+    super.close();
+  }
+
+  protected override told(): void {
+    this.core.saw(this.roomId, Number(newestOf(this.items)));
+  }
+
+  protected async read(): Promise<readonly TimelineItem[] | undefined> {
+    const shown = newestOf(this.latest);
+    const found = await this.core.store.read(async (r) => {
+      const ground = await Ground.read(r.tx, this.roomId);
+      const { window, lost } = ground.place(this.#window, shown);
+      const page = lost ? undefined : await readPage(r, ground, window, this.lines);
+      return { window, page, newest: ground.newestSeq, first: ground.first };
+    });
+    this.#window = found.window;
+    this.#newer = found.window.high === 0n ? 0 : Number(found.newest - found.window.high);
+    this.#isAtOldest = found.window.low <= found.first;
+    if (!found.page) {
+      if (!this.#healing) void this.#heal();
+      return undefined;
+    }
+    this.#heals = 0;
+    this.core.wantPeople(found.page.missing);
+    return found.page.items;
+  }
+
+  async #extend(to: (ground: Ground) => [Window, boolean]): Promise<boolean> {
+    const [window, more] = await this.#ground(to);
+    const moved = window.low !== this.#window.low || window.high !== this.#window.high;
+    this.#window = window;
+    await this.refresh();
+    return more && moved;
+  }
+
+  /** Finds the window of an anchor, and fetches what is there if nothing is held. */
+  async #find(anchor: Anchor): Promise<Window> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const { found, complete } = await this.#ground(async (ground, tx) => ({
+        found: await ground.find(tx, anchor),
+        complete: ground.isComplete,
+      }));
+      if ("window" in found) return found.window;
+      if (!complete) {
+        await syncNow(this.core, this.roomId);
+        continue;
+      }
+      const position: Position =
+        "seq" in found
+          ? { case: "aroundSeq", value: found.seq }
+          : { case: "fromTime", value: timestampFromDate(found.time) };
+      const seq = await this.#fetch(position, Number(FIRST_PAGE));
+      const window = await this.#ground((ground) => ground.around(seq));
+      if (window) return window;
+    }
+    throw new ClientError("Conflict", "the room began anew meanwhile");
+  }
+
+  #ground<T>(look: (ground: Ground, tx: Tx) => T | Promise<T>): Promise<T> {
+    return this.core.store.read(async (r) => look(await Ground.read(r.tx, this.roomId), r.tx));
+  }
+
+  /** Fetches a page into the store; tells the item of it that was meant. */
+  async #fetch(position: Position, count: number): Promise<bigint> {
+    const request = { roomId: this.roomId, position, pageSize: Math.min(PAGE, Math.max(1, count)) };
+    const page = await this.core.connection.call(MessageService, (caller, options) => caller.listMessages(request, options));
+    await this.core.apply((w, view, out) => frames.page(w, view, this.roomId, page, out));
+    return meant(position, page);
+  }
+
+  /** Fetches the piece around what is in front of the person, as soon as there is a connection. */
+  async #heal(): Promise<void> {
+    const { signal } = this.#closed;
+    this.#healing = true;
+    this.#heals += 1;
+    if (this.#heals > HEALS) this.#window = NO_WINDOW;
+    const position: Position = { case: "aroundSeq", value: this.#window.anchor };
+    for (let failures = this.#heals - 1; this.#window.anchor > 0n && !signal.aborted; failures++) {
+      try {
+        await this.core.online.until((online) => online, signal);
+        if (failures > 0) await sleep(delayMs(this.core.backoff, failures), signal);
+        await this.#fetch(position, PAGE);
+        break;
+      } catch (error) {
+        // What was on the screen cannot be had again: it stays there, until the person goes elsewhere.
+        if (!mayRepeat(failureOf(error))) return;
+      }
+    }
+    this.#healing = false;
+    if (!signal.aborted) await this.refresh().catch(() => undefined);
+  }
+}
+
+function countOf(count: number): bigint {
+  return BigInt(Math.max(1, Math.trunc(count)));
+}
+
+function newestOf(items: readonly TimelineItem[]): bigint {
+  for (let at = items.length - 1; at >= 0; at--) {
+    const item = items[at];
+    if (item && "seq" in item && item.seq !== undefined) return BigInt(item.seq);
+  }
+  return 0n;
+}
+
+function meant(position: Position, { messages }: ListMessagesResponse): bigint {
+  const is = (message: Message) => {
+    if (position.case === "fromTime") return dateOf(message.createdAt) >= dateOf(position.value);
+    return position.value !== undefined && message.seq >= position.value;
+  };
+  return (messages.find(is) ?? messages.at(-1))?.seq ?? 0n;
+}
+
+/** The day of a time where the person is, as in `2026-11-21`. */
+function dayOfZone(timeZone: string | undefined): (time: Date) => string {
+  const format = new Intl.DateTimeFormat("en-CA", {
+    year: "numeric",
+    month: "2-digit",
+    day: "2-digit",
+    ...(timeZone === undefined ? {} : { timeZone }),
+  });
+  return (time) => {
+    const parts = format.formatToParts(time);
+    const part = (type: string) => parts.find((one) => one.type === type)?.value ?? "";
+    return `${part("year")}-${part("month")}-${part("day")}`;
+  };
+}

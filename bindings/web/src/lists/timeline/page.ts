@@ -1,0 +1,74 @@
+/** The items of a window: rows, then what waits in the outbox, with lines between them. */
+
+import * as messages from "../../store/messages.js";
+import * as outbox from "../../store/outbox.js";
+import type { Read } from "../../store/store.js";
+import type { TimelineItem } from "../item.js";
+import { echoOf, isOf, itemOf, layOver } from "../messages.js";
+import { Names } from "../names.js";
+import { Others } from "./others.js";
+import type { Ground, Window } from "./window.js";
+
+/** What decides on lines. */
+export interface Lines {
+  /** The day of a time, as in `2026-11-21`. */
+  readonly dayOf: (time: Date) => string;
+  /** The last item that was read when the timeline was opened, if anything was unread. */
+  readonly unreadAfter: number | undefined;
+}
+
+/** The items of a window, and people whose names are not known. */
+export async function readPage(
+  r: Read,
+  { state, first }: Ground,
+  window: Window,
+  lines: Lines,
+): Promise<{ items: TimelineItem[]; missing: ReadonlySet<string> }> {
+  const { roomId } = state;
+  const atNewest = window.high === 0n;
+  const rows = state.ended ? [] : await messages.range(r.tx, roomId, window.low, atNewest ? state.seq : window.high);
+  const names = new Names(r.tx);
+  const others = await Others.read(r, state);
+  const items: TimelineItem[] = [];
+  for (const row of rows) {
+    const item = await itemOf(row, r.me, names);
+    items.push(item.kind === "Message" ? await others.mark(item, names) : item);
+  }
+  if (atNewest) {
+    const own = new Set(rows.filter((row) => row.senderId === r.me).map((row) => row.clientMessageId));
+    for (const entry of await outbox.shown(r.tx, roomId, state.seq)) {
+      if (!own.has(entry.changeId)) items.push(await echoOf(entry, r.me, names));
+    }
+  }
+  for (const entry of await outbox.edits(r.tx, roomId)) {
+    for (const [at, item] of items.entries()) {
+      if (item.kind === "Message" && isOf(entry, item)) items[at] = layOver(item, entry);
+    }
+  }
+  return { items: withLines(items, lines, window.low <= first), missing: names.missing };
+}
+
+/**
+ * Puts lines in. A day is begun once: an item whose time is a little earlier than that of the one before it, because a server's
+ * clock was set, stays under the line that is there. `begins`: nothing comes before the first item.
+ */
+export function withLines(items: readonly TimelineItem[], lines: Lines, begins: boolean): TimelineItem[] {
+  const all: TimelineItem[] = [];
+  let [day, before]: [string, number | undefined] = ["", undefined];
+  const read = lines.unreadAfter;
+  for (const item of items) {
+    const date = "createdAt" in item ? lines.dayOf(item.createdAt) : "";
+    if (date > day) {
+      all.push({ kind: "DayLine", key: `day:${date}`, date });
+      day = date;
+    }
+    const seq = "seq" in item ? item.seq : undefined;
+    if (read !== undefined && seq !== undefined) {
+      const first = before === undefined ? begins || seq === read + 1 : before <= read;
+      if (first && seq > read) all.push({ kind: "NewLine", key: "new" });
+    }
+    before = seq ?? before;
+    all.push(item);
+  }
+  return all;
+}

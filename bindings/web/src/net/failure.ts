@@ -1,0 +1,180 @@
+/** What the wire fails with, as a failure of the client. */
+
+import { getOption } from "@bufbuild/protobuf";
+import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { ClientError, type ClientErrorKind, type ErrorReason, type FieldViolation } from "../error.js";
+import { ClientAction, ErrorReason as Reason, ErrorReasonSchema, rule } from "../gen/madang/v1/error_pb.js";
+
+/** `ErrorInfo.domain` of every refusal. */
+const DOMAIN = "madang";
+
+const KINDS: Readonly<Partial<Record<Code, ClientErrorKind>>> = {
+  [Code.Unavailable]: "Offline",
+  [Code.DeadlineExceeded]: "Offline",
+  [Code.Unauthenticated]: "Unauthenticated",
+  [Code.PermissionDenied]: "PermissionDenied",
+  [Code.NotFound]: "NotFound",
+  [Code.AlreadyExists]: "Conflict",
+  [Code.FailedPrecondition]: "Conflict",
+  [Code.Aborted]: "Conflict",
+  [Code.ResourceExhausted]: "RateLimited",
+  [Code.InvalidArgument]: "Invalid",
+  [Code.OutOfRange]: "Invalid",
+  [Code.Unimplemented]: "Invalid",
+  [Code.Canceled]: "Cancelled",
+};
+
+/**
+ * Every refusal of the server has a reason, so a status without one was made on the way: by a broken connection, or by a proxy.
+ */
+const BROKEN: readonly Code[] = [Code.Unknown, Code.Internal, Code.Canceled, Code.Aborted, Code.DataLoss];
+
+/** The reasons by the names that all languages give them. */
+const REASONS = new Map<ErrorReason, Reason>();
+const NAMES = new Map<Reason, ErrorReason>();
+const BY_WIRE = new Map<string, Reason>();
+for (const value of ErrorReasonSchema.values) {
+  const wire = value.name.replace(/^ERROR_REASON_/, "");
+  const name = wire.replace(/(?:^|_)([A-Z])([A-Z]*)/g, (_, first: string, rest: string) => first + rest.toLowerCase());
+  REASONS.set(name as ErrorReason, value.number);
+  NAMES.set(value.number, name as ErrorReason);
+  BY_WIRE.set(wire, value.number);
+}
+
+/** What a reason is called. */
+export function reasonName(reason: Reason): ErrorReason {
+  return NAMES.get(reason) ?? "Unspecified";
+}
+
+/** What a reason is on the wire. */
+export function reasonOf(name: ErrorReason | undefined): Reason {
+  return (name && REASONS.get(name)) ?? Reason.UNSPECIFIED;
+}
+
+function ruleOf(reason: Reason) {
+  const value = ErrorReasonSchema.value[reason];
+  return value && getOption(value, rule);
+}
+
+/** A refusal that came in a frame or from the store. */
+export function refused(reason: Reason, message: string): ClientError {
+  // The contract numbers its codes as gRPC does.
+  const code = ruleOf(reason)?.code as number | undefined;
+  return new ClientError(KINDS[(code ?? Code.Unknown) as Code] ?? "Internal", message, { reason: reasonName(reason) });
+}
+
+/** Whether the same call may succeed later without anybody doing anything. */
+export function mayRepeat(error: ClientError): boolean {
+  if (error.reason === undefined || error.reason === "Unspecified") {
+    return error.kind === "Offline" || error.kind === "RateLimited";
+  }
+  const action = ruleOf(reasonOf(error.reason))?.action ?? ClientAction.GIVE_UP;
+  return [ClientAction.RETRY, ClientAction.RENEW_TOKEN, ClientAction.RECONNECT, ClientAction.RESYNC].includes(action);
+}
+
+/** Whether a call failed before it left this side: whatever it asks for, the server has not refused it. */
+export function isBeforeTheWire(error: ClientError): boolean {
+  return error.reason === undefined && (error.local !== undefined || error.kind === "Unauthenticated");
+}
+
+/** A failure of any kind as one of the client. */
+export function failureOf(error: unknown): ClientError {
+  if (error instanceof ClientError) return error;
+  if (!(error instanceof ConnectError)) {
+    return new ClientError("Internal", error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+  }
+  if (error.cause instanceof ClientError) return error.cause;
+  const requestId = error.metadata.get("madang-request-id") ?? undefined;
+  const details = detailsOf(error);
+  if (details?.domain !== DOMAIN) {
+    const kind = BROKEN.includes(error.code) ? "Offline" : (KINDS[error.code] ?? "Internal");
+    return new ClientError(kind, error.rawMessage, { requestId });
+  }
+  const { metadata } = details;
+  const reason = BY_WIRE.get(details.reason) ?? Reason.UNSPECIFIED;
+  // A token that begins later than the server's time: the clocks of the two who check and issue it differ.
+  const early = reason === Reason.TOKEN_INVALID && ["nbf", "iat"].includes(metadata.get("check") ?? "");
+  const field = metadata.get("field");
+  const one = field === undefined ? [] : [{ field, limit: metadata.get("limit") ?? "" }];
+  return new ClientError(KINDS[error.code] ?? "Internal", error.rawMessage, {
+    reason: reasonName(reason),
+    local: early ? "ClockWrong" : undefined,
+    requestId: metadata.get("request_id") ?? requestId,
+    violations: details.violations.length > 0 ? details.violations : one,
+    retryAfterMs: details.retryAfterMs,
+  });
+}
+
+/** What a status carries beside its code. */
+interface Details {
+  reason: string;
+  domain: string;
+  readonly metadata: Map<string, string>;
+  readonly violations: FieldViolation[];
+  retryAfterMs: number | undefined;
+}
+
+/** Reads what a status carries; `undefined`: nothing that can be read. Shapes are those of `google.rpc`. */
+function detailsOf(error: ConnectError): Details | undefined {
+  const details: Details = { reason: "", domain: "", metadata: new Map(), violations: [], retryAfterMs: undefined };
+  try {
+    for (const detail of error.details) {
+      if (!("type" in detail)) continue;
+      if (detail.type === "google.rpc.ErrorInfo") readErrorInfo(detail.value, details);
+      else if (detail.type === "google.rpc.BadRequest") readBadRequest(detail.value, details);
+      else if (detail.type === "google.rpc.RetryInfo") readRetryInfo(detail.value, details);
+    }
+    return details;
+  } catch {
+    return undefined;
+  }
+}
+
+function readErrorInfo(bytes: Uint8Array, details: Details): void {
+  eachField(bytes, {
+    1: (reader) => (details.reason = reader.string()),
+    2: (reader) => (details.domain = reader.string()),
+    3: (reader) => {
+      const [key, value] = readPair(reader.bytes());
+      details.metadata.set(key, value);
+    },
+  });
+}
+
+function readBadRequest(bytes: Uint8Array, details: Details): void {
+  eachField(bytes, {
+    1: (reader) => {
+      const [field, limit] = readPair(reader.bytes());
+      details.violations.push({ field, limit });
+    },
+  });
+}
+
+/** Two texts: an entry of a map, or a field and what is wrong with it. */
+function readPair(bytes: Uint8Array): [string, string] {
+  const pair: [string, string] = ["", ""];
+  eachField(bytes, { 1: (reader) => (pair[0] = reader.string()), 2: (reader) => (pair[1] = reader.string()) });
+  return pair;
+}
+
+function readRetryInfo(bytes: Uint8Array, details: Details): void {
+  let [seconds, nanos] = [0, 0];
+  const duration = (inner: Uint8Array) =>
+    eachField(inner, {
+      1: (reader) => (seconds = Number(reader.int64())),
+      2: (reader) => (nanos = reader.int32()),
+    });
+  eachField(bytes, { 1: (reader) => duration(reader.bytes()) });
+  details.retryAfterMs = Math.max(0, seconds * 1000 + nanos / 1_000_000);
+}
+
+function eachField(bytes: Uint8Array, fields: Readonly<Record<number, (reader: BinaryReader) => unknown>>): void {
+  const reader = new BinaryReader(bytes);
+  while (reader.pos < reader.len) {
+    const [number, wireType]: [number, WireType] = reader.tag();
+    const read = fields[number];
+    if (read) read(reader);
+    else reader.skip(wireType);
+  }
+}

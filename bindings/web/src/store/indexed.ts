@@ -1,0 +1,140 @@
+/** The tables in IndexedDB: one database for each person on each server, shared by all tabs. */
+
+import { deleteDB, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
+import { ClientError, type LocalReason } from "../error.js";
+import { type Backend, type Durability, type Key, LAYOUT, type Range, type Rows, type Table, TABLES, type Tx, VERSION } from "./tables.js";
+
+type Mode = "readonly" | "readwrite";
+
+/** Tables in IndexedDB. */
+export class IndexedBackend implements Backend {
+  private constructor(
+    readonly name: string,
+    private readonly db: IDBPDatabase,
+  ) {}
+
+  /**
+   * Opens the database, and brings its layout up to date. `onLost`: the browser took it away, as when the person clears the
+   * site's data, or another tab wants a newer layout.
+   */
+  static async open(name: string, onLost: () => void): Promise<IndexedBackend> {
+    try {
+      const db = await openDB(name, VERSION, {
+        upgrade,
+        blocking: (_old, _new, event) => {
+          (event.target as IDBDatabase).close();
+          onLost();
+        },
+        terminated: onLost,
+      });
+      return new IndexedBackend(name, db);
+    } catch (error) {
+      throw storageError(error);
+    }
+  }
+
+  async read<T>(job: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.#run(() => this.db.transaction(TABLES, "readonly"), job);
+  }
+
+  async write<T>(durability: Durability, job: (tx: Tx) => Promise<T>): Promise<T> {
+    return this.#run(() => this.db.transaction(TABLES, "readwrite", { durability }), job);
+  }
+
+  close(): void {
+    this.db.close();
+  }
+
+  async erase(): Promise<void> {
+    this.db.close();
+    await deleteDB(this.name);
+  }
+
+  async #run<T>(begin: () => IDBPTransaction<unknown, string[], Mode>, job: (tx: Tx) => Promise<T>): Promise<T> {
+    let tx: IDBPTransaction<unknown, string[], Mode> | undefined;
+    try {
+      tx = begin();
+      // Whoever waits for the job hears of a failure there.
+      tx.done.catch(() => undefined);
+      const value = await job(new IndexedTx(tx as IDBPTransaction<unknown, string[], "readwrite">));
+      await tx.done;
+      return value;
+    } catch (error) {
+      try {
+        tx?.abort();
+      } catch {
+        // It has ended already.
+      }
+      // What a request fails with when its transaction was aborted does not say why.
+      throw storageError((tx?.error as Error | null | undefined) ?? error);
+    }
+  }
+}
+
+class IndexedTx implements Tx {
+  constructor(private readonly tx: IDBPTransaction<unknown, string[], "readwrite">) {}
+
+  async get<T extends Table>(table: T, key: Key, index?: string): Promise<Rows[T] | undefined> {
+    const store = this.tx.objectStore(table);
+    return index === undefined ? store.get(key as IDBValidKey) : store.index(index).get(key as IDBValidKey);
+  }
+
+  async list<T extends Table>(table: T, range: Range = {}): Promise<Rows[T][]> {
+    const store = this.tx.objectStore(table);
+    const source = range.index === undefined ? store : store.index(range.index);
+    const keys = keyRange(range.from, range.to);
+    if (!range.reverse) return source.getAll(keys, range.limit);
+    const rows: Rows[T][] = [];
+    let cursor = await source.openCursor(keys, "prev");
+    while (cursor && rows.length < (range.limit ?? Infinity)) {
+      rows.push(cursor.value);
+      cursor = await cursor.continue();
+    }
+    return rows;
+  }
+
+  async put<T extends Table>(table: T, row: Rows[T]): Promise<void> {
+    await this.tx.objectStore(table).put(row);
+  }
+
+  async delete(table: Table, key: Key): Promise<void> {
+    await this.tx.objectStore(table).delete(key as IDBValidKey);
+  }
+
+  async clear(table: Table, range?: { readonly from: Key; readonly to: Key }): Promise<void> {
+    const store = this.tx.objectStore(table);
+    const keys = keyRange(range?.from, range?.to);
+    await (keys ? store.delete(keys) : store.clear());
+  }
+}
+
+function keyRange(from: Key | undefined, to: Key | undefined): IDBKeyRange | undefined {
+  if (from !== undefined && to !== undefined) return IDBKeyRange.bound(from, to);
+  if (from !== undefined) return IDBKeyRange.lowerBound(from);
+  return to === undefined ? undefined : IDBKeyRange.upperBound(to);
+}
+
+/** Each version takes the layout one step further; a step is never changed once released. */
+function upgrade(db: IDBPDatabase, from: number): void {
+  if (from < 1) {
+    for (const table of TABLES) {
+      const { key, counted, indexes } = LAYOUT[table];
+      const store = db.createObjectStore(table, { keyPath: key as string | string[], autoIncrement: counted ?? false });
+      for (const [name, fields] of Object.entries(indexes)) store.createIndex(name, fields as string | string[]);
+    }
+  }
+}
+
+const LOCAL: Readonly<Record<string, LocalReason>> = {
+  QuotaExceededError: "DiskFull",
+  VersionError: "StoreNewer",
+  UnknownError: "StoreDamaged",
+  DataError: "StoreDamaged",
+  NotFoundError: "StoreDamaged",
+};
+
+/** What the store failed with, as a failure of the client. */
+function storageError(error: unknown): unknown {
+  if (!(error instanceof DOMException)) return error;
+  return new ClientError("Storage", `${error.name}: ${error.message}`, { local: LOCAL[error.name] });
+}

@@ -1,0 +1,123 @@
+/**
+ * The store of a client. Always true: every write is one transaction, in the order of the calls; what has changed is told after
+ * the commit and never before, and a read that begins after that sees it.
+ */
+
+import { type Changes, isEmpty, noChanges } from "../changes.js";
+import { ClientError } from "../error.js";
+import { Repairs } from "../sync/repairs.js";
+import * as meta from "./meta.js";
+import { type Backend, type Durability, TABLES, type Tx } from "./tables.js";
+
+/** A read: one state. */
+export interface Read {
+  readonly tx: Tx;
+  /** The person; empty before the first Welcome. */
+  readonly me: string;
+}
+
+/** A transaction that writes. */
+export interface Write {
+  readonly tx: Tx;
+  /** What is told after the commit. */
+  readonly changes: Changes;
+  /** Repairs on their way; survives a transaction that fails, and does no harm then. */
+  readonly repairs: Repairs;
+  /** The person; empty before the first Welcome. */
+  me: string;
+}
+
+/** Everything of one store in another. */
+async function copy(from: Backend, to: Backend): Promise<void> {
+  for (const table of TABLES) {
+    const rows = await from.read((tx) => tx.list(table));
+    await to.write("relaxed", async (tx) => {
+      for (const row of rows) await tx.put(table, row);
+    });
+  }
+}
+
+/** The store of a client. */
+export class Store {
+  readonly #repairs = new Repairs();
+  #turn: Promise<unknown> = Promise.resolve();
+  #ended = false;
+
+  /** `publish`: something has changed; `onFull`: there is no room, tells whether the same write may be tried again. */
+  constructor(
+    private backend: Backend,
+    private readonly publish: (changes: Changes) => void,
+    private readonly onFull: () => Promise<boolean> = async () => false,
+  ) {}
+
+  /** Reads. */
+  async read<T>(job: (r: Read) => Promise<T>): Promise<T> {
+    this.#stillThere();
+    return this.backend.read(async (tx) => job({ tx, me: await meta.text(tx, "user_id") }));
+  }
+
+  /** Writes in one transaction; nothing is changed when the job fails. */
+  async write<T>(durability: Durability, job: (w: Write) => Promise<T>): Promise<T> {
+    // What is remembered beside the rows must not be changed by two at once.
+    const turn = this.#turn.then(() => this.#write(durability, job));
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** Writes beside the turn of writes, for who holds it. */
+  async writeNow<T>(durability: Durability, job: (w: Write) => Promise<T>): Promise<T> {
+    return this.#once(durability, job);
+  }
+
+  /** What was asked for is asked by somebody else. */
+  forgetRepairs(): void {
+    this.#repairs.forget();
+  }
+
+  /** Takes other tables in place of those that fail, with what can be read of these. */
+  async replace(next: Backend): Promise<void> {
+    const held = this.backend;
+    await copy(held, next).catch(() => undefined);
+    this.backend = next;
+    held.close();
+  }
+
+  /** Ends the store when what was begun is done. */
+  async end(): Promise<void> {
+    await this.#turn;
+    if (!this.#ended) this.backend.close();
+    this.#ended = true;
+  }
+
+  /** Ends the store and removes everything it had. */
+  async erase(): Promise<void> {
+    await this.#turn;
+    this.#ended = true;
+    await this.backend.erase();
+  }
+
+  async #write<T>(durability: Durability, job: (w: Write) => Promise<T>): Promise<T> {
+    this.#stillThere();
+    for (;;) {
+      try {
+        return await this.#once(durability, job);
+      } catch (error) {
+        const full = error instanceof ClientError && error.local === "DiskFull";
+        if (!full || !(await this.onFull())) throw error;
+      }
+    }
+  }
+
+  async #once<T>(durability: Durability, job: (w: Write) => Promise<T>): Promise<T> {
+    const changes = noChanges();
+    const value = await this.backend.write(durability, async (tx) =>
+      job({ tx, changes, repairs: this.#repairs, me: await meta.text(tx, "user_id") }),
+    );
+    if (!isEmpty(changes)) this.publish(changes);
+    return value;
+  }
+
+  #stillThere(): void {
+    if (this.#ended) throw new ClientError("Cancelled", "the client has ended");
+  }
+}
