@@ -2,6 +2,9 @@ import { useEffect, useId, useRef, type ReactNode } from "react";
 import { useText } from "../text/index.js";
 import { IconButton } from "./Button.js";
 
+/** Where a dialog begins: at its first field, else at what it is for. */
+const FIRST = ".dialog-body :is(input, textarea), .dialog-body .button.main";
+
 /** A dialog over the page: holds the focus, ends with Escape, gives the focus back. */
 export function Dialog({
   title,
@@ -18,6 +21,8 @@ export function Dialog({
   useEffect(() => {
     const element = dialog.current;
     element?.showModal();
+    // By itself it would begin with the button that closes it.
+    element?.querySelector<HTMLElement>(FIRST)?.focus();
     return () => element?.close();
   }, []);
   return (

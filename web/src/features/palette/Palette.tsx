@@ -65,7 +65,6 @@ export function Palette({ onClose, onOver }: { readonly onClose: () => void; rea
     <Dialog title={text.palette.title} onClose={onClose}>
       <input
         className="input"
-        autoFocus
         role="combobox"
         aria-label={text.palette.placeholder}
         aria-expanded="true"

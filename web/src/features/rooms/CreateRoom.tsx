@@ -43,7 +43,7 @@ export function CreateRoom({ onClose }: { readonly onClose: () => void }) {
       >
         <Field label={text.rooms.name}>
           {(named) => (
-            <input {...named} className="input" autoFocus required maxLength={NAME} value={name} onChange={(event) => setName(event.target.value)} />
+            <input {...named} className="input" required maxLength={NAME} value={name} onChange={(event) => setName(event.target.value)} />
           )}
         </Field>
         <Field label={text.rooms.topic} hint={text.rooms.topicHint}>

@@ -179,15 +179,11 @@ function Row({ room, chosen, here }: { readonly room: RoomItem; readonly chosen:
   const text = useText();
   const language = useLanguage();
   const place: Place = { kind: "Room", roomId: room.id, members: false };
-  const label = [room.name];
-  if (room.unread > 0) label.push(text.rooms.unreadLabel(room.unread));
-  if (room.mentions > 0) label.push(text.rooms.mentionsLabel(room.mentions));
   return (
     <a
       className="rooms-row"
       href={pathOf(place)}
       aria-current={chosen ? "page" : undefined}
-      aria-label={label.join(", ")}
       data-unread={room.unread > 0 && !room.muted}
       onClick={(event) => {
         if (event.metaKey || event.ctrlKey || event.shiftKey) return;
@@ -217,9 +213,16 @@ function Row({ room, chosen, here }: { readonly room: RoomItem; readonly chosen:
 }
 
 function Badge({ room }: { readonly room: RoomItem }) {
-  if (room.mentions > 0) return <span className="badge mention">@{room.mentions > 99 ? "99+" : room.mentions}</span>;
-  if (room.unread > 0) return <span className={room.muted ? "badge quiet" : "badge"}>{room.unread > 999 ? "999+" : room.unread}</span>;
-  return null;
+  const text = useText();
+  if (room.unread === 0 && room.mentions === 0) return null;
+  const said = room.mentions > 0 ? text.rooms.mentionsLabel(room.mentions) : text.rooms.unreadLabel(room.unread);
+  const shown = room.mentions > 0 ? `@${room.mentions > 99 ? "99+" : room.mentions}` : room.unread > 999 ? "999+" : room.unread;
+  return (
+    <span className={`badge ${room.mentions > 0 ? "mention" : room.muted ? "quiet" : ""}`}>
+      <span aria-hidden="true">{shown}</span>
+      <span className="hidden-text">{said}</span>
+    </span>
+  );
 }
 
 /** The newest item of a room in one line. */

@@ -226,7 +226,7 @@ function RemoveMessage({ roomId, item, onClose }: { readonly roomId: string; rea
       {task.error !== undefined && <Trouble error={task.error} />}
       <div className="dialog-foot">
         <Button onClick={onClose}>{text.common.cancel}</Button>
-        <Button kind="main" disabled={task.busy} autoFocus onClick={() => void remove()}>
+        <Button kind="main" disabled={task.busy} onClick={() => void remove()}>
           {text.timeline.remove}
         </Button>
       </div>

@@ -209,8 +209,13 @@ function focusRow(scroller: HTMLElement | null, virtual: Virtual, items: readonl
   const key = items[index]?.key;
   if (!scroller || key === undefined) return;
   virtual.scrollToIndex(index, { align: "auto" });
-  // The row may not be drawn before the next frame.
-  requestAnimationFrame(() => scroller.querySelector<HTMLElement>(`[data-index="${index}"]`)?.focus({ preventScroll: true }));
+  const focus = () => {
+    const row = scroller.querySelector<HTMLElement>(`[data-index="${index}"]`);
+    row?.focus({ preventScroll: true });
+    return row !== null;
+  };
+  // One that is far away is drawn in the next frame.
+  if (!focus()) requestAnimationFrame(focus);
 }
 
 function act(key: string, item: MessageItem, actions: MessageActions): boolean {
