@@ -67,6 +67,11 @@ export class Visitor {
     await this.page.waitForSelector(".shell");
   }
 
+  /** Waits until the page is connected. */
+  async live(): Promise<void> {
+    await this.page.waitForSelector('.shell-person .avatar[data-here="true"]');
+  }
+
   /** Makes a room with people, by their logins; ends up in it. */
   async createRoom(name: string, logins: readonly string[]): Promise<void> {
     const { page } = this;

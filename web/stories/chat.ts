@@ -103,8 +103,11 @@ export const chat: readonly Story[] = [
       await bob.openRoom("typing");
       await bob.page.waitForSelector('.message[data-mentions="true"]');
       await bob.page.waitForSelector('.rooms-row:has-text("typing"):not(:has(.badge))');
-      await ann.page.locator(".composer textarea").pressSequentially("more");
-      await until("bob sees that ann writes", async () => /Ann/u.test((await bob.page.textContent(".typing")) ?? ""));
+      // It is told once in a while, not at every key.
+      await until("bob sees that ann writes", async () => {
+        await ann.page.locator(".composer textarea").pressSequentially("more ", { delay: 20 });
+        return /Ann/u.test((await bob.page.textContent(".typing")) ?? "");
+      });
       calm(ann, bob);
     },
   ],

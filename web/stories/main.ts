@@ -27,7 +27,11 @@ const ground = await Ground.start(program);
 const site = await Site.start(join(import.meta.dirname, "../dist"), ground.server, ground.issuer);
 const browser = await launch();
 // The server knows people once they have signed in.
-for (const login of ["ann", "bob", "cat", "dan"]) await (await Visitor.signIn(browser, site.address, login)).close();
+for (const login of ["ann", "bob", "cat", "dan"]) {
+  const visitor = await Visitor.signIn(browser, site.address, login);
+  await visitor.live();
+  await visitor.close();
+}
 let failed = 0;
 for (const [name, play] of STORIES) {
   if (wanted.length > 0 && !wanted.some((word) => name.includes(word))) continue;

@@ -1,6 +1,6 @@
 import type { RoomItem } from "@madang/client";
 import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent, type RefObject } from "react";
-import { useClient, useItems, useObserved, useOpened, useTask } from "../../app/client.js";
+import { useClient, useItems, useObserved, useOpened } from "../../app/client.js";
 import { Avatar } from "../../design/Avatar.js";
 import { IconButton } from "../../design/Button.js";
 import { Trouble } from "../../design/Trouble.js";
@@ -30,10 +30,16 @@ export function Composer({
 }) {
   const text = useText();
   const client = useClient();
-  const task = useTask();
+  const [refused, setRefused] = useState<unknown>();
   const hint = useId();
   const keeper = useMemo(() => new DraftKeeper(client, room.id), [client, room.id]);
-  const [typed, setTyped] = useState("");
+  const [typed, setLine] = useState("");
+  const line = useRef("");
+  const going = useRef(0);
+  const setTyped = (next: string) => {
+    line.current = next;
+    setLine(next);
+  };
   const chosen = useRef(new Set<string>());
   const touched = useRef(false);
   useEffect(() => {
@@ -58,19 +64,24 @@ export function Composer({
   const mention = useMention(room, typed, area, change, chosen.current);
   const length = [...typed].length;
   const send = async () => {
-    if (typed.trim() === "" || length > LONGEST || task.busy) return;
-    const { mentions, mentionAll } = mentioned(typed, mention.members, chosen.current, text.composer.mentionAll);
+    if (typed.trim() === "" || length > LONGEST) return;
     const sent = typed;
-    const done = await task.run(() => client.send(room.id, { text: sent, mentions, mentionAll }));
-    if (!done) return;
-    chosen.current.clear();
-    // What was typed while the message was taken is the next one.
-    setTyped((now) => {
-      const rest = now.startsWith(sent) ? now.slice(sent.length) : now;
-      if (rest === "") keeper.sent();
-      else keeper.keep(rest);
-      return rest;
-    });
+    const { mentions, mentionAll } = mentioned(sent, mention.members, chosen.current, text.composer.mentionAll);
+    // The line is free at once for the next message; what was in it stays the draft until the client has it.
+    setTyped("");
+    going.current += 1;
+    try {
+      await client.send(room.id, { text: sent, mentions, mentionAll });
+      setRefused(undefined);
+      chosen.current.clear();
+    } catch (error) {
+      setRefused(error);
+      setTyped([sent, line.current].filter(Boolean).join("\n"));
+    }
+    going.current -= 1;
+    if (going.current > 0) return;
+    if (line.current === "") keeper.sent();
+    else keeper.keep(line.current);
     onSent();
   };
   const onKeyDown = (event: KeyboardEvent<HTMLTextAreaElement>) => {
@@ -94,7 +105,7 @@ export function Composer({
       }}
     >
       {mention.view}
-      {task.error !== undefined && <Trouble error={task.error} />}
+      {refused !== undefined && <Trouble error={refused} />}
       {length > LONGEST && (
         <p className="trouble" role="alert">
           {text.composer.tooLong(LONGEST)}
