@@ -72,7 +72,7 @@ fn csharp() -> PathBuf {
     target().join("bindings").join("csharp")
 }
 
-fn built(program: &str) -> PathBuf {
+pub(crate) fn built(program: &str) -> PathBuf {
     target().join("debug").join(program)
 }
 
@@ -186,7 +186,7 @@ fn transcripts() -> Result<()> {
     compare(&rust, &csharp)
 }
 
-fn compare(one: &Path, other: &Path) -> Result<()> {
+pub(crate) fn compare(one: &Path, other: &Path) -> Result<()> {
     let (one, other) = (fs::read_to_string(one)?, fs::read_to_string(other)?);
     let differs = one.lines().zip(other.lines()).find(|(one, other)| one != other);
     ensure!(one == other, "the transcripts differ: {differs:?}");

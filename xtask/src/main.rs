@@ -14,6 +14,7 @@ mod sqlx;
 mod test;
 mod tidy;
 mod torture;
+mod web;
 
 use std::process::ExitCode;
 
@@ -26,7 +27,7 @@ cargo xtask dev [OPTION...]     a whole Madang on this machine, until Ctrl-C (de
 cargo xtask check               format and clippy
 cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny, features
 cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, kills, guards, torture,
-                                bindings, docs
+                                bindings, web, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
 cargo xtask bench [NAME...]     measure send, fanout, idle, recovery, core [--json]
 cargo xtask bindings WHAT       the client in other languages: csharp, api, torture

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::run::{Cargo, root, target};
-use crate::{bindings, clippy, packages, simulation, tidy, torture};
+use crate::{bindings, clippy, packages, simulation, tidy, torture, web};
 
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
 type Part = (&'static str, fn() -> Result<bool>);
 
-const PARTS: [Part; 12] = [
+const PARTS: [Part; 13] = [
     ("tidy", || tidy::tidy(&[]).map(|()| true)),
     ("clippy", || clippy().map(|()| true)),
     ("unit", unit),
@@ -22,6 +22,7 @@ const PARTS: [Part; 12] = [
     ("guards", guards),
     ("torture", torture::fixed),
     ("bindings", bindings::test),
+    ("web", web::test),
     ("docs", docs),
 ];
 

@@ -283,7 +283,7 @@ async function kept(core: Core, task: (core: Core, signal: AbortSignal) => Promi
     try {
       await task(core, signal);
     } catch (error) {
-      if (signal.aborted) return;
+      if (signal.aborted || failureOf(error).kind === "Cancelled") return;
       console.error("madang: a task of the client failed", error);
       await sleep(delayMs(core.backoff, faults), signal);
     }

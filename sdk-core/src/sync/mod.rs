@@ -9,6 +9,8 @@ mod room;
 #[cfg(test)]
 mod small_worlds;
 mod span;
+#[cfg(test)]
+mod vectors;
 
 pub(crate) use self::{
     islands::Island,

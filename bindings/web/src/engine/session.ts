@@ -228,7 +228,8 @@ class Stream implements OpenStream {
         case "refused":
           break;
         case "closing":
-          this.#endWith(await this.#closing(frame.value));
+          // What the server says goes before the end of what was read, which may have been seen earlier.
+          this.#end = await this.#closing(frame.value);
           break;
         case "heartbeat":
           this.#ackAtMs = 0;

@@ -3,10 +3,10 @@
  * the server holds are the same.
  */
 
-import { type DescField, type DescMessage, getOption, hasOption, type MessageShape } from "@bufbuild/protobuf";
+import type { DescField, DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import type { FieldViolation } from "../error.js";
-import { type FieldLimits, limits, TextFormat } from "../gen/madang/v1/limits_pb.js";
+import { type FieldLimits, LIMITS } from "../gen/rules.js";
 
 /** Violations told of one request; the server tells no more either. */
 const MOST_VIOLATIONS = 20;
@@ -35,7 +35,7 @@ function checkMessage(message: ReflectMessage, at: string, add: Add): void {
 }
 
 function checkField(message: ReflectMessage, field: DescField, at: string, add: Add): void {
-  const held = hasOption(field, limits) ? getOption(field, limits) : undefined;
+  const held = LIMITS[field.parent.typeName]?.[field.name];
   switch (field.fieldKind) {
     case "list": {
       const list = message.get(field);
@@ -71,8 +71,8 @@ function checkField(message: ReflectMessage, field: DescField, at: string, add: 
 function checkScalar(value: unknown, held: FieldLimits, at: string, add: Add): void {
   if (typeof value === "string") checkText(value, held, at, add);
   else if (typeof value === "number" || typeof value === "bigint") {
-    if (held.min !== undefined && value < held.min) add(at, `at least ${held.min}`);
-    if (held.max !== undefined && value > held.max) add(at, `at most ${held.max}`);
+    if (held.min !== undefined && value < BigInt(held.min)) add(at, `at least ${held.min}`);
+    if (held.max !== undefined && value > BigInt(held.max)) add(at, `at most ${held.max}`);
   }
 }
 
@@ -81,40 +81,40 @@ function checkText(value: string, held: FieldLimits, at: string, add: Add): void
     if (held.required) add(at, "must not be empty");
     return;
   }
-  if (held.maxBytes > 0 && bytesOf(value) > held.maxBytes) return add(at, `at most ${held.maxBytes} bytes`);
-  if (held.maxCharacters > 0 && [...value].length > held.maxCharacters) {
+  if (held.maxBytes && bytesOf(value) > held.maxBytes) return add(at, `at most ${held.maxBytes} bytes`);
+  if (held.maxCharacters && [...value].length > held.maxCharacters) {
     return add(at, `at most ${held.maxCharacters} characters`);
   }
   const wrong = formOf(value, held.format);
   if (wrong !== undefined) add(at, wrong);
 }
 
-function formOf(value: string, format: TextFormat): string | undefined {
+function formOf(value: string, format: string | undefined): string | undefined {
   switch (format) {
-    case TextFormat.UNSPECIFIED:
-      return value.includes("\0") ? "must not contain NUL" : undefined;
-    case TextFormat.UUID:
+    case "TEXT_FORMAT_UUID":
       return UUID.test(value) ? undefined : "must be a UUID in lower case";
-    case TextFormat.UUID_V7:
+    case "TEXT_FORMAT_UUID_V7":
       return UUID.exec(value)?.[1] === "7" ? undefined : "must be a version 7 UUID in lower case";
-    case TextFormat.LINE:
+    case "TEXT_FORMAT_LINE":
       if (value.trim() !== value) return "must not begin or end with white space";
       return FORBIDDEN.test(value) ? "must not contain control characters" : undefined;
-    case TextFormat.PARAGRAPHS:
+    case "TEXT_FORMAT_PARAGRAPHS":
       return FORBIDDEN.test(value.replace(/[\n\t\r]/g, "")) ? "must not contain control characters" : undefined;
+    default:
+      return value.includes("\0") ? "must not contain NUL" : undefined;
   }
 }
 
 function checkCount(count: number, held: FieldLimits, at: string, add: Add): void {
   if (held.required && count === 0) add(at, "must not be empty");
-  if (held.maxItems > 0 && count > held.maxItems) add(at, `at most ${held.maxItems} items`);
+  if (held.maxItems && count > held.maxItems) add(at, `at most ${held.maxItems} items`);
 }
 
 function checkMap(entries: readonly (readonly [unknown, unknown])[], held: FieldLimits, at: string, add: Add): void {
   checkCount(entries.length, held, at, add);
   const texts = entries.flat().map(String);
   const bytes = texts.reduce((sum, text) => sum + bytesOf(text), 0);
-  if (held.maxBytes > 0 && bytes > held.maxBytes) add(at, `at most ${held.maxBytes} bytes together`);
+  if (held.maxBytes && bytes > held.maxBytes) add(at, `at most ${held.maxBytes} bytes together`);
   if (entries.some(([key]) => key === "") || texts.some((text) => text.includes("\0"))) {
     add(at, "keys must not be empty, and nothing may contain NUL");
   }

@@ -1,10 +1,10 @@
 /** What the wire fails with, as a failure of the client. */
 
-import { getOption } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { ClientError, type ClientErrorKind, type ErrorReason, type FieldViolation } from "../error.js";
-import { ClientAction, ErrorReason as Reason, ErrorReasonSchema, rule } from "../gen/madang/v1/error_pb.js";
+import { ClientAction, ErrorReason as Reason, ErrorReasonSchema } from "../gen/madang/v1/error_pb.js";
+import { REASONS as RULES } from "../gen/rules.js";
 
 /** `ErrorInfo.domain` of every refusal. */
 const DOMAIN = "madang";
@@ -52,16 +52,16 @@ export function reasonOf(name: ErrorReason | undefined): Reason {
   return (name && REASONS.get(name)) ?? Reason.UNSPECIFIED;
 }
 
-function ruleOf(reason: Reason) {
-  const value = ErrorReasonSchema.value[reason];
-  return value && getOption(value, rule);
+/** A reason that a newer server gave says nothing: the code decides. */
+function ruleOf(reason: Reason): { code: Code; action: ClientAction } {
+  const [code, action] = RULES[ErrorReasonSchema.value[reason]?.name ?? ""] ?? [0, 0];
+  // The contract numbers its codes as gRPC does.
+  return { code: code === 0 ? Code.Unknown : code, action };
 }
 
 /** A refusal that came in a frame or from the store. */
 export function refused(reason: Reason, message: string): ClientError {
-  // The contract numbers its codes as gRPC does.
-  const code = ruleOf(reason)?.code as number | undefined;
-  return new ClientError(KINDS[(code ?? Code.Unknown) as Code] ?? "Internal", message, { reason: reasonName(reason) });
+  return new ClientError(KINDS[ruleOf(reason).code] ?? "Internal", message, { reason: reasonName(reason) });
 }
 
 /** Whether the same call may succeed later without anybody doing anything. */
@@ -69,7 +69,7 @@ export function mayRepeat(error: ClientError): boolean {
   if (error.reason === undefined || error.reason === "Unspecified") {
     return error.kind === "Offline" || error.kind === "RateLimited";
   }
-  const action = ruleOf(reasonOf(error.reason))?.action ?? ClientAction.GIVE_UP;
+  const { action } = ruleOf(reasonOf(error.reason));
   return [ClientAction.RETRY, ClientAction.RENEW_TOKEN, ClientAction.RECONNECT, ClientAction.RESYNC].includes(action);
 }
 

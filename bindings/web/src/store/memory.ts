@@ -122,7 +122,8 @@ class MemoryTable {
   list({ index, from, to, reverse, limit }: Range = {}): Row[] {
     if (index === undefined) return this.#rows.list(from, to, reverse, limit);
     const rows = this.#indexes.get(index) as Sorted<Row>;
-    return rows.list(from === undefined ? undefined : [from], to === undefined ? undefined : [to, []], reverse, limit);
+    // Greater than every key of a row, which is a number, a text, or some of them.
+    return rows.list(from === undefined ? undefined : [from], to === undefined ? undefined : [to, [[]]], reverse, limit);
   }
 }
 
