@@ -17,7 +17,10 @@ import { offline } from "./offline.js";
 import { pictures } from "./pictures.js";
 import { rooms } from "./rooms.js";
 
-const STORIES: readonly Story[] = [...accounts, ...chat, ...composing, ...rooms, ...offline, ...injection, ...long, ...pictures];
+const STORIES: readonly Story[] = [...pictures, ...accounts, ...chat, ...composing, ...rooms, ...offline, ...injection, ...long];
+
+/** What was on the screens when a story failed. */
+const FAILURES = join(import.meta.dirname, "../failures");
 
 const [program, ...words] = process.argv.slice(2);
 if (!program) throw new Error("npm run stories -- GROUND [WORD]...");
@@ -43,6 +46,8 @@ for (const [name, play] of STORIES) {
   } catch (error) {
     failed += 1;
     console.log(`FAIL  ${name}: ${error instanceof Error ? error.stack : String(error)}`);
+    const pages = browser.contexts().flatMap((context) => context.pages());
+    for (const [n, page] of pages.entries()) await page.screenshot({ path: join(FAILURES, `${failed}-${n}.png`) }).catch(() => undefined);
   }
   site.reports.length = 0;
   for (const context of browser.contexts()) await context.close();

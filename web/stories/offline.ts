@@ -5,7 +5,7 @@ import { check, until, type Story } from "./story.js";
 
 export const offline: readonly Story[] = [
   [
-    "what is written offline waits, survives a closed tab, and is there once for both",
+    "what is written offline waits, and is there once for both",
     async ({ browser, site }) => {
       const ann = await Visitor.signIn(browser, site.address, "ann");
       await ann.createRoom("tunnel", ["bob"]);

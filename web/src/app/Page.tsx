@@ -2,7 +2,7 @@ import { Component, useEffect, useState, useSyncExternalStore, type ReactNode } 
 import { Button } from "../design/Button.js";
 import { SignIn } from "../features/signin/SignIn.js";
 import { usePreferences } from "../features/settings/preferences.js";
-import { LanguageContext, languageOf, useText } from "../text/index.js";
+import { catalogueOf, languageOf, useText, WordingContext, type Wording } from "../text/index.js";
 import { HostContext } from "./client.js";
 import { Shell } from "./Shell.js";
 import { start, type Start } from "./start.js";
@@ -29,12 +29,24 @@ export function Page() {
     document.documentElement.lang = language;
     document.documentElement.dataset["theme"] = theme;
   }, [language, theme]);
+  // The words that stand there stay until the others have come.
+  const [wording, setWording] = useState<Wording>();
+  useEffect(() => {
+    let ended = false;
+    void catalogueOf(language).then((text) => {
+      if (!ended) setWording({ language, text });
+    });
+    return () => {
+      ended = true;
+    };
+  }, [language]);
+  if (!wording) return null;
   return (
-    <LanguageContext value={language}>
+    <WordingContext value={wording}>
       <Breakage>
         <Started />
       </Breakage>
-    </LanguageContext>
+    </WordingContext>
   );
 }
 

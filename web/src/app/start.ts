@@ -1,7 +1,7 @@
 /** The way from an address to a page: who is signed in, and the client for them. */
 
 import { Client } from "@madang/client";
-import { CALLBACK, Session, SignInRefused } from "../features/signin/session.js";
+import { Session, SignInRefused } from "../features/signin/session.js";
 import { preferences } from "../features/settings/preferences.js";
 import type { Host } from "./client.js";
 import { loadConfiguration, configurationFrom, type Configuration } from "./configuration.js";
@@ -16,6 +16,9 @@ export type Start =
       readonly refused: SignInRefused["why"] | undefined;
     }
   | { readonly kind: "Ready"; readonly host: Host };
+
+/** The path where the issuer sends the browser back to. */
+const CALLBACK = "/signin/callback";
 
 /** Remembered for a reload without a network, which shows what is kept. */
 const KEPT = "madang.configuration";
@@ -46,13 +49,13 @@ export async function start(): Promise<Start> {
       path = await session.complete(address);
       history.replaceState(null, "", path);
     }
-    const user = await session.restore();
-    if (!user) return { kind: "SignIn", session, path, refused: undefined };
+    const account = await session.restore();
+    if (!account) return { kind: "SignIn", session, path, refused: undefined };
     const { language } = preferences();
     const client = await Client.open({
       server: location.origin,
       tokens: session.token,
-      account: user.profile.sub,
+      account,
       language: language === "system" ? undefined : language,
     });
     return { kind: "Ready", host: { client, session } };

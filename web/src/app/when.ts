@@ -17,6 +17,12 @@ export function timeOf(date: Date, language: Language): string {
   return format(language, "time", { hour: "numeric", minute: "2-digit" }).format(date);
 }
 
+/** `3:07`, where there is no room for more. */
+export function clockOf(date: Date, language: Language): string {
+  const parts = format(language, "time", { hour: "numeric", minute: "2-digit" }).formatToParts(date);
+  return parts.filter((part) => part.type !== "dayPeriod").map((part) => part.value).join("").trim();
+}
+
 /** `2026년 11월 21일 토요일`, from a day as `2026-11-21`. */
 export function dayOf(day: string, language: Language): string {
   const options = { year: "numeric", month: "long", day: "numeric", weekday: "long", timeZone: "UTC" } as const;

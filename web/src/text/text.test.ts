@@ -1,7 +1,9 @@
 import { ClientError } from "@madang/client";
 import { describe, expect, test } from "vitest";
 import { failureText } from "./failure.js";
-import { catalogues, languageOf } from "./index.js";
+import { en } from "./en.js";
+import { catalogueOf, languageOf } from "./index.js";
+import { ko } from "./ko.js";
 import { particle } from "./particle.js";
 
 /** All keys of a catalogue with what stands there: functions are said with examples. */
@@ -15,7 +17,7 @@ function leaves(value: unknown, path = ""): Map<string, string> {
 }
 
 describe("catalogues", () => {
-  const [korean, english] = [leaves(catalogues.ko), leaves(catalogues.en)];
+  const [korean, english] = [leaves(ko), leaves(en)];
 
   test("have the same keys", () => {
     expect([...korean.keys()].sort()).toEqual([...english.keys()].sort());
@@ -30,6 +32,11 @@ describe("catalogues", () => {
       if (!same.has(key) && !key.startsWith("settings.keyList")) expect(said, key).toMatch(/[가-힣]/u);
     }
   });
+});
+
+test("a language has its catalogue", async () => {
+  expect(await catalogueOf("ko")).toBe(ko);
+  expect(await catalogueOf("en")).toBe(en);
 });
 
 test("a particle follows the last sound of a name", () => {
@@ -47,7 +54,6 @@ test("the first language of the browser that is there is taken", () => {
 });
 
 test("a failure is said with what to do, and with its number when the server is at fault", () => {
-  const { en } = catalogues;
   expect(failureText(new ClientError("PermissionDenied", "x", { reason: "LastAdmin" }), en)).toBe(en.failure.lastAdmin);
   expect(failureText(new ClientError("Offline", "x", { local: "ClockWrong" }), en)).toBe(en.failure.clock);
   expect(failureText(new ClientError("Internal", "x", { requestId: "r1" }), en)).toContain("r1");

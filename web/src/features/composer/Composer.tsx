@@ -1,5 +1,6 @@
 import type { RoomItem } from "@madang/client";
 import { useEffect, useId, useMemo, useRef, useState, type KeyboardEvent, type RefObject } from "react";
+import { flushSync } from "react-dom";
 import { useClient, useItems, useObserved, useOpened } from "../../app/client.js";
 import { Avatar } from "../../design/Avatar.js";
 import { IconButton } from "../../design/Button.js";
@@ -7,6 +8,7 @@ import { Trouble } from "../../design/Trouble.js";
 import { useText } from "../../text/index.js";
 import { DraftKeeper } from "./drafts.js";
 import { isComposing } from "./keys.js";
+import { plain } from "./plain.js";
 import { candidates, mentionAt, mentioned, type Candidate } from "./mentions.js";
 import "./composer.css";
 
@@ -55,7 +57,8 @@ export function Composer({
     // Not on a phone: the keyboard would cover what one came to read.
     if (matchMedia("(hover: hover)").matches) area.current?.focus();
   }, [area, room.id]);
-  const change = (next: string) => {
+  const change = (changed: string) => {
+    const next = plain(changed);
     touched.current = true;
     setTyped(next);
     keeper.keep(next);
@@ -167,9 +170,10 @@ function useMention(
     if (!candidate || !at) return;
     if (candidate.id) chosen.add(candidate.id);
     const before = `${typed.slice(0, at.start)}@${candidate.name} `;
-    change(before + typed.slice(caret));
+    // At once: the next key comes behind the name.
+    flushSync(() => change(before + typed.slice(caret)));
+    area.current?.setSelectionRange(before.length, before.length);
     setActive(0);
-    requestAnimationFrame(() => area.current?.setSelectionRange(before.length, before.length));
   };
   const onKeyDown = (event: KeyboardEvent): boolean => {
     if (found.length === 0) return false;

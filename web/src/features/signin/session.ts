@@ -1,30 +1,42 @@
 /**
- * Who is signed in, in this tab: authorization code with PKCE, tokens in `sessionStorage`, renewal in one place.
+ * Who is signed in, in this tab: tokens in `sessionStorage`, renewed in one place.
  *
  * Always true: tokens are never in `localStorage`; of all tabs that share a session one at a time renews it, and the others take
  * what it got, because a refresh token is good for one use.
  */
 
 import { ClientError } from "@madang/client";
-import { ErrorResponse, User, UserManager, WebStorageStateStore } from "oidc-client-ts";
+import type { User, UserManager } from "oidc-client-ts";
 import type { Configuration } from "../../app/configuration.js";
 
 /** A token that ends sooner is renewed first: longer than a call may take. */
-const SPARE_SECONDS = 30;
+const SPARE_MS = 30_000;
 
 /** Before the end of a token that nobody has asked for: keeps the session at the issuer alive. */
-const IDLE_RENEWAL_SECONDS = 60;
+const IDLE_RENEWAL_MS = 60_000;
 
 /** How long a new tab waits for the session of another one: a tab that sleeps answers late, and then one signs in. */
 const NEIGHBOUR_MS = 250;
 
-/** The path where the issuer sends the browser back to. */
-export const CALLBACK = "/signin/callback";
+const KEPT = "madang.session";
+
+/** What is kept of a sign-in. */
+export interface Kept {
+  /** Who: the issuer's `sub`. */
+  readonly subject: string;
+  /** Which session at the issuer. */
+  readonly sessionState: string | null;
+  readonly accessToken: string;
+  /** Milliseconds since 1970 by this computer's clock. */
+  readonly expiresAt: number;
+  /** All of it, as the protocol wants it back. */
+  readonly user: string;
+}
 
 /** What tabs tell each other. */
 type TabMessage =
   | { readonly kind: "Ask" }
-  | { readonly kind: "Have"; readonly user: string }
+  | { readonly kind: "Have"; readonly kept: Kept }
   | { readonly kind: "Gone"; readonly subject: string };
 
 /** A sign-in that came back and is not taken. */
@@ -41,54 +53,45 @@ export class SignInRefused extends Error {
 
 /** The session of this tab. */
 export class Session {
-  readonly #users: UserManager;
+  readonly #configuration: Configuration;
   readonly #tabs = new BroadcastChannel("madang-session");
-  #renewing: Promise<User> | undefined;
-  #neighbour: ((user: User) => void) | undefined;
+  #kept: Kept | undefined = read();
+  #renewing: Promise<Kept> | undefined;
+  #neighbour: ((kept: Kept) => void) | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #made: UserManager | undefined;
 
   constructor(configuration: Configuration) {
-    const store = new WebStorageStateStore({ store: sessionStorage, prefix: "madang." });
-    this.#users = new UserManager({
-      authority: configuration.issuer,
-      client_id: configuration.clientId,
-      redirect_uri: location.origin + CALLBACK,
-      post_logout_redirect_uri: `${location.origin}/`,
-      scope: "openid profile email",
-      userStore: store,
-      stateStore: store,
-      automaticSilentRenew: false,
-      accessTokenExpiringNotificationTimeInSeconds: IDLE_RENEWAL_SECONDS,
-      loadUserInfo: false,
-      requestTimeoutInSeconds: 15,
-    });
-    this.#users.events.addAccessTokenExpiring(() => void this.token(true).catch(() => undefined));
-    this.#tabs.onmessage = (event: MessageEvent<TabMessage>) => void this.#hear(event.data);
+    this.#configuration = configuration;
+    this.#tabs.onmessage = (event: MessageEvent<TabMessage>) => this.#hear(event.data);
+    this.#renewInTime();
   }
 
-  /** Who is signed in: as this tab knows, or another one. `undefined`: nobody. */
-  async restore(): Promise<User | undefined> {
-    const own = await this.#users.getUser();
-    if (own) return own;
-    const found = await new Promise<User | undefined>((resolve) => {
+  /** Who is signed in, by the issuer's `sub`: as this tab knows, or another one. `undefined`: nobody. */
+  async restore(): Promise<string | undefined> {
+    if (this.#kept) return this.#kept.subject;
+    const found = await new Promise<Kept | undefined>((resolve) => {
       this.#neighbour = resolve;
       this.#tell({ kind: "Ask" });
       setTimeout(() => resolve(undefined), NEIGHBOUR_MS);
     });
     this.#neighbour = undefined;
-    if (found) await this.#users.storeUser(found);
-    return found;
+    if (found) this.#keep(found);
+    return found?.subject;
   }
 
   /** Sends the browser to the issuer. It comes back to `path`. */
   async signIn(path: string): Promise<void> {
-    await this.#users.signinRedirect({ state: path });
+    const { users } = await this.#protocol();
+    await users.signinRedirect({ state: path });
   }
 
   /** Takes what the issuer sent the browser back with; answers with the path to go on at. Rejects with `SignInRefused`. */
   async complete(address: string): Promise<string> {
+    const { users, ErrorResponse } = await this.#protocol();
     try {
-      const user = await this.#users.signinRedirectCallback(address);
-      this.#tell({ kind: "Have", user: user.toStorageString() });
+      const user = await users.signinRedirectCallback(address);
+      this.#keep(keptOf(user));
       return safePath(user.state);
     } catch (error) {
       if (error instanceof ErrorResponse) throw new SignInRefused("Denied", error);
@@ -98,54 +101,85 @@ export class Session {
 
   /** Ends the session at the issuer; the browser comes back signed out. */
   async signOut(): Promise<void> {
-    const user = await this.#users.getUser();
-    if (user) this.#tell({ kind: "Gone", subject: user.profile.sub });
+    const kept = this.#kept;
+    if (kept) this.#tell({ kind: "Gone", subject: kept.subject });
+    this.#forget();
     try {
-      await this.#users.signoutRedirect(user?.id_token ? { id_token_hint: user.id_token } : {});
+      const { users, User } = await this.#protocol();
+      const hint = kept && User.fromStorageString(kept.user).id_token;
+      await users.signoutRedirect(hint ? { id_token_hint: hint } : {});
     } catch {
-      // Without a way to the issuer the session there ends by its own age; here it ends now.
-      await this.#users.removeUser();
+      // Without a way to the issuer the session there ends by its own age; here it has ended.
       location.assign("/");
     }
   }
 
   /** A token that is good now; `fresh`: another than the last one. All who wait share one renewal. */
   readonly token = async (fresh: boolean): Promise<string> => {
-    const user = await this.#users.getUser();
-    if (!user) throw new ClientError("Unauthenticated", "nobody is signed in in this tab");
-    if (!fresh && (user.expires_in ?? 0) > SPARE_SECONDS) return user.access_token;
-    this.#renewing ??= this.#renew(user).finally(() => (this.#renewing = undefined));
-    return (await this.#renewing).access_token;
+    const kept = this.#kept;
+    if (!kept) throw new ClientError("Unauthenticated", "nobody is signed in in this tab");
+    if (!fresh && isGood(kept)) return kept.accessToken;
+    this.#renewing ??= this.#renew(kept).finally(() => (this.#renewing = undefined));
+    return (await this.#renewing).accessToken;
   };
 
-  async #renew(old: User): Promise<User> {
-    return navigator.locks.request(`madang-session-${old.profile.sub}`, async () => {
-      const now = await this.#users.getUser();
+  async #renew(old: Kept): Promise<Kept> {
+    return navigator.locks.request(`madang-session-${old.subject}`, async () => {
+      const now = this.#kept;
       // Another tab was first, and told.
-      if (now && now.access_token !== old.access_token && (now.expires_in ?? 0) > SPARE_SECONDS) return now;
-      const user = await this.#users.signinSilent().catch((error: unknown) => {
-        throw renewalError(error);
+      if (now && now.accessToken !== old.accessToken && isGood(now)) return now;
+      const { users, User, ErrorResponse } = await this.#protocol();
+      await users.storeUser(User.fromStorageString(old.user));
+      const user = await users.signinSilent().catch((error: unknown) => {
+        // The issuer's no ends the sign-in; without a way to it one asks again later.
+        if (error instanceof ErrorResponse) throw new ClientError("Unauthenticated", error.message);
+        throw new ClientError("Offline", "the issuer cannot be reached", { local: "Unreachable" });
       });
       if (!user) throw new ClientError("Unauthenticated", "the issuer gives no token");
-      this.#tell({ kind: "Have", user: user.toStorageString() });
-      return user;
+      const kept = keptOf(user);
+      this.#keep(kept);
+      this.#tell({ kind: "Have", kept });
+      return kept;
     });
   }
 
-  async #hear(message: TabMessage): Promise<void> {
-    const own = await this.#users.getUser();
+  async #protocol() {
+    const { manager, User, ErrorResponse } = await import("./oidc.js");
+    this.#made ??= manager(this.#configuration);
+    return { users: this.#made, User, ErrorResponse };
+  }
+
+  #keep(kept: Kept): void {
+    this.#kept = kept;
+    sessionStorage.setItem(KEPT, JSON.stringify(kept));
+    this.#renewInTime();
+  }
+
+  #forget(): void {
+    this.#kept = undefined;
+    sessionStorage.removeItem(KEPT);
+    clearTimeout(this.#timer);
+  }
+
+  #renewInTime(): void {
+    clearTimeout(this.#timer);
+    if (!this.#kept) return;
+    const wait = Math.max(this.#kept.expiresAt - Date.now() - IDLE_RENEWAL_MS, 0);
+    // What fails here is tried again by the next call.
+    this.#timer = setTimeout(() => void this.token(true).catch(() => undefined), wait);
+  }
+
+  #hear(message: TabMessage): void {
     switch (message.kind) {
       case "Ask":
-        if (own) this.#tell({ kind: "Have", user: own.toStorageString() });
+        if (this.#kept) this.#tell({ kind: "Have", kept: this.#kept });
         break;
-      case "Have": {
-        const user = User.fromStorageString(message.user);
-        if (this.#neighbour) this.#neighbour(user);
-        else if (own && isNewer(own, user)) await this.#users.storeUser(user);
+      case "Have":
+        if (this.#neighbour) this.#neighbour(message.kept);
+        else if (this.#kept && isNewer(this.#kept, message.kept)) this.#keep(message.kept);
         break;
-      }
       case "Gone":
-        if (own?.profile.sub === message.subject) await this.#users.removeUser();
+        if (this.#kept?.subject === message.subject) this.#forget();
         break;
     }
   }
@@ -155,25 +189,40 @@ export class Session {
   }
 }
 
+function read(): Kept | undefined {
+  try {
+    return (JSON.parse(sessionStorage.getItem(KEPT) ?? "null") as Kept | null) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function keptOf(user: User): Kept {
+  return {
+    subject: user.profile.sub,
+    sessionState: user.session_state,
+    accessToken: user.access_token,
+    expiresAt: (user.expires_at ?? 0) * 1000,
+    user: user.toStorageString(),
+  };
+}
+
+function isGood(kept: Kept): boolean {
+  return kept.expiresAt - Date.now() > SPARE_MS;
+}
+
 /** Whether it is the same session of the same person, later. */
-export function isNewer(own: User, other: User): boolean {
-  const same = own.profile.sub === other.profile.sub && own.session_state === other.session_state;
-  return same && (other.expires_at ?? 0) > (own.expires_at ?? 0);
+export function isNewer(own: Kept, other: Kept): boolean {
+  return own.subject === other.subject && own.sessionState === other.sessionState && other.expiresAt > own.expiresAt;
 }
 
 /** A path of this page, whatever was kept: never another host. */
-export function safePath(kept: unknown): string {
+export function safePath(kept: unknown, origin = location.origin): string {
   if (typeof kept !== "string" || !kept.startsWith("/")) return "/";
-  const target = new URL(kept, location.origin);
-  return target.origin === location.origin && !target.pathname.startsWith("/signin") ? target.pathname : "/";
+  const target = new URL(kept, origin);
+  return target.origin === origin && !target.pathname.startsWith("/signin") ? target.pathname : "/";
 }
 
 function isNetwork(error: unknown): boolean {
   return error instanceof TypeError || (error instanceof Error && error.name === "ErrorTimeout");
-}
-
-/** The issuer's no ends the sign-in; without a way to it one asks again later. */
-function renewalError(error: unknown): ClientError {
-  if (error instanceof ErrorResponse) return new ClientError("Unauthenticated", error.message);
-  return new ClientError("Offline", "the issuer cannot be reached", { local: "Unreachable" });
 }

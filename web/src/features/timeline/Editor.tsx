@@ -5,6 +5,7 @@ import { Button } from "../../design/Button.js";
 import { Trouble } from "../../design/Trouble.js";
 import { useText } from "../../text/index.js";
 import { isComposing } from "../composer/keys.js";
+import { plain } from "../composer/plain.js";
 import { editKept, forgetEdit, keepEdit } from "../composer/drafts.js";
 
 /** A message of one's own, edited in its place. What was typed survives a reload. */
@@ -43,8 +44,9 @@ export function Editor({ roomId, item, onDone }: { readonly roomId: string; read
         aria-label={text.timeline.editLabel}
         value={typed}
         onChange={(event) => {
-          setTyped(event.target.value);
-          keepEdit(roomId, item.key, event.target.value);
+          const next = plain(event.target.value);
+          setTyped(next);
+          keepEdit(roomId, item.key, next);
         }}
         onKeyDown={(event) => {
           event.stopPropagation();

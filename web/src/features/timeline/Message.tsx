@@ -1,7 +1,7 @@
 import type { MessageItem, SendState } from "@madang/client";
 import { memo, useState, type ReactNode } from "react";
 import { useClient, useTask } from "../../app/client.js";
-import { momentOf, timeOf } from "../../app/when.js";
+import { clockOf, momentOf, timeOf } from "../../app/when.js";
 import { Avatar } from "../../design/Avatar.js";
 import { Button, IconButton } from "../../design/Button.js";
 import { Icon, type IconName } from "../../design/Icon.js";
@@ -50,7 +50,7 @@ export const Message = memo(function Message({
           <Avatar name={name} />
         ) : (
           <time className="message-quiet-time" dateTime={item.createdAt.toISOString()} aria-hidden="true">
-            {time}
+            {clockOf(item.createdAt, language)}
           </time>
         )}
       </span>

@@ -1,6 +1,6 @@
 import type { MessageItem, Timeline as OpenTimeline, TimelineItem } from "@madang/client";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent } from "react";
+import { useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type RefObject } from "react";
 import { useItems } from "../../app/client.js";
 import { dayOf } from "../../app/when.js";
 import { Icon } from "../../design/Icon.js";
@@ -67,21 +67,23 @@ export function Timeline({
     estimateSize: (index) => GUESS[items[index]?.kind ?? "Message"],
     getItemKey: keyOf,
     anchorTo: "end",
-    // A page of newer items that was asked for is not followed: one reads on where one is.
-    followOnAppend: wasAtNewest.current && timeline.isAtNewest,
     scrollEndThreshold: AT_END,
     overscan: 10,
     paddingEnd: 8,
   });
-  useEffect(() => {
+  const follows = useFollowing(scroller);
+  useLayoutEffect(() => {
+    // A page of newer items that was asked for is not followed: one reads on where one is.
+    if (follows.current && wasAtNewest.current && timeline.isAtNewest) virtual.scrollToEnd();
     wasAtNewest.current = timeline.isAtNewest;
-  });
-  const begun = useBeginning(items, virtual);
+  }, [items, timeline, virtual]);
+  const begun = useBeginning(items, virtual, follows);
   const rows = virtual.getVirtualItems();
   usePages(timeline, begun ? items.length : 0, rows[0]?.index ?? 0, rows.at(-1)?.index ?? 0);
   const reading = useReading(timeline, items, virtual, scroller, setAtEnd);
   const latest = useCallback(async () => {
     if (!timeline.isAtNewest) await timeline.jump("Newest").catch(() => undefined);
+    follows.current = true;
     requestAnimationFrame(() => virtual.scrollToEnd());
   }, [timeline, virtual]);
   useEffect(() => {
@@ -170,13 +172,36 @@ function isMessage(item: TimelineItem): item is MessageItem {
   return item.kind === "Message";
 }
 
+/**
+ * Whether the list stays at its end: while one is there, until one scrolls up. A move of the list that comes with another height
+ * is not one's own.
+ */
+function useFollowing(scroller: RefObject<HTMLDivElement | null>): { current: boolean } {
+  const follows = useRef(true);
+  useEffect(() => {
+    const element = scroller.current;
+    if (!element) return undefined;
+    let [top, height] = [element.scrollTop, element.scrollHeight];
+    const scrolled = () => {
+      const left = element.scrollHeight - element.clientHeight - element.scrollTop;
+      if (left <= AT_END) follows.current = true;
+      else if (element.scrollTop < top && element.scrollHeight === height) follows.current = false;
+      [top, height] = [element.scrollTop, element.scrollHeight];
+    };
+    element.addEventListener("scroll", scrolled, { passive: true });
+    return () => element.removeEventListener("scroll", scrolled);
+  }, [scroller]);
+  return follows;
+}
+
 /** Once the first items are there: at the line of new messages, else at the end. Tells when the rows have come to rest there. */
-function useBeginning(items: readonly TimelineItem[], virtual: Virtual): boolean {
+function useBeginning(items: readonly TimelineItem[], virtual: Virtual, follows: { current: boolean }): boolean {
   const [begun, setBegun] = useState(false);
   const some = items.length > 0;
   useLayoutEffect(() => {
     if (!some) return undefined;
     const line = newLineIndex(items);
+    follows.current = line < 0;
     if (line >= 0) virtual.scrollToIndex(line, { align: "start" });
     else virtual.scrollToEnd();
     const timer = setTimeout(() => setBegun(true), REST_MS);
