@@ -13,6 +13,8 @@ const visit = (key) => {
   for (const next of manifest[key].imports ?? []) visit(next);
 };
 visit("index.html");
+// The longer of the languages is fetched with it.
+visit("src/text/ko.ts");
 const bytes = [...wanted]
   .map((key) => manifest[key].file)
   .filter((file) => file.endsWith(".js"))
