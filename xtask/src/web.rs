@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Result, bail};
 
 use crate::{
-    bindings,
+    bindings, packages,
     run::{Cargo, root, target},
 };
 
@@ -15,6 +15,7 @@ const NODE: u32 = 20;
 /// The part of the tests.
 pub(crate) fn test() -> Result<bool> {
     need_node()?;
+    packages::need("chromium", &["chromium"])?;
     npm(&["ci", "--no-audit", "--no-fund"]).run()?;
     npm(&["test"]).run()?;
     npm(&["run", "build"]).run()?;

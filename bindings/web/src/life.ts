@@ -127,7 +127,6 @@ export class Life {
     // Another tab may lead those that are left, under the id that they have.
     core.connection.deviceId = newId();
     core.tabs.goAlone();
-    this.#lead();
   }
 
   #join(): void {

@@ -6,7 +6,7 @@ import { MessageSchema } from "../gen/madang/v1/message_pb.js";
 import { MemberRole } from "../gen/madang/v1/room_pb.js";
 import { decode } from "../store/rooms.js";
 import type { Read } from "../store/store.js";
-import { type Glance, glanceOf, joined, joinedAmong } from "../store/totals.js";
+import { badgeOf, type Glance, glanceOf, joined, joinedAmong } from "../store/totals.js";
 import { dateOf } from "../time.js";
 import type { RoomItem } from "./item.js";
 import { FollowedList, type LiveList } from "./list.js";
@@ -121,8 +121,9 @@ async function readRooms(
 ): Promise<{ rooms: Listed[]; missing: ReadonlySet<string> }> {
   const names = new Names(r.tx);
   const rooms: Listed[] = [];
-  for (const glance of only ? await joinedAmong(r.tx, only) : await joined(r.tx)) {
-    rooms.push(await listed(r, glance, names));
+  for (const badge of only ? await joinedAmong(r.tx, only) : await joined(r.tx)) {
+    const glance = glanceOf(badge);
+    if (glance) rooms.push(await listed(r, glance, names));
   }
   return { rooms, missing: names.missing };
 }
@@ -134,7 +135,7 @@ export async function formerRooms(core: Core): Promise<RoomItem[]> {
     const rows = (await r.tx.list("rooms")).filter((row) => !row.joined && !row.ended);
     const found: Listed[] = [];
     for (const row of rows) {
-      const glance = glanceOf(row, undefined);
+      const glance = glanceOf(badgeOf(row, undefined));
       if (glance) found.push(await listed(r, glance, names));
     }
     return found;

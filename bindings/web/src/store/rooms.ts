@@ -5,6 +5,7 @@ import { MessageSchema } from "../gen/madang/v1/message_pb.js";
 import { MembershipSchema, RoomSchema } from "../gen/madang/v1/room_pb.js";
 import { type RoomCursor, RoomCursorSchema } from "../gen/madang/v1/sync_pb.js";
 import { cutBelow, type Island } from "../sync/islands.js";
+import { markOf } from "../sync/mark.js";
 import { type Drop, isForeseen, isJoined, isUnheardOf, newRoomState, type RoomState } from "../sync/room.js";
 import { dateOf } from "../time.js";
 import * as meta from "./meta.js";
@@ -85,6 +86,10 @@ export async function save(tx: Tx, state: RoomState): Promise<void> {
     resetRev,
     joined: isJoined(state),
     activeMs: dateOf(room?.lastActiveAt).getTime(),
+    count: room?.count ?? 0n,
+    firstCount: room?.firstCount ?? 0n,
+    mark: markOf(membership),
+    mentions: membership?.unreadMentionSeqs ?? [],
     room: room && toBinary(RoomSchema, room),
     membership: membership && toBinary(MembershipSchema, membership),
     last: last && toBinary(MessageSchema, last),

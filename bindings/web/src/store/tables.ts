@@ -3,6 +3,8 @@
  * the columns beside them are what is searched for.
  */
 
+import type { Mark } from "../sync/mark.js";
+
 /** What a row is found by; compared as IndexedDB does: number, text, then arrays item by item. */
 export type Key = number | string | readonly Key[];
 
@@ -17,6 +19,11 @@ export interface RoomRow {
   readonly ended: boolean;
   readonly joined: boolean;
   readonly activeMs: number;
+  /** What badges are made of, so that they need no shape decoded. */
+  readonly count: bigint;
+  readonly firstCount: bigint;
+  readonly mark: Mark;
+  readonly mentions: readonly bigint[];
   readonly room: Uint8Array | undefined;
   readonly membership: Uint8Array | undefined;
   readonly last: Uint8Array | undefined;
