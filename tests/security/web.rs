@@ -28,21 +28,21 @@ async fn world() -> World {
 
 /// An answer of HTTP/1.1.
 #[derive(Debug)]
-struct Page {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
+pub(crate) struct Page {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Page {
-    fn header(&self, name: &str) -> Option<String> {
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.filter(|(found, _)| found.eq_ignore_ascii_case(name)).map(|(_, value)| value.to_owned()).next()
     }
 }
 
 /// Says something in HTTP/1.1 and reads to the end.
-async fn exchange(world: &World, request: &[u8]) -> Page {
+pub(crate) async fn exchange(world: &World, request: &[u8]) -> Page {
     let mut stream = TcpStream::connect(world.server(0).trim_start_matches("http://")).await.expect("a connection");
     stream.write_all(request).await.expect("sent");
     let mut answer = Vec::new();
@@ -72,7 +72,7 @@ fn unchunked(mut body: &[u8]) -> Vec<u8> {
     whole
 }
 
-async fn call(world: &World, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Page {
+pub(crate) async fn call(world: &World, path: &str, headers: &[(&str, &str)], body: &[u8]) -> Page {
     let mut request =
         format!("POST {path} HTTP/1.1\r\nhost: madang.test\r\nconnection: close\r\ncontent-length: {}\r\n", body.len());
     for (name, value) in headers {

@@ -91,7 +91,7 @@ impl App {
                 CancellationToken::new(),
             ));
         }
-        let front = rpc::front(rpc::Door::new(parts), &node.config);
+        let front = rpc::front(parts);
         let serving = tokio::spawn(rpc::serve(front, Arc::clone(&node.config), grpc, tls, stop.clone()));
         let failed = |error: std::io::Error| Error::Internal(format!("a listening address: {error}"));
         let (grpc, admin) = (addresses.0.map_err(failed)?, addresses.1.map_err(failed)?);

@@ -106,6 +106,8 @@ settings! {
     /// Origins whose web pages may call, as in `https://chat.example.com`; on loopback hosts the port may be `*`. A single
     /// `*` allows all and is taken only by a plaintext node on loopback.
     public_origins: Vec<String> = Vec::new();
+    /// Folder of the web app, as `web/dist` is after its build; served on the same port as the calls. Without it no files are.
+    web_root: Option<PathBuf> = None;
     /// Whether gRPC reflection answers, so that tools need no proto files.
     reflection: bool = false;
     /// Whether phone, e-mail and employee number of a person are shown to others.

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// How far the clocks of the issuer and of this node may be apart.
-const LEEWAY: TimeDelta = TimeDelta::seconds(30);
+pub(super) const LEEWAY: TimeDelta = TimeDelta::seconds(30);
 
 /// Latest time that a token may name, in seconds: the year 5138. Above it, arithmetic would be at the mercy of the issuer.
 const LATEST: f64 = 1e11;
@@ -106,7 +106,7 @@ impl Rules {
     }
 }
 
-fn contains(audience: &Value, wanted: &str) -> bool {
+pub(super) fn contains(audience: &Value, wanted: &str) -> bool {
     match audience {
         Value::String(one) => one == wanted,
         Value::Array(many) => many.iter().any(|one| one == wanted),
@@ -136,7 +136,7 @@ fn claims(payload: &Map<String, Value>) -> Result<Claims> {
 }
 
 /// A text that names something: taken as it is or not at all.
-fn identifier(text: &str) -> Option<String> {
+pub(super) fn identifier(text: &str) -> Option<String> {
     let right = text.chars().count() <= MOST_CHARACTERS && !text.chars().any(char::is_control);
     right.then(|| text.to_owned())
 }
@@ -147,7 +147,7 @@ fn shown(text: &str, characters: usize) -> String {
     clean.trim().chars().take(characters).collect::<String>().trim_end().to_owned()
 }
 
-fn time(payload: &Map<String, Value>, name: &'static str) -> Result<Option<DateTime<Utc>>> {
+pub(super) fn time(payload: &Map<String, Value>, name: &'static str) -> Result<Option<DateTime<Utc>>> {
     let Some(value) = payload.get(name) else { return Ok(None) };
     let seconds = value.as_f64().filter(|seconds| (0.0..=LATEST).contains(seconds)).ok_or_else(|| invalid(name))?;
     #[expect(clippy::cast_possible_truncation, reason = "within 1e14, as checked above")]

@@ -7,6 +7,7 @@
 mod claims;
 mod fetch;
 mod keys;
+mod logout;
 mod token;
 mod wire;
 
@@ -15,10 +16,16 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
-pub use self::{claims::Claims, wire::Role};
-use self::{claims::Rules, keys::Keys, token::Token};
+pub use self::{claims::Claims, logout::Logout, wire::Role};
+use self::{
+    claims::Rules,
+    keys::Keys,
+    logout::Logouts,
+    token::{Token, Use},
+};
 use crate::{
     clock::Clock,
     config::Config,
@@ -33,6 +40,7 @@ const MOST_REMEMBERED: usize = 10_000;
 pub struct Identity {
     keys: Keys,
     rules: Rules,
+    logouts: Logouts,
     clock: Arc<dyn Clock>,
     remembered: Mutex<Remembered>,
 }
@@ -50,6 +58,7 @@ impl Identity {
         Ok(Self {
             keys: Keys::new(config, Arc::clone(&clock))?,
             rules: Rules::new(config),
+            logouts: Logouts::new(config),
             clock,
             remembered: Mutex::default(),
         })
@@ -64,12 +73,25 @@ impl Identity {
             self.rules.check_times(&claims, self.clock.now())?;
             return Ok(claims);
         }
-        let parsed = Token::parse(token)?;
+        let (payload, generation) = self.signed(token, Use::Access).await?;
+        let claims = Arc::new(self.rules.read(&payload, self.clock.now())?);
+        self.remember(name, generation, &claims);
+        Ok(claims)
+    }
+
+    /// Which session the issuer says has ended. Refused like [`Self::verify`]; a second time with the check `jti`.
+    pub async fn verify_logout(&self, token: &str) -> Result<Logout> {
+        self.keys.refresh_in_background();
+        let (payload, _) = self.signed(token, Use::Logout).await?;
+        self.logouts.read(&payload, self.clock.now())
+    }
+
+    /// What a token says that the issuer has signed, and the generation of the keys that says so.
+    async fn signed(&self, token: &str, wanted: Use) -> Result<(Map<String, Value>, u64)> {
+        let parsed = Token::parse(token, wanted)?;
         let key = self.keys.key(&parsed.key_id, parsed.algorithm).await?;
         parsed.check_signature(&key.decoding)?;
-        let claims = Arc::new(self.rules.read(&parsed.payload()?, self.clock.now())?);
-        self.remember(name, key.generation, &claims);
-        Ok(claims)
+        Ok((parsed.payload()?, key.generation))
     }
 
     /// Fetches the keys if they are not there yet; for the start.

@@ -21,6 +21,15 @@ const ALGORITHMS: [(&str, Algorithm); 7] = [
     ("EdDSA", Algorithm::EdDSA),
 ];
 
+/// What a token is for; its header says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Use {
+    /// To call with.
+    Access,
+    /// The issuer ended a session.
+    Logout,
+}
+
 /// A token of the right form; nothing in it is believed yet.
 #[derive(Debug)]
 pub(super) struct Token<'a> {
@@ -40,7 +49,7 @@ pub(super) fn check_length(token: &str) -> Result<()> {
 
 impl<'a> Token<'a> {
     /// Takes it apart.
-    pub(super) fn parse(token: &'a str) -> Result<Self> {
+    pub(super) fn parse(token: &'a str, wanted: Use) -> Result<Self> {
         check_length(token)?;
         let (signed, signature) = token.rsplit_once('.').ok_or_else(|| invalid("form"))?;
         let (header, payload) = signed.split_once('.').ok_or_else(|| invalid("form"))?;
@@ -51,7 +60,7 @@ impl<'a> Token<'a> {
         if header.contains_key("crit") {
             return Err(invalid("crit"));
         }
-        if !header.get("typ").is_none_or(is_access_token) {
+        if !header.get("typ").is_none_or(|typ| wanted.is_named(typ)) {
             return Err(invalid("typ"));
         }
         let key_id = header.get("kid").and_then(Value::as_str).ok_or_else(|| invalid("kid"))?;
@@ -70,12 +79,20 @@ impl<'a> Token<'a> {
     }
 }
 
-/// Header types of access tokens (RFC 9068, and Keycloak's); logout tokens have another.
-fn is_access_token(typ: &Value) -> bool {
-    typ.as_str().is_some_and(|typ| {
-        let typ = typ.to_ascii_lowercase();
-        matches!(typ.strip_prefix("application/").unwrap_or(&typ), "jwt" | "at+jwt")
-    })
+impl Use {
+    /// Whether a header's type is that of such a token: access tokens by RFC 9068 and Keycloak's, logout tokens by OpenID Connect
+    /// Back-Channel Logout 1.0.
+    fn is_named(self, typ: &Value) -> bool {
+        let own = match self {
+            Self::Access => "at+jwt",
+            Self::Logout => "logout+jwt",
+        };
+        typ.as_str().is_some_and(|typ| {
+            let typ = typ.to_ascii_lowercase();
+            let typ = typ.strip_prefix("application/").unwrap_or(&typ);
+            typ == "jwt" || typ == own
+        })
+    }
 }
 
 fn object(part: &str) -> Result<Map<String, Value>> {

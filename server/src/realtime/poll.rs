@@ -12,7 +12,7 @@ use crate::{
     error::Result,
     ids::{RoomId, UserId},
     realtime::{ClosingReason, Membership, Node, ProfileChange, Session, wire},
-    sessions::{self, Visit},
+    sessions::{self, Verdict, Visit},
 };
 
 /// How long a publication that is on its way may take before the poll takes it for lost.
@@ -145,8 +145,13 @@ impl Poller {
         for session in late {
             let opener = session.opener();
             let visit = Visit::to_check(user_id, opener.device_id, &opener.sid, opener.issued_at);
-            if !sessions::is_good(&mut connection, &visit).await? {
-                session.close(ClosingReason::Revoked, Duration::ZERO);
+            let ends = match sessions::look(&mut connection, &visit).await? {
+                Verdict::Revoked => Some(ClosingReason::Revoked),
+                Verdict::Stale => Some(ClosingReason::TokenExpired),
+                Verdict::Good | Verdict::New => None,
+            };
+            if let Some(reason) = ends {
+                session.close(reason, Duration::ZERO);
                 continue;
             }
             if self.node.database.guards().index_repair() {

@@ -1,6 +1,6 @@
 //! What every call passes through, in one place and one order: trace, policy, deadline, token, role, calls in flight, person and
-//! device, block, rate, epoch; then the service; and on the way back conformance. In front of it lie CORS and gRPC-web (`web`), and the
-//! accept loop (`accept`).
+//! device, block, rate, epoch; then the service; and on the way back conformance. In front of it lie CORS and gRPC-web (`web`), what
+//! is no call (`site`), and the accept loop (`accept`).
 //!
 //! Always true: a path without a policy is refused; a service sees only calls that have a [`Call`] in their extensions; every
 //! refusal leaves with a reason of the contract, whoever made it; each call is logged once, without what it said.
@@ -15,6 +15,7 @@ mod heard;
 mod limit;
 pub mod pages;
 mod services;
+mod site;
 mod tls;
 mod trace;
 mod web;
@@ -32,7 +33,7 @@ use madang_proto::MethodPolicy;
 use tonic::{body::Body, service::Routes};
 use tower::Service;
 
-pub use self::{accept::serve, services::Parts, tls::acceptor, web::front};
+pub use self::{accept::serve, services::Parts, site::Front, tls::acceptor};
 use self::{authorize::Row, trace::Line};
 use crate::{
     access::Call,
@@ -54,8 +55,7 @@ pub struct Door {
 }
 
 impl Door {
-    /// Puts the stack in front of the services.
-    pub fn new(parts: Parts) -> Self {
+    fn new(parts: Parts) -> Self {
         let routes = services::routes(&parts).prepare();
         Self { parts, routes }
     }
@@ -125,6 +125,12 @@ impl Door {
         authorize::check_role(policy, &claims.roles)?;
         Ok(claims)
     }
+}
+
+/// Everything that a node answers, by calls and otherwise.
+pub fn front(parts: Parts) -> Front {
+    let calls = web::calls(Door::new(parts.clone()), &parts.node.config);
+    Front::new(calls, parts)
 }
 
 impl Service<Request> for Door {

@@ -34,10 +34,10 @@ const EXPOSED: [HeaderName; 3] = [
 const MAX_AGE: std::time::Duration = std::time::Duration::from_hours(2);
 
 /// The door as native and web clients see it.
-pub type Front = Cors<GrpcWebService<Door>>;
+pub(super) type Calls = Cors<GrpcWebService<Door>>;
 
 /// Puts CORS and gRPC-web in front of the door.
-pub fn front(door: Door, config: &Config) -> Front {
+pub(super) fn calls(door: Door, config: &Config) -> Calls {
     let origins: Vec<String> = config.public_origins.clone();
     let allowed = move |origin: &HeaderValue, _: &request::Parts| {
         origin.to_str().is_ok_and(|origin| origins.iter().any(|allowed| is_allowed(origin, allowed)))

@@ -1,7 +1,8 @@
 //! Device sessions: where a person is signed in, and what has been revoked.
 //!
 //! Always true: a token of a revoked session of the issuer, or one issued before its device (or the whole person) was revoked,
-//! is refused on every node at most a second later, and at once on the node that revoked it; a person has at most as many
+//! is refused on every node at most a second later, and at once on the node that revoked it; when the issuer says that it ended a
+//! session, the person's other devices must renew their tokens, for it may have ended theirs without a word; a person has at most as many
 //! sessions as the settings say. Streams are ended by whoever revokes, through `realtime`; the calls are in `users::identity`.
 
 mod account;
@@ -15,8 +16,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgPool, postgres::PgConnection};
 
-pub use self::{account::Account, rules::Known};
-use self::{memory::Memory, rules::Verdict, touch::Touches};
+pub use self::{
+    account::Account,
+    rules::{Known, Verdict},
+};
+use self::{memory::Memory, touch::Touches};
 use crate::{
     clock::Clock,
     config::Config,
@@ -75,7 +79,7 @@ impl Sessions {
         Self { database, clock, most: config.device_sessions_per_person, memory: Memory::default(), touches }
     }
 
-    /// Lets a visit in and notes it. Refused with `SESSION_REVOKED` or `TOO_MANY_DEVICES`.
+    /// Lets a visit in and notes it. Refused with `SESSION_REVOKED`, `TOKEN_EXPIRED` or `TOO_MANY_DEVICES`.
     pub async fn admit(&self, visit: &Visit) -> Result<()> {
         let now = self.clock.now();
         let known = self.known(visit, now).await?;
@@ -85,6 +89,7 @@ impl Sessions {
                 Ok(())
             }
             Verdict::Revoked => Err(revoked()),
+            Verdict::Stale => Err(stale()),
             // Boxed: it is rare, and every call would carry its size.
             Verdict::New => Box::pin(self.sign_in(visit, now)).await,
         }
@@ -94,6 +99,7 @@ impl Sessions {
     pub async fn check(&self, visit: &Visit) -> Result<()> {
         match store::find(self.database.pool(), visit).await?.verdict(visit) {
             Verdict::Revoked => Err(revoked()),
+            Verdict::Stale => Err(stale()),
             Verdict::Good | Verdict::New => Ok(()),
         }
     }
@@ -149,6 +155,7 @@ async fn sign_in(tx: &mut PgConnection, visit: &Visit, most: i64, now: DateTime<
     match store::find(&mut *tx, visit).await?.verdict(visit) {
         Verdict::Good => return Ok(()),
         Verdict::Revoked => return Err(revoked()),
+        Verdict::Stale => return Err(stale()),
         Verdict::New => {}
     }
     if store::count_others(tx, visit).await? >= most {
@@ -160,14 +167,18 @@ async fn sign_in(tx: &mut PgConnection, visit: &Visit, most: i64, now: DateTime<
 }
 
 /// Whether the device session behind a stream may still be used; for the poll.
-pub async fn is_good(connection: &mut PgConnection, visit: &Visit) -> Result<bool> {
-    Ok(!matches!(store::find(connection, visit).await?.verdict(visit), Verdict::Revoked))
+pub async fn look(connection: &mut PgConnection, visit: &Visit) -> Result<Verdict> {
+    Ok(store::find(connection, visit).await?.verdict(visit))
 }
 
 /// Those of these people whose accounts may not be used now, and why; for the poll.
 pub async fn shut(pool: &PgPool, people: &[UserId], now: DateTime<Utc>) -> Result<Vec<(UserId, Refusal)>> {
     let accounts = store::accounts(pool, people).await?.into_iter();
     Ok(accounts.filter_map(|(id, account)| Some((id, account.check(now).err()?.into_refusal()))).collect())
+}
+
+fn stale() -> Error {
+    Error::refused(Reason::TokenExpired, "the token was issued before a session of this person was ended")
 }
 
 fn revoked() -> Error {

@@ -13,6 +13,8 @@ pub struct Known {
     pub revoked: bool,
     /// The later of: when the device, and when the whole person was last revoked.
     pub tokens_from: Option<DateTime<Utc>>,
+    /// When the issuer last said that one of the person's sessions has ended, be it another.
+    pub fresh_from: Option<DateTime<Utc>>,
     /// Whether the visit's session at the issuer is revoked.
     pub sid_revoked: bool,
     /// Last call that was written.
@@ -21,11 +23,13 @@ pub struct Known {
 
 /// What becomes of a visit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub enum Verdict {
     /// The device session is there.
     Good,
     /// A sign-in: the session is made, or given to it.
     New,
+    /// The token must be renewed: only the issuer knows whether its session goes on.
+    Stale,
     /// Refused.
     Revoked,
 }
@@ -35,6 +39,10 @@ impl Known {
     pub(super) fn verdict(&self, visit: &Visit) -> Verdict {
         if self.sid_revoked || self.tokens_from.is_some_and(|from| is_older(visit, from)) {
             return Verdict::Revoked;
+        }
+        // Both are whole seconds of the issuer's clock. A token of the same second is let in: somebody signed in again at once.
+        if self.fresh_from.is_some_and(|from| visit.issued_at < from) {
+            return Verdict::Stale;
         }
         match &self.sid {
             Some(sid) if !self.revoked && *sid == visit.sid => Verdict::Good,
@@ -80,6 +88,15 @@ mod tests {
         assert_eq!(signed_in_again.verdict(&visit("b", 6_000)), Verdict::Good);
         assert_eq!(signed_in_again.verdict(&visit("c", 4_000)), Verdict::Revoked);
         assert_eq!(Known { sid_revoked: true, ..signed_in_again }.verdict(&visit("a", 9_000)), Verdict::Revoked);
+    }
+
+    #[test]
+    fn a_token_of_before_another_session_ended_is_renewed_and_one_of_an_ended_session_is_not() {
+        let elsewhere = Known { fresh_from: Some(at(5_000)), ..known("a") };
+        assert_eq!(elsewhere.verdict(&visit("a", 4_000)), Verdict::Stale);
+        assert_eq!(elsewhere.verdict(&visit("new", 4_000)), Verdict::Stale);
+        assert_eq!(elsewhere.verdict(&visit("a", 5_000)), Verdict::Good);
+        assert_eq!(Known { sid_revoked: true, ..elsewhere }.verdict(&visit("a", 4_000)), Verdict::Revoked);
     }
 
     #[test]

@@ -42,9 +42,10 @@ pub struct DeviceSession {
 pub(super) async fn find<'c>(on: impl sqlx::Executor<'c, Database = Postgres>, visit: &Visit) -> Result<Known> {
     let row = sqlx::query!(
         r#"select d.sid as "sid?", d.last_seen_at as "last_seen_at?", d.revoked_at is not null as "revoked!",
-               greatest(d.tokens_from, (select f.tokens_from from token_floors f where f.user_id = $1)) as tokens_from,
+               greatest(d.tokens_from, f.tokens_from) as tokens_from, f.fresh_from as "fresh_from?",
                exists (select from revoked_sids r where r.sid = $3 and r.sid <> '') as "sid_revoked!"
-           from (select 1) one left join device_sessions d on d.user_id = $1 and d.device_id = $2"#,
+           from (select 1) one left join device_sessions d on d.user_id = $1 and d.device_id = $2
+               left join token_floors f on f.user_id = $1"#,
         visit.user_id as _,
         visit.device_id as _,
         visit.sid
@@ -55,6 +56,7 @@ pub(super) async fn find<'c>(on: impl sqlx::Executor<'c, Database = Postgres>, v
         sid: row.sid,
         revoked: row.revoked,
         tokens_from: row.tokens_from,
+        fresh_from: row.fresh_from,
         sid_revoked: row.sid_revoked,
         last_seen_at: row.last_seen_at,
     })
@@ -248,6 +250,33 @@ pub async fn revoke_all(tx: &mut PgConnection, user_id: UserId, now: DateTime<Ut
         now
     );
     Ok(revoked.execute(tx).await?.rows_affected())
+}
+
+/// Revokes a person's session at the issuer, and demands of the tokens of all others, issued until then, that they be renewed; the
+/// devices that were signed in by that session.
+pub async fn end_issuers(
+    tx: &mut PgConnection,
+    user_id: UserId,
+    sid: &str,
+    ended_at: DateTime<Utc>,
+    now: DateTime<Utc>,
+) -> Result<Vec<DeviceId>> {
+    sqlx::query!(
+        "insert into token_floors (user_id, tokens_from, fresh_from) values ($1, 'epoch', $2)
+         on conflict (user_id) do update set fresh_from = greatest(token_floors.fresh_from, excluded.fresh_from)",
+        user_id as _,
+        ended_at
+    )
+    .execute(&mut *tx)
+    .await?;
+    let devices = sqlx::query_scalar!(
+        "update device_sessions set revoked_at = $3, tokens_from = $3
+         where user_id = $1 and sid = $2 and $2 <> '' and revoked_at is null returning device_id",
+        user_id as _,
+        sid,
+        now
+    );
+    Ok(devices.fetch_all(tx).await?.into_iter().map(DeviceId).collect())
 }
 
 /// Refuses the sessions at the issuer of what was revoked at a time, and one more.

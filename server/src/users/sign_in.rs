@@ -10,7 +10,7 @@ use crate::{
     access::Caller,
     clock::Clock,
     error::{Error, Reason, Refusal, Result},
-    identity::{Claims, Identity},
+    identity::{Claims, Identity, Logout},
     ids::DeviceId,
     realtime::Opener,
     sessions::{Sessions, Visit},
@@ -54,6 +54,11 @@ impl SignIn {
     /// Checks a token; touches no database.
     pub async fn claims(&self, token: &str) -> Result<Arc<Claims>> {
         self.identity.verify(token).await
+    }
+
+    /// Checks what the issuer says of a session that has ended; touches no database.
+    pub async fn logout(&self, token: &str) -> Result<Logout> {
+        self.identity.verify_logout(token).await
     }
 
     /// The caller whom checked claims name, on a device.

@@ -130,6 +130,12 @@ pub(super) async fn upsert(tx: &mut PgConnection, id: UserId, claims: &Claims) -
     Ok(profile_rev.fetch_optional(tx).await?)
 }
 
+/// The person whom the issuer knows by this subject.
+pub(super) async fn find_by_subject(pool: &PgPool, issuer: &str, subject: &str) -> Result<Option<UserId>> {
+    let id = sqlx::query_scalar!("select id from users where issuer = $1 and subject = $2", issuer, subject);
+    Ok(id.fetch_optional(pool).await?.map(UserId))
+}
+
 pub(super) async fn insert_cursor(tx: &mut PgConnection, id: UserId) -> Result<()> {
     sqlx::query!("insert into user_cursors (user_id) values ($1) on conflict do nothing", id as _).execute(tx).await?;
     Ok(())

@@ -18,6 +18,7 @@ use super::wire;
 use crate::{
     access::{Call, Caller},
     error::{Error, Reason, Refusal, Result},
+    identity::Logout,
     ids::{DeviceId, UserId},
     realtime::{self, Changes, ClosingReason, Node, SessionEnd, WhichSessions},
     sessions::{
@@ -48,11 +49,14 @@ impl Identity {
         Self { node, sessions }
     }
 
-    /// The caller and the moment, precise as the database keeps it.
-    fn revocation(&self, call: &Call, action: &'static str) -> Result<Revocation> {
+    /// The moment, precise as the database keeps it.
+    fn now(&self) -> Result<DateTime<Utc>> {
         let at = chrono::DurationRound::duration_trunc(self.node.clock.now(), chrono::TimeDelta::microseconds(1));
-        let at = at.map_err(|error| Error::Internal(format!("the clock: {error}")))?;
-        Ok(Revocation { caller: Arc::clone(call.caller()?), action, at })
+        at.map_err(|error| Error::Internal(format!("the clock: {error}")))
+    }
+
+    fn revocation(&self, call: &Call, action: &'static str) -> Result<Revocation> {
+        Ok(Revocation { caller: Arc::clone(call.caller()?), action, at: self.now()? })
     }
 
     /// Revokes the caller's session on a device. Repeated, it changes nothing more.
@@ -77,6 +81,23 @@ impl Identity {
         let revoked = revoked.await;
         self.sessions.forget(user_id);
         revoked
+    }
+
+    /// The issuer has ended a session: its devices are signed out. The issuer names one even when it ended all of a person's
+    /// (Keycloak does), so the person's other streams end too and every older token must be renewed, which fails for a session
+    /// that is over. Somebody who was never here is nobody to sign out.
+    pub async fn end_issuers(&self, logout: &Logout) -> Result<()> {
+        let pool = self.node.database.pool();
+        let found = users::store::find_by_subject(pool, &logout.issuer, &logout.subject).await?;
+        let Some(user_id) = found else { return Ok(()) };
+        let (logout, at) = (logout.clone(), self.now()?);
+        let ended = self.node.change(move |tx| {
+            let logout = logout.clone();
+            Box::pin(async move { end_issuers(tx, user_id, &logout, at).await })
+        });
+        let ended = ended.await;
+        self.sessions.forget(user_id);
+        ended
     }
 
     async fn me(&self, call: &Call) -> Result<(User, i64)> {
@@ -122,6 +143,32 @@ async fn revoke_all(tx: &mut PgConnection, user_id: UserId, by: &Revocation) -> 
     audit(tx, user_id.to_string(), by).await?;
     let ended = vec![SessionEnd { user_id, which: WhichSessions::All, reason: ClosingReason::Revoked }];
     Ok((revoked, Changes { ended, people: spans(user_id, Some(user_rev)), ..Changes::default() }))
+}
+
+async fn end_issuers(
+    tx: &mut PgConnection,
+    user_id: UserId,
+    logout: &Logout,
+    at: DateTime<Utc>,
+) -> Result<((), Changes)> {
+    let user_rev = store::bump_person(tx, user_id).await?;
+    let devices = store::end_issuers(tx, user_id, &logout.sid, logout.issued_at, at).await?;
+    store::revoke_sids(tx, user_id, &logout.sid, at).await?;
+    let entry = AuditEntry {
+        at,
+        actor_id: None,
+        action: "issuer_ended_session",
+        target: user_id.to_string(),
+        address: "",
+        user_agent: "",
+    };
+    store::insert_audit(tx, &entry).await?;
+    let end = |which, reason| SessionEnd { user_id, which, reason };
+    let devices = devices.into_iter().map(|id| end(WhichSessions::Device(id), ClosingReason::Revoked));
+    // A stream ends once: those of the devices have.
+    let others = end(WhichSessions::All, ClosingReason::TokenExpired);
+    let ended = devices.chain([others]).collect();
+    Ok(((), Changes { ended, people: spans(user_id, user_rev), ..Changes::default() }))
 }
 
 /// The number moved and nothing else: streams that stay open have no hole.
