@@ -3,7 +3,7 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { Visitor, type Look } from "./browser.js";
-import { accessible, calm, check, type Stage, type Story } from "./story.js";
+import { accessible, calm, check, until, type Stage, type Story } from "./story.js";
 
 const IMAGES = join(import.meta.dirname, "../../docs/images");
 
@@ -48,8 +48,18 @@ async function morning({ browser, site }: Stage): Promise<string> {
     await visitor.page.click(".settings-form >> nth=1 >> .button.main");
     await visitor.page.waitForSelector('.settings-form >> nth=1 >> [role=status]:not(:empty)');
   }
-  for (const name of ["운영 알림", "디자인 리뷰", "점심 어디 가지", "전사 공지"]) await bob.createRoom(name, ["ann"]);
-  await bob.say("12월 근무 일정 안내드립니다.");
+  for (const [name, text] of [
+    ["운영 알림", "디스크 사용량 81% (node-2)"],
+    ["고객 지원 2팀", "문의 세 건 모두 답변드렸습니다."],
+    ["디자인 리뷰", "@김안나 버튼 간격만 다시 보면 될 것 같아요."],
+    ["점심 어디 가지", "오늘은 칼국수 어때요?"],
+    ["전사 공지", "12월 근무 일정 안내드립니다."],
+  ] as const) {
+    await bob.createRoom(name, ["ann", "cat"]);
+    await bob.page.waitForSelector(".conversation-members");
+    await bob.say(text);
+    await bob.page.waitForSelector('.message[data-state="Sent"]');
+  }
   await ann.createRoom("마당 개발", ["bob", "cat"]);
   const room = new URL(ann.page.url()).pathname;
   await bob.openRoom("마당 개발");
@@ -71,6 +81,17 @@ async function morning({ browser, site }: Stage): Promise<string> {
   return room;
 }
 
+/** Rows have their places, and what is read is read. */
+async function atRest(ann: Visitor): Promise<void> {
+  let last = "";
+  await until("the rows come to rest", async () => {
+    const now = await ann.page.$$eval(".timeline-row, .rooms-row", (rows) => rows.map((row) => row.getBoundingClientRect().top).join());
+    const same = now === last;
+    last = now;
+    return same;
+  });
+}
+
 export const pictures: readonly Story[] = [
   [
     "the main screens look as they should, without serious findings",
@@ -81,7 +102,7 @@ export const pictures: readonly Story[] = [
       for (const { name, look, path, act } of PICTURES) {
         const ann = await Visitor.signIn(browser, site.address + (path ?? room), "ann", look);
         await ann.page.waitForSelector(path ? ".settings-form" : '.message-text:has-text("마루에서")');
-        await ann.page.waitForTimeout(400); // rows come to rest
+        await atRest(ann);
         await act?.(ann);
         await accessible(ann, name);
         const wide = await ann.page.evaluate(() => document.documentElement.scrollWidth > innerWidth);
