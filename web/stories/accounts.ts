@@ -1,5 +1,6 @@
 /** Sign-in, sign-out, and what can go wrong with them. */
 
+import type { Page } from "playwright-core";
 import { Visitor } from "./browser.js";
 import { accessible, calm, check, until, type Story } from "./story.js";
 
@@ -59,6 +60,31 @@ export const accounts: readonly Story[] = [
       await second.page.click(".dialog .button.main");
       await first.page.waitForSelector(".connection-bar .button");
       calm(second);
+    },
+  ],
+  [
+    "a token that ends is renewed in time, once for all tabs, and the stream goes on",
+    async ({ browser, site, ground }) => {
+      await ground.say("lifetime 20");
+      try {
+        const ann = await Visitor.signIn(browser, site.address, "ann");
+        await ann.createRoom("renewal", ["bob"]);
+        const second = await ann.context.newPage();
+        await second.goto(site.address);
+        await second.waitForSelector(".rooms-row");
+        const token = (page: Page) => page.evaluate(() => (JSON.parse(sessionStorage.getItem("madang.session") ?? "{}") as { accessToken: string }).accessToken);
+        for (let n = 0; n < 3; n += 1) {
+          const old = await token(ann.page);
+          await until("another token", async () => (await token(ann.page)) !== old, 25_000);
+          await until("the same in both tabs", async () => (await token(ann.page)) === (await token(second)));
+        }
+        check((await ann.page.locator(".connection-bar").count()) === 0, "the connection was lost");
+        await ann.say("still here");
+        await ann.page.waitForSelector('.message[data-state="Sent"]:has-text("still here")');
+        calm(ann);
+      } finally {
+        await ground.say("lifetime 300");
+      }
     },
   ],
 ];

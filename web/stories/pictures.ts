@@ -37,12 +37,13 @@ const PICTURES: readonly Picture[] = [
   { name: "settings-dark-ko", look: { language: "ko-KR", theme: "dark" }, path: "/settings/profile" },
 ];
 
-/** A morning in a team. */
+/** A morning in a team, of people whom no other story knows by name. */
 async function morning({ browser, site }: Stage): Promise<string> {
-  const ann = await Visitor.signIn(browser, `${site.address}/settings/profile`, "ann");
-  const bob = await Visitor.signIn(browser, `${site.address}/settings/profile`, "bob");
-  const cat = await Visitor.signIn(browser, `${site.address}/settings/profile`, "cat");
-  for (const [visitor, name, title] of [[ann, "김안나", "제품 기획"], [bob, "이보람", "백엔드 개발"], [cat, "박하늘", "디자인"]] as const) {
+  const ann = await Visitor.signIn(browser, `${site.address}/settings/profile`, "dan");
+  const bob = await Visitor.signIn(browser, `${site.address}/settings/profile`, "admin");
+  const cat = await Visitor.signIn(browser, `${site.address}/settings/profile`, "auditor");
+  for (const [visitor, name, title] of [[ann, "김다은", "제품 기획"], [bob, "이보람", "백엔드 개발"], [cat, "박하늘", "디자인"]] as const) {
+    await visitor.live();
     await visitor.page.fill(".settings-form >> nth=1 >> input >> nth=0", name);
     await visitor.page.fill(".settings-form >> nth=1 >> input >> nth=1", title);
     await visitor.page.click(".settings-form >> nth=1 >> .button.main");
@@ -51,16 +52,16 @@ async function morning({ browser, site }: Stage): Promise<string> {
   for (const [name, text] of [
     ["운영 알림", "디스크 사용량 81% (node-2)"],
     ["고객 지원 2팀", "문의 세 건 모두 답변드렸습니다."],
-    ["디자인 리뷰", "@김안나 버튼 간격만 다시 보면 될 것 같아요."],
+    ["디자인 리뷰", "@김다은 버튼 간격만 다시 보면 될 것 같아요."],
     ["점심 어디 가지", "오늘은 칼국수 어때요?"],
     ["전사 공지", "12월 근무 일정 안내드립니다."],
   ] as const) {
-    await bob.createRoom(name, ["ann", "cat"]);
+    await bob.createRoom(name, ["dan", "auditor"]);
     await bob.page.waitForSelector(".conversation-members");
     await bob.say(text);
     await bob.page.waitForSelector('.message[data-state="Sent"]');
   }
-  await ann.createRoom("마당 개발", ["bob", "cat"]);
+  await ann.createRoom("마당 개발", ["admin", "auditor"]);
   const room = new URL(ann.page.url()).pathname;
   await bob.openRoom("마당 개발");
   await cat.openRoom("마당 개발");
@@ -100,7 +101,7 @@ export const pictures: readonly Story[] = [
       await mkdir(IMAGES, { recursive: true });
       const { browser, site } = stage;
       for (const { name, look, path, act } of PICTURES) {
-        const ann = await Visitor.signIn(browser, site.address + (path ?? room), "ann", look);
+        const ann = await Visitor.signIn(browser, site.address + (path ?? room), "dan", look);
         await ann.page.waitForSelector(path ? ".settings-form" : '.message-text:has-text("마루에서")');
         await atRest(ann);
         await act?.(ann);

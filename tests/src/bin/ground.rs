@@ -1,9 +1,10 @@
 //! A server with a database and an issuer of its own, for tests in other languages. Says where both are in one line of JSON,
 //! then takes commands, one a line, and answers each with one line of JSON; it ends with its standard input.
 //!
-//! `token LOGIN`, `stop`, `start`, `fill LOGIN ROOM COUNT`: so many messages, `number 1` and on; the last comes last.
+//! `token LOGIN`, `lifetime SECONDS` of the next access tokens, `stop`, `start`, `fill LOGIN ROOM COUNT`: so many messages,
+//! `number 1` and on; the last comes last.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -40,6 +41,7 @@ async fn obey(world: &mut World, stopped: &mut Option<SocketAddr>, line: &str) -
     match words.as_slice() {
         ["token", login] => return Ok(json!({ "token": world.stack.issuer.token(login)? })),
         ["fill", login, room_id, count] => fill(world, login, room_id, count.parse()?).await?,
+        ["lifetime", seconds] => world.stack.issuer.set_access_token_lifetime(Duration::from_secs(seconds.parse()?)),
         ["stop"] if stopped.is_none() => *stopped = Some(world.stop_server(0).await),
         ["start"] => world.start_server_at(stopped.take().context("the server runs")?).await?,
         _ => bail!("no such command: {line}"),

@@ -28,6 +28,9 @@ export function Shell() {
   const rooms = useItems(list);
   const room = place.kind === "Room" ? rooms.find((item) => item.id === place.roomId) : undefined;
   const members = place.kind === "Room" && place.members && room !== undefined;
+  const state = useObserved(client.state);
+  // A new browser knows no room before it has been connected.
+  const known = list !== undefined && (rooms.length > 0 || state.kind !== "Connecting");
   useNotifications(rooms, list !== undefined);
   useTitle(room?.name);
   useEffect(() => {
@@ -57,7 +60,9 @@ export function Shell() {
           </div>
         </main>
       )}
-      {place.kind === "Room" && <Conversation key={place.roomId} roomId={place.roomId} room={room} membersShown={members} />}
+      {place.kind === "Room" && (
+        <Conversation key={place.roomId} roomId={place.roomId} room={room} roomsKnown={known} membersShown={members} />
+      )}
       <Suspense fallback={null}>
         {place.kind === "Settings" && <Settings page={place.page} onSignOut={() => setOver("signout")} />}
         {members && room && <Members key={room.id} room={room} />}

@@ -164,9 +164,11 @@ export class Session {
   #renewInTime(): void {
     clearTimeout(this.#timer);
     if (!this.#kept) return;
-    const wait = Math.max(this.#kept.expiresAt - Date.now() - IDLE_RENEWAL_MS, 0);
-    // What fails here is tried again by the next call.
-    this.#timer = setTimeout(() => void this.token(true).catch(() => undefined), wait);
+    const left = this.#kept.expiresAt - Date.now();
+    // Of a token that is short-lived half: one that was just got is not renewed at once.
+    const wait = Math.max(left - IDLE_RENEWAL_MS, left / 2, 0);
+    // What fails here is tried again by the next call. A token that has ended waits for one: nothing runs in circles.
+    if (left > 0) this.#timer = setTimeout(() => void this.token(true).catch(() => undefined), wait);
   }
 
   #hear(message: TabMessage): void {

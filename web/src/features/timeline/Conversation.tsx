@@ -13,14 +13,19 @@ import { lastOwn, readersFrom } from "./rows.js";
 import { Timeline, type TimelineHandle } from "./Timeline.js";
 import "./timeline.css";
 
-/** A room in front of the person: its head, its messages, the line to write in. `room`: absent when one is not in it any more. */
+/**
+ * A room in front of the person: its head, its messages, the line to write in. `room`: absent while the rooms are not known, and
+ * when one is not in it any more.
+ */
 export function Conversation({
   roomId,
   room,
+  roomsKnown,
   membersShown,
 }: {
   readonly roomId: string;
   readonly room: RoomItem | undefined;
+  readonly roomsKnown: boolean;
   readonly membersShown: boolean;
 }) {
   const text = useText();
@@ -42,7 +47,7 @@ export function Conversation({
         </div>
       )}
       {opened.list ? (
-        <Open timeline={opened.list} room={room} name={known.current?.name ?? ""} />
+        <Open timeline={opened.list} room={room} outside={roomsKnown && room === undefined} name={known.current?.name ?? ""} />
       ) : (
         <div className="timeline" aria-busy={opened.error === undefined} />
       )}
@@ -93,10 +98,12 @@ type Asked = { readonly kind: "remove" | "readers"; readonly item: MessageItem }
 function Open({
   timeline,
   room,
+  outside,
   name,
 }: {
   readonly timeline: OpenTimeline;
   readonly room: RoomItem | undefined;
+  readonly outside: boolean;
   readonly name: string;
 }) {
   const client = useClient();
@@ -139,7 +146,9 @@ function Open({
       <div className="hidden-text" aria-live="polite">
         {said}
       </div>
-      {room ? (
+      {outside && <Outside roomId={roomId} />}
+      {!room && !outside && <div className="composer-waiting" />}
+      {room && (
         <>
           <Typing roomId={roomId} />
           <Composer
@@ -154,8 +163,6 @@ function Open({
             onFocusMessages={() => handle.current?.focus()}
           />
         </>
-      ) : (
-        <Outside roomId={roomId} />
       )}
       {asked?.kind === "remove" && <RemoveMessage roomId={roomId} item={asked.item} onClose={() => setAsked(undefined)} />}
       {asked?.kind === "readers" && (

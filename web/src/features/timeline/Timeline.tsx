@@ -2,7 +2,7 @@ import type { MessageItem, Timeline as OpenTimeline, TimelineItem } from "@madan
 import { useVirtualizer } from "@tanstack/react-virtual";
 import { useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type RefObject } from "react";
 import { useItems } from "../../app/client.js";
-import { dayOf } from "../../app/when.js";
+import { dayOf, timeOf } from "../../app/when.js";
 import { Icon } from "../../design/Icon.js";
 import { useLanguage, useText } from "../../text/index.js";
 import { Editor } from "./Editor.js";
@@ -55,6 +55,7 @@ export function Timeline({
   readonly onEscape: () => void;
 }) {
   const text = useText();
+  const language = useLanguage();
   const items = useItems(timeline);
   const scroller = useRef<HTMLDivElement>(null);
   const wasAtNewest = useRef(timeline.isAtNewest);
@@ -138,6 +139,8 @@ export function Timeline({
                 data-key={item.key}
                 ref={virtual.measureElement}
                 className="timeline-row"
+                role={isMessage(item) ? "article" : undefined}
+                aria-label={isMessage(item) ? `${item.sender.name}, ${timeOf(item.createdAt, language)}` : undefined}
                 tabIndex={isMessage(item) ? (item.key === stop ? 0 : -1) : undefined}
                 onFocus={() => setActive(item.key)}
                 style={{ transform: `translateY(${row.start}px)` }}
