@@ -53,7 +53,10 @@ async fn obey(world: &mut World, stopped: &mut Option<SocketAddr>, line: &str) -
 async fn fill(world: &World, login: &str, room_id: &str, count: usize) -> Result<()> {
     let calls = Calls::new(&world.server(0), world.stack.issuer.token(login)?, Uuid::now_v7().to_string())?;
     let send = async |number: usize| calls.send(room_id, &format!("number {number}")).await;
-    stream::iter(1..count).map(Ok).try_for_each_concurrent(IN_FLIGHT, |number| async move { send(number).await.map(drop) }).await?;
+    stream::iter(1..count)
+        .map(Ok)
+        .try_for_each_concurrent(IN_FLIGHT, |number| async move { send(number).await.map(drop) })
+        .await?;
     send(count).await?;
     Ok(())
 }
