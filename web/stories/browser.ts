@@ -98,6 +98,17 @@ export class Visitor {
     await this.page.press(".composer textarea", "Enter");
   }
 
+  /** The same with a mention at its beginning, chosen from the list. */
+  async sayTo(text: string): Promise<void> {
+    const [, name, rest] = /^@(\S+) (.*)$/u.exec(text) ?? [];
+    if (name === undefined || rest === undefined) return this.say(text);
+    await this.page.locator(".composer textarea").pressSequentially(`@${name}`);
+    await this.page.locator(".mention-list [role=option]", { hasText: name }).waitFor();
+    await this.page.keyboard.press("Enter");
+    await this.page.keyboard.type(rest);
+    await this.page.keyboard.press("Enter");
+  }
+
   /** Waits until a message is seen. */
   async sees(text: string): Promise<void> {
     await this.page.locator(".message-text", { hasText: text }).first().waitFor();

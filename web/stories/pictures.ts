@@ -58,7 +58,7 @@ async function morning({ browser, site }: Stage): Promise<string> {
   ] as const) {
     await bob.createRoom(name, ["dan", "auditor"]);
     await bob.page.waitForSelector(".conversation-members");
-    await bob.say(text);
+    await bob.sayTo(text);
     await bob.page.waitForSelector('.message[data-state="Sent"]');
   }
   await ann.createRoom("마당 개발", ["admin", "auditor"]);
@@ -74,9 +74,11 @@ async function morning({ browser, site }: Stage): Promise<string> {
     [cat, "배포 전에 되돌리기 절차 한 번만 같이 봐요. 회의실은 2층 '마루'로 잡아 두었습니다."],
     [bob, "네, 2시 반에 마루에서 봬요."],
   ];
-  for (const [visitor, text] of lines) {
+  for (const [n, [visitor, text]] of lines.entries()) {
+    // The last two come while she is away.
+    if (n === lines.length - 2) await ann.close();
     await visitor.say(text);
-    await ann.sees(text.split("\n")[0] ?? text);
+    await (visitor === bob ? cat : bob).sees(text.split("\n")[0] ?? text);
   }
   calm(ann, bob, cat);
   return room;

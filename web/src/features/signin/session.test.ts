@@ -6,6 +6,7 @@ const kept = (change: Partial<Kept> = {}): Kept => ({
   sessionState: "s1",
   accessToken: "a",
   expiresAt: 1000,
+  lifetime: 1000,
   user: "",
   ...change,
 });

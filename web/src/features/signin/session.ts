@@ -9,8 +9,11 @@ import { ClientError } from "@madang/client";
 import type { User, UserManager } from "oidc-client-ts";
 import type { Configuration } from "../../app/configuration.js";
 
-/** A token that ends sooner is renewed first: longer than a call may take. */
+/** A token that ends sooner is renewed first: longer than a call may take; of one that is short-lived a quarter. */
 const SPARE_MS = 30_000;
+
+/** How long the next tab waits after a renewal: what one tab tells takes a moment to reach the others. */
+const TOLD_MS = 100;
 
 /** Before the end of a token that nobody has asked for: keeps the session at the issuer alive. */
 const IDLE_RENEWAL_MS = 60_000;
@@ -29,6 +32,8 @@ export interface Kept {
   readonly accessToken: string;
   /** Milliseconds since 1970 by this computer's clock. */
   readonly expiresAt: number;
+  /** How long the token was good when it came, in milliseconds. */
+  readonly lifetime: number;
   /** All of it, as the protocol wants it back. */
   readonly user: string;
 }
@@ -129,7 +134,8 @@ export class Session {
       // Another tab was first, and told.
       if (now && now.accessToken !== old.accessToken && isGood(now)) return now;
       const { users, User, ErrorResponse } = await this.#protocol();
-      await users.storeUser(User.fromStorageString(old.user));
+      // Its refresh token is the newest that this tab has heard of: an older one would end the session.
+      await users.storeUser(User.fromStorageString((now ?? old).user));
       const user = await users.signinSilent().catch((error: unknown) => {
         // The issuer's no ends the sign-in; without a way to it one asks again later.
         if (error instanceof ErrorResponse) throw new ClientError("Unauthenticated", error.message);
@@ -139,6 +145,7 @@ export class Session {
       const kept = keptOf(user);
       this.#keep(kept);
       this.#tell({ kind: "Have", kept });
+      await new Promise((resolve) => setTimeout(resolve, TOLD_MS));
       return kept;
     });
   }
@@ -205,12 +212,13 @@ function keptOf(user: User): Kept {
     sessionState: user.session_state,
     accessToken: user.access_token,
     expiresAt: (user.expires_at ?? 0) * 1000,
+    lifetime: (user.expires_in ?? 0) * 1000,
     user: user.toStorageString(),
   };
 }
 
 function isGood(kept: Kept): boolean {
-  return kept.expiresAt - Date.now() > SPARE_MS;
+  return kept.expiresAt - Date.now() > Math.min(SPARE_MS, kept.lifetime / 4);
 }
 
 /** Whether it is the same session of the same person, later. */
