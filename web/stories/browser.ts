@@ -47,6 +47,8 @@ export class Visitor {
       timezoneId: "Asia/Seoul",
     });
     const visitor = new Visitor(await context.newPage(), context);
+    // What is evaluated in the page was compiled here, and names its functions by this.
+    await visitor.page.addInitScript("globalThis.__name = (named) => named;");
     await visitor.page.goto(address);
     return visitor;
   }
@@ -83,6 +85,8 @@ export class Visitor {
       await page.press(".dialog [role=combobox]", "Enter");
     }
     await page.click(".dialog .button.main");
+    await page.locator(".conversation h1", { hasText: name }).waitFor();
+    await page.locator(".dialog").waitFor({ state: "detached" });
     await page.waitForSelector(".composer");
   }
 
