@@ -28,15 +28,28 @@ export function Conversation({
   readonly roomsKnown: boolean;
   readonly membersShown: boolean;
 }) {
-  const text = useText();
-  const client = useClient();
-  const opened = useOpened(`timeline ${roomId}`, () => client.timeline(roomId, { anchor: "FirstUnread" }));
   // The name stays on the screen when one is removed.
   const known = useRef(room);
   if (room) known.current = room;
   return (
     <main className="conversation" aria-label={known.current?.name}>
       <Head room={known.current} inside={room !== undefined} membersShown={membersShown} />
+      {/* What is unread is known with the rooms: opened before that, a timeline has no line of new messages. */}
+      {roomsKnown ? (
+        <Messages roomId={roomId} room={room} name={known.current?.name ?? ""} />
+      ) : (
+        <div className="timeline" aria-busy="true" />
+      )}
+    </main>
+  );
+}
+
+function Messages({ roomId, room, name }: { readonly roomId: string; readonly room: RoomItem | undefined; readonly name: string }) {
+  const text = useText();
+  const client = useClient();
+  const opened = useOpened(`timeline ${roomId}`, () => client.timeline(roomId, { anchor: "FirstUnread" }));
+  return (
+    <>
       {opened.error !== undefined && (
         <div className="conversation-trouble">
           <Trouble error={opened.error}>
@@ -47,11 +60,11 @@ export function Conversation({
         </div>
       )}
       {opened.list ? (
-        <Open timeline={opened.list} room={room} outside={roomsKnown && room === undefined} name={known.current?.name ?? ""} />
+        <Open timeline={opened.list} room={room} name={name} />
       ) : (
         <div className="timeline" aria-busy={opened.error === undefined} />
       )}
-    </main>
+    </>
   );
 }
 
@@ -98,12 +111,10 @@ type Asked = { readonly kind: "remove" | "readers"; readonly item: MessageItem }
 function Open({
   timeline,
   room,
-  outside,
   name,
 }: {
   readonly timeline: OpenTimeline;
   readonly room: RoomItem | undefined;
-  readonly outside: boolean;
   readonly name: string;
 }) {
   const client = useClient();
@@ -146,9 +157,7 @@ function Open({
       <div className="hidden-text" aria-live="polite">
         {said}
       </div>
-      {outside && <Outside roomId={roomId} />}
-      {!room && !outside && <div className="composer-waiting" />}
-      {room && (
+      {room ? (
         <>
           <Typing roomId={roomId} />
           <Composer
@@ -163,6 +172,8 @@ function Open({
             onFocusMessages={() => handle.current?.focus()}
           />
         </>
+      ) : (
+        <Outside roomId={roomId} />
       )}
       {asked?.kind === "remove" && <RemoveMessage roomId={roomId} item={asked.item} onClose={() => setAsked(undefined)} />}
       {asked?.kind === "readers" && (

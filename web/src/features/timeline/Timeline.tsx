@@ -24,7 +24,7 @@ const REST_MS = 150;
 const AT_END = 60;
 
 /** Height of a row before it is measured. */
-const GUESS = { Message: 44, Notice: 32, Unsupported: 44, DayLine: 44, NewLine: 28 } as const;
+const GUESS = { Head: 52, Message: 25, Notice: 32, Unsupported: 44, DayLine: 44, NewLine: 28 } as const;
 
 /** What a screen does with an open timeline from outside. */
 export interface TimelineHandle {
@@ -65,7 +65,7 @@ export function Timeline({
   const virtual = useVirtualizer<HTMLDivElement, HTMLDivElement>({
     count: items.length,
     getScrollElement: () => scroller.current,
-    estimateSize: (index) => GUESS[items[index]?.kind ?? "Message"],
+    estimateSize: (index) => GUESS[kindOf(items, index)],
     getItemKey: keyOf,
     anchorTo: "end",
     scrollEndThreshold: AT_END,
@@ -169,6 +169,13 @@ export function Timeline({
   );
 }
 
+/** Messages with a name above them are higher. */
+function kindOf(items: readonly TimelineItem[], index: number): keyof typeof GUESS {
+  const item = items[index];
+  if (item?.kind !== "Message") return item?.kind ?? "Message";
+  return hasHead(items[index - 1], item) ? "Head" : "Message";
+}
+
 type Virtual = ReturnType<typeof useVirtualizer<HTMLDivElement, HTMLDivElement>>;
 
 function isMessage(item: TimelineItem): item is MessageItem {
@@ -176,20 +183,20 @@ function isMessage(item: TimelineItem): item is MessageItem {
 }
 
 /**
- * Whether the list stays at its end: while one is there, until one scrolls up. A move of the list that comes with another height
- * is not one's own.
+ * Whether the list stays at its end: while one is there, until one scrolls up. A list that only loses rows above moves up as well,
+ * but comes no further from its end.
  */
 function useFollowing(scroller: RefObject<HTMLDivElement | null>): { current: boolean } {
   const follows = useRef(true);
   useEffect(() => {
     const element = scroller.current;
     if (!element) return undefined;
-    let [top, height] = [element.scrollTop, element.scrollHeight];
+    const below = () => element.scrollHeight - element.clientHeight - element.scrollTop;
+    let [top, left] = [element.scrollTop, below()];
     const scrolled = () => {
-      const left = element.scrollHeight - element.clientHeight - element.scrollTop;
-      if (left <= AT_END) follows.current = true;
-      else if (element.scrollTop < top && element.scrollHeight === height) follows.current = false;
-      [top, height] = [element.scrollTop, element.scrollHeight];
+      if (below() <= AT_END) follows.current = true;
+      else if (element.scrollTop < top && below() > left) follows.current = false;
+      [top, left] = [element.scrollTop, below()];
     };
     element.addEventListener("scroll", scrolled, { passive: true });
     return () => element.removeEventListener("scroll", scrolled);
