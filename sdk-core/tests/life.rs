@@ -136,6 +136,17 @@ async fn after_the_end_every_call_of_every_clone_says_so() {
 }
 
 #[tokio::test]
+async fn an_outbox_is_looked_into_however_short_the_wait() {
+    let (_folder, store) = store();
+    let client = open(&store).await.unwrap();
+    for _ in 0..50 {
+        assert!(client.drain(Duration::ZERO).await);
+    }
+    client.send(ROOM, "waits").await.unwrap();
+    assert!(!client.drain(Duration::ZERO).await);
+}
+
+#[tokio::test]
 async fn the_last_drop_ends_lists_too() {
     let (_folder, store) = store();
     let client = open(&store).await.unwrap();

@@ -29,6 +29,11 @@ source!(core::MemberList, Vec<MemberChange>);
 source!(core::OutboxList, Vec<OutboxChange>);
 source!(core::UnreadTotals, Totals);
 
+/// How many items a page may have.
+fn page(count: i32) -> Result<u16, ClientError> {
+    u16::try_from(count).map_err(|_| ClientError::invalid(format!("a page has up to {} items, not {count}", u16::MAX)))
+}
+
 /// The room list.
 #[derive(uniffi::Object)]
 pub struct RoomList(pub(crate) Pulled<core::RoomList>);
@@ -41,8 +46,8 @@ impl RoomList {
     }
 
     /// How many rooms the query wants, shown or not.
-    pub async fn total(&self) -> Result<u64, ClientError> {
-        self.0.tell(|list| list.total() as u64).await
+    pub async fn total(&self) -> Result<i32, ClientError> {
+        self.0.tell(|list| i32::try_from(list.total()).unwrap_or(i32::MAX)).await
     }
 
     /// Waits until something has changed, and tells all of it; no change at all: only the total is another. Nothing is lost
@@ -114,12 +119,14 @@ impl Timeline {
 
     /// Shows up to `count` older items, from the store or else from the server; they come as changes. Tells whether there are
     /// still older ones.
-    pub async fn load_older(&self, count: u16) -> Result<bool, ClientError> {
+    pub async fn load_older(&self, count: i32) -> Result<bool, ClientError> {
+        let count = page(count)?;
         self.pulled.ask(move |list| Box::pin(list.load_older(count))).await
     }
 
     /// Shows up to `count` newer items, as `load_older` does older ones.
-    pub async fn load_newer(&self, count: u16) -> Result<bool, ClientError> {
+    pub async fn load_newer(&self, count: i32) -> Result<bool, ClientError> {
+        let count = page(count)?;
         self.pulled.ask(move |list| Box::pin(list.load_newer(count))).await
     }
 

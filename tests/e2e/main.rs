@@ -8,6 +8,7 @@ mod network;
 mod nodes;
 mod outage;
 mod outbox;
+mod proxy;
 mod raw;
 mod rules;
 mod writing;

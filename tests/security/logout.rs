@@ -2,8 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+use madang_devstack::issuer::Tokens;
 use madang_proto::v1::{self, ClosingReason, ErrorReason};
-use madang_tests::{World, WorldConfig};
+use madang_tests::{World, WorldConfig, person::Calls};
 use serde_json::{Value, json};
 
 use crate::{
@@ -77,14 +78,19 @@ async fn a_session_that_the_issuer_ended_is_out_and_the_persons_others_show_that
     assert_eq!(reason(laptop.me().await), Some(ErrorReason::SessionRevoked));
     assert_eq!(reason(phone.me().await), Some(ErrorReason::TokenExpired));
     assert_eq!(reason(tablet.me().await), Some(ErrorReason::TokenExpired));
-    // A session that goes on gives another token; the one that has ended does not come back by one.
-    let renew = |guest: &Guest| world.stack.issuer.refresh(&guest.session.refresh_token).expect("it lives");
-    let again = Guest::with(&world.server(0), renew(&phone), phone.caller.device_id.clone()).await;
+    // A session that goes on gives another token, once the issuer has settled which do; the one that has ended does not come back by one.
+    let renew = |session: &Tokens| world.stack.issuer.refresh(&session.refresh_token).expect("it lives");
+    let early = renew(&phone.session);
+    let calls =
+        Calls::new(&world.server(0), early.access_token.clone(), phone.caller.device_id.clone()).expect("an address");
+    let refused = calls.identity().get_me(calls.request(v1::GetMeRequest {})).await.map(tonic::Response::into_inner);
+    assert_eq!(reason(refused), Some(ErrorReason::TokenExpired), "renewed before the issuer has settled");
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let again = Guest::with(&world.server(0), renew(&early), phone.caller.device_id.clone()).await;
     let mut live = Stream::open(&again, v1::Hello::default()).await;
     live.until_drained().await;
-    let ended = renew(&laptop);
-    let calls =
-        madang_tests::person::Calls::new(&world.server(1), ended.access_token, uuid::Uuid::now_v7().to_string());
+    let ended = renew(&laptop.session);
+    let calls = Calls::new(&world.server(1), ended.access_token, uuid::Uuid::now_v7().to_string());
     let calls = calls.expect("an address");
     let refused = calls.identity().get_me(calls.request(v1::GetMeRequest {})).await.map(tonic::Response::into_inner);
     assert_eq!(reason(refused), Some(ErrorReason::SessionRevoked));
@@ -137,7 +143,7 @@ async fn a_word_that_is_not_the_issuers_or_not_for_us_ends_nothing() {
     ann.me().await.expect("still in");
     // A call with a logout token is no call.
     let logout = changed(|claims, _| claims["aud"] = json!(["madang", "madang-app"]));
-    let calls = madang_tests::person::Calls::new(&world.server(0), logout, ann.caller.device_id.clone());
+    let calls = Calls::new(&world.server(0), logout, ann.caller.device_id.clone());
     let calls = calls.expect("an address");
     let refused = calls.identity().get_me(calls.request(v1::GetMeRequest {})).await.map(tonic::Response::into_inner);
     assert_eq!(reason(refused), Some(ErrorReason::TokenInvalid));
@@ -153,6 +159,7 @@ async fn a_word_that_was_said_before_is_refused_and_ends_nothing_that_began_late
     assert_eq!(say(&world, &form).await.status, 200);
     let again = say(&world, &form).await;
     assert_eq!(again.status, 400, "{again:?}");
+    tokio::time::sleep(Duration::from_secs(3)).await;
     let anew = Guest::of(&world, "ann").await;
     assert_eq!(say(&world, &form).await.status, 400);
     anew.me().await.expect("somebody who signed in again is in");

@@ -39,6 +39,9 @@ async fn the_app_is_served_beside_the_calls_and_kept_for_as_long_as_its_name_say
         assert_eq!(page.header("content-type").as_deref(), Some("text/html"), "{path}");
         assert!(page.body.starts_with(b"<!doctype html>"), "{path}");
     }
+    let known = get(&world, "/config.json").await;
+    let known: serde_json::Value = serde_json::from_slice(&known.body).expect("JSON");
+    assert_eq!((&known["issuer"], &known["client_id"]), (&world.stack.issuer.url().into(), &"madang-app".into()));
     let script = get(&world, "/assets/app-1f2e.js").await;
     assert_eq!(script.header("cache-control").as_deref(), Some("public, max-age=31536000, immutable"));
     assert_eq!(script.body, b"export const madang = 1;");

@@ -7,6 +7,7 @@
 mod bench;
 mod bindings;
 mod dev;
+mod keycloak;
 mod packages;
 mod run;
 mod simulation;
@@ -30,7 +31,7 @@ cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e,
                                 bindings, web, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
 cargo xtask bench [NAME...]     measure send, fanout, idle, recovery, core [--json]
-cargo xtask bindings WHAT       the client in other languages: csharp, api, torture
+cargo xtask bindings WHAT       the client in other languages: csharp, jvm, swift, api, torture
 cargo xtask guards              each rule of sync with the test that fails without it
 cargo xtask kills [ROUNDS]      clients killed at every point of a change's way
 cargo xtask simulate [OPTION..] schedules of a simulated world against the same promise (simulate --help)

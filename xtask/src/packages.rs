@@ -6,12 +6,23 @@ use anyhow::{Result, bail};
 
 use crate::run::Cargo;
 
-/// Debian puts it where only root looks.
+/// Debian puts them where only root looks.
 const NATS: &str = "/usr/sbin/nats-server";
+const NGINX: &str = "/usr/sbin/nginx";
 
 /// Makes sure that servers have what they hear each other by.
 pub(crate) fn need_nats() -> Result<()> {
     if Path::new(NATS).exists() { Ok(()) } else { need("nats-server", &["nats-server"]) }
+}
+
+/// Makes sure that a proxy can stand in front of a server.
+pub(crate) fn need_nginx() -> Result<()> {
+    if Path::new(NGINX).exists() { Ok(()) } else { need("nginx", &["nginx-light"]) }
+}
+
+/// Makes sure that archives can be opened; `unzip` alone says its version to `-v`.
+pub(crate) fn need_unzip() -> Result<()> {
+    if Cargo::program("unzip").args(["-v"]).succeeds() { Ok(()) } else { need("unzip", &["unzip"]) }
 }
 
 /// Makes sure that a program is there: installs Debian packages as root or by sudo, else says what to type.

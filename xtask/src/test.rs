@@ -5,19 +5,20 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use crate::run::{Cargo, root, target};
-use crate::{bindings, clippy, packages, simulation, tidy, torture, web};
+use crate::{bindings, clippy, keycloak, packages, simulation, tidy, torture, web};
 
 /// A part: its name, and what it runs. `Ok(false)` means that there is nothing to run yet.
 type Part = (&'static str, fn() -> Result<bool>);
 
-const PARTS: [Part; 13] = [
+const PARTS: [Part; 14] = [
     ("tidy", || tidy::tidy(&[]).map(|()| true)),
     ("clippy", || clippy().map(|()| true)),
     ("unit", unit),
     ("simulation", simulation::fixed),
-    ("e2e", || suite("e2e")),
+    ("e2e", e2e),
     ("security", || suite("security")),
     ("terminal", || suite("terminal")),
+    ("keycloak", keycloak::test),
     ("kills", kills),
     ("guards", guards),
     ("torture", torture::fixed),
@@ -99,6 +100,11 @@ fn unit() -> Result<bool> {
     // The dev stack is tested from outside, over HTTP and by signals.
     Cargo::new(["test", "--quiet", "-p", "madang-devstack", "--test", "*"]).run()?;
     Ok(true)
+}
+
+fn e2e() -> Result<bool> {
+    packages::need_nginx()?;
+    suite("e2e")
 }
 
 /// A test target of the test crate.

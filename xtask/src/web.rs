@@ -1,12 +1,11 @@
 //! The client for browsers: generated, type-checked, tested by itself and against a real server, and weighed.
 
-use std::fs;
-
 use anyhow::{Result, bail};
 
 use crate::{
-    bindings, packages,
-    run::{Cargo, root, target},
+    bindings::{self, Scenarios},
+    packages,
+    run::{Cargo, root},
 };
 
 /// The oldest Node that the tools run on.
@@ -20,10 +19,9 @@ pub(crate) fn test() -> Result<bool> {
     npm(&["test"]).run()?;
     npm(&["run", "build"]).run()?;
     npm(&["run", "size"]).run()?;
-    Cargo::new(["build", "--quiet", "-p", "madang-tests", "--bin", "ground", "--bin", "scenarios"]).run()?;
-    let ground = bindings::built("ground").display().to_string();
-    npm(&["run", "e2e"]).env("GROUND", &ground).run()?;
-    transcripts(&ground)?;
+    let rust = Scenarios::play_rust()?;
+    npm(&["run", "e2e"]).env("GROUND", bindings::built("ground")).run()?;
+    rust.play("web", |arguments| npm(&["run", "scenarios", "--"]).args(arguments).run())?;
     Ok(true)
 }
 
@@ -45,14 +43,3 @@ fn need_node() -> Result<()> {
 
 const HOW: &str =
     "Get it from https://nodejs.org/en/download, or on Debian 13 and newer by: sudo apt-get install nodejs npm";
-
-/// Rust and TypeScript play the scenarios, and have seen the same.
-fn transcripts(ground: &str) -> Result<()> {
-    let scenarios = root().join("bindings/scenario.json").display().to_string();
-    let folder = target().join("bindings");
-    fs::create_dir_all(&folder)?;
-    let [rust, web] = ["rust", "web"].map(|language| folder.join(format!("{language}.transcript")));
-    Cargo::program(bindings::built("scenarios")).args([ground, &scenarios]).arg(&rust).run()?;
-    npm(&["run", "scenarios", "--", ground, &scenarios]).arg(&web).run()?;
-    bindings::compare(&rust, &web)
-}

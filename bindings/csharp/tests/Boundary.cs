@@ -114,7 +114,7 @@ static class Boundary
         using (var client = await Open())
         {
             await Throws<ArgumentOutOfRangeException>(() => client.DrainAsync(TimeSpan.FromSeconds(-1)));
-            True(await client.DrainAsync(TimeSpan.Zero), "an empty outbox is drained");
+            True(await client.DrainAsync(TimeSpan.FromSeconds(5)), "an empty outbox is drained");
         }
     }
 

@@ -282,7 +282,7 @@ sealed class Scene
         {
             for (var page = 0; page < Number(step, "pages"); page++)
             {
-                await list.LoadOlderAsync((ushort)Number(step, "older"), over);
+                await list.LoadOlderAsync((int)Number(step, "older"), over);
                 // Changes are told by the next wait.
                 using (var soon = new CancellationTokenSource(1000))
                 {

@@ -15,6 +15,9 @@ use crate::{
 /// How long a sign-out may wait for the server; after that the session ends by its own age.
 const SIGN_OUT: Duration = Duration::from_secs(5);
 
+/// How long a look into the outbox may take: a disk that does not answer within it has nothing to say to whoever waits.
+const LOOK: Duration = Duration::from_secs(1);
+
 impl Client {
     /// Puts the client to rest, as before the system freezes the app: nothing runs, and the store's file is closed, with
     /// nothing beside it, when this returns; at most 2 s. Calls fail with `SUSPENDED` until [`resume`](Self::resume), lists
@@ -60,25 +63,41 @@ impl Client {
         self.inner.wake.hurry.notify_one();
     }
 
-    /// Waits until the outbox is empty, at most this long. Tells whether it is.
+    /// Waits until the outbox is empty, at most this long. Tells whether it is; it looks once in any case.
     pub async fn drain(&self, timeout: Duration) -> bool {
         let mut changed = self.changed();
+        let clock = &self.inner.config.clock;
+        let first = tokio::select! {
+            first = self.is_drained() => first,
+            () = clock.sleep(LOOK) => None,
+        };
+        if let Some(drained) = first {
+            return drained;
+        }
         let emptied = async {
-            loop {
-                match self.inner.store.read(|r| outbox::unsent(r.conn)).await {
-                    Ok(0) => return true,
-                    Ok(_) => {}
-                    Err(error) if error.kind == ClientErrorKind::Cancelled => return false,
-                    Err(error) => tracing::warn!(%error, "whether the outbox is empty is not known"),
-                }
-                if changed.changed().await.is_err() {
-                    return false;
+            while changed.changed().await.is_ok() {
+                if let Some(drained) = self.is_drained().await {
+                    return drained;
                 }
             }
+            false
         };
         tokio::select! {
             emptied = emptied => emptied,
-            () = self.inner.config.clock.sleep(timeout) => false,
+            () = clock.sleep(timeout) => false,
+        }
+    }
+
+    /// Whether the outbox is empty; `None`: not yet.
+    async fn is_drained(&self) -> Option<bool> {
+        match self.inner.store.read(|r| outbox::unsent(r.conn)).await {
+            Ok(0) => Some(true),
+            Ok(_) => None,
+            Err(error) if error.kind == ClientErrorKind::Cancelled => Some(false),
+            Err(error) => {
+                tracing::warn!(%error, "whether the outbox is empty is not known");
+                None
+            }
         }
     }
 

@@ -349,7 +349,8 @@ impl Session<'_> {
             ClosingReason::Replaced | ClosingReason::TooManyStreams => {
                 Ok(End::Over(ClientError::new(ClientErrorKind::Conflict, closing.message.clone())))
             }
-            ClosingReason::TokenExpired => {
+            // One that comes later is asked for when the stream is opened again: the issuer needs that long.
+            ClosingReason::TokenExpired if after.is_zero() => {
                 self.inner.connection.renew_now().await?;
                 Ok(End::Resume(after, None))
             }

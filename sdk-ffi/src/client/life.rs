@@ -81,7 +81,8 @@ impl Client {
 
     /// Whether the app is in front of the person. A dead connection is then found out within 20 s instead of 45 s, for which
     /// the device is woken every 10 s; and bringing the app to the front looks whether the connection is still there, and
-    /// does not wait for the next attempt. A client begins behind.
+    /// does not wait for the next attempt. A client begins in front, unless it is there for the background: an app that runs
+    /// on behind others says so here, and is woken by the server's heartbeats alone.
     pub fn set_foreground(&self, foreground: bool) {
         self.at_once(|core| core.set_foreground(foreground));
     }

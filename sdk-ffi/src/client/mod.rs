@@ -7,16 +7,13 @@ mod writing;
 
 use std::sync::Arc;
 
-use madang_sdk_core::{
-    self as core, ConnectionState, MessageKey, Rescued, RoomItem,
-    diagnostics::{Counters, Explanation},
-    v1::ServerInfo,
-};
+use madang_sdk_core::{self as core, ConnectionState, MessageKey, Rescued, RoomItem, v1::ServerInfo};
 
 use crate::{
     error::ClientError,
     live::Counted,
     runtime::{Running, at_once, spawned},
+    types::{Counters, Explanation},
 };
 
 /// A signed-in installation: its store, its connection, and everything that a screen needs. Ended by `shutdown`, or when the
@@ -77,7 +74,7 @@ impl Client {
 
     /// What the client has done since it was opened.
     pub fn counters(&self) -> Counters {
-        self.core.counters()
+        self.core.counters().into()
     }
 
     /// What support wants to know, as JSON: versions, settings, numbers of the store, counters and the last 1,000 events.
@@ -91,6 +88,6 @@ impl Client {
     /// Why a message is on this device as it is, from what this device knows; asks nobody.
     pub async fn explain(&self, room_id: String, message: MessageKey) -> Result<Explanation, ClientError> {
         let core = self.core.clone();
-        spawned(async move { core.explain(&room_id, message).await }).await
+        spawned(async move { core.explain(&room_id, message).await.map(Explanation::from) }).await
     }
 }

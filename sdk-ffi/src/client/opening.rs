@@ -83,7 +83,7 @@ impl Client {
         spawned(async move { core.outbox().await }).await.map(|list| OutboxList(Pulled::new(list)))
     }
 
-    /// The same, to be waited for.
+    /// How the client stands to its server, as it changes.
     pub fn states(&self) -> Result<ConnectionStates, ClientError> {
         Pulled::begin(|| States::new(self.core.states())).map(ConnectionStates)
     }

@@ -6,9 +6,9 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use madang_sdk_core::v1;
+use madang_sdk_core::{self as core, v1};
 
-use super::contract;
+use super::{contract, signed};
 
 /// Lets a type pass the boundary as another; languages see the other alone.
 macro_rules! passes_as {
@@ -49,8 +49,8 @@ pub struct Credentials {
     secret: String,
 }
 
-// No list is so long that its places would not fit.
-passes_as!(usize => u64, |size| u64::try_from(size).unwrap_or(u64::MAX), |size: u64| Ok(usize::try_from(size)?));
+// Languages count places in such numbers. No list is so long that its places would not fit; before the first is the first.
+passes_as!(usize => i32, |size| i32::try_from(size).unwrap_or(i32::MAX), |size: i32| Ok(usize::try_from(size).unwrap_or(0)));
 passes_as!(PathBuf => String, |path: PathBuf| path.to_string_lossy().into_owned(), |path: String| Ok(path.into()));
 passes_as!(
     BTreeMap<String, String> => HashMap<String, String>,
@@ -77,6 +77,7 @@ passes_as!(
     |time: prost_types::Duration| Duration::try_from(time).unwrap_or_default(),
     |time: Duration| Ok(time.try_into()?)
 );
+passes_as!(core::Day => signed::Day, signed::Day::from, |day: signed::Day| Ok(day.try_into()?));
 passes_as!(v1::User => contract::User, contract::User::from, |user: contract::User| Ok(user.into()));
 passes_as!(v1::Member => contract::Member, contract::Member::from, |member: contract::Member| Ok(member.into()));
 passes_as!(

@@ -44,17 +44,6 @@ pub enum Zone {
     Offset(i32),
 }
 
-/// A day of the calendar.
-#[uniffi::remote(Record)]
-pub struct Day {
-    /// Year.
-    pub year: i32,
-    /// Month, from 1.
-    pub month: u32,
-    /// Day of the month, from 1.
-    pub day: u32,
-}
-
 /// An item of a timeline.
 #[uniffi::remote(Enum)]
 pub enum TimelineItem {

@@ -108,6 +108,8 @@ settings! {
     public_origins: Vec<String> = Vec::new();
     /// Folder of the web app, as `web/dist` is after its build; served on the same port as the calls. Without it no files are.
     web_root: Option<PathBuf> = None;
+    /// OIDC client id of the web app, where it is another than `client_id`.
+    web_client_id: Option<String> = None;
     /// Whether gRPC reflection answers, so that tools need no proto files.
     reflection: bool = false;
     /// Whether phone, e-mail and employee number of a person are shown to others.

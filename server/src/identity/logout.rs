@@ -51,6 +51,7 @@ impl Logouts {
     pub(super) fn new(config: &Config) -> Self {
         let mut clients = config.allowed_clients.clone();
         clients.push(config.client_id.clone());
+        clients.extend(config.web_client_id.clone());
         Self { issuer: config.issuer.clone(), clients, heard: Mutex::default() }
     }
 

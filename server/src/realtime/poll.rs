@@ -151,7 +151,7 @@ impl Poller {
                 Verdict::Good | Verdict::New => None,
             };
             if let Some(reason) = ends {
-                session.close(reason, Duration::ZERO);
+                session.close(reason, reason.come_back());
                 continue;
             }
             if self.node.database.guards().index_repair() {

@@ -3,7 +3,10 @@
 //! Always true: what a full queue drops is dirt, which is read from the database when the reader has drained the queue; a
 //! watermark leaves only behind everything that it covers.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use bytes::Bytes;
 
@@ -11,6 +14,7 @@ use crate::{
     ids::RoomId,
     realtime::{Membership, wire},
     sabotage::Guards,
+    sessions,
 };
 
 /// Most frames that wait for a reader (contract: outgoing queue).
@@ -62,6 +66,14 @@ pub enum ClosingReason {
     InvalidFrame,
     HelloTimeout,
     MaxAge,
+}
+
+impl ClosingReason {
+    /// When whoever is told may come back, after somebody else has ended the stream: a token that must be renewed is renewed once
+    /// the issuer has settled what it ended.
+    pub fn come_back(self) -> Duration {
+        if self == Self::TokenExpired { sessions::ISSUER_SETTLES } else { Duration::ZERO }
+    }
 }
 
 /// What comes next.

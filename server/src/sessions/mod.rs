@@ -11,7 +11,7 @@ mod rules;
 pub mod store;
 mod touch;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{PgPool, postgres::PgConnection};
@@ -31,6 +31,10 @@ use crate::{
 
 /// How precise the last call of a session is kept; each session is written at most this often.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// How long an issuer may need to end the other sessions of a person after it has named one: Keycloak tells us before it has
+/// written its own end down, and renews a token meanwhile (seen within 100 ms). Tokens issued in that time do not count.
+pub const ISSUER_SETTLES: Duration = Duration::from_secs(2);
 
 /// A call of a person on a device, as it came in.
 #[derive(Debug, Clone)]

@@ -13,7 +13,7 @@ pub struct Known {
     pub revoked: bool,
     /// The later of: when the device, and when the whole person was last revoked.
     pub tokens_from: Option<DateTime<Utc>>,
-    /// When the issuer last said that one of the person's sessions has ended, be it another.
+    /// From when on the issuer has settled that one of the person's sessions, be it another, has ended.
     pub fresh_from: Option<DateTime<Utc>>,
     /// Whether the visit's session at the issuer is revoked.
     pub sid_revoked: bool,
@@ -40,7 +40,7 @@ impl Known {
         if self.sid_revoked || self.tokens_from.is_some_and(|from| is_older(visit, from)) {
             return Verdict::Revoked;
         }
-        // Both are whole seconds of the issuer's clock. A token of the same second is let in: somebody signed in again at once.
+        // Both are whole seconds of the issuer's clock.
         if self.fresh_from.is_some_and(|from| visit.issued_at < from) {
             return Verdict::Stale;
         }

@@ -252,20 +252,20 @@ pub async fn revoke_all(tx: &mut PgConnection, user_id: UserId, now: DateTime<Ut
     Ok(revoked.execute(tx).await?.rows_affected())
 }
 
-/// Revokes a person's session at the issuer, and demands of the tokens of all others, issued until then, that they be renewed; the
-/// devices that were signed in by that session.
+/// Revokes a person's session at the issuer, and demands of the tokens of all others that they be issued later than `settled_at`;
+/// the devices that were signed in by that session.
 pub async fn end_issuers(
     tx: &mut PgConnection,
     user_id: UserId,
     sid: &str,
-    ended_at: DateTime<Utc>,
+    settled_at: DateTime<Utc>,
     now: DateTime<Utc>,
 ) -> Result<Vec<DeviceId>> {
     sqlx::query!(
         "insert into token_floors (user_id, tokens_from, fresh_from) values ($1, 'epoch', $2)
          on conflict (user_id) do update set fresh_from = greatest(token_floors.fresh_from, excluded.fresh_from)",
         user_id as _,
-        ended_at
+        settled_at
     )
     .execute(&mut *tx)
     .await?;

@@ -11,7 +11,7 @@ import { type Closing, ClosingReason, type Ephemeral, type ServerFrame, type Wel
 import { SyncService } from "../gen/madang/v1/sync_service_pb.js";
 import { failureOf, mayRepeat, refused } from "../net/failure.js";
 import { Bell } from "../observed.js";
-import { totals } from "../store/totals.js";
+import { joined, totalsOf } from "../store/totals.js";
 import { delayMs, sleep } from "../time.js";
 import type { Core, OpenStream } from "./core.js";
 import { apply, noOutcome, type Outcome, type View } from "./frames.js";
@@ -111,6 +111,8 @@ class Stream implements OpenStream {
   #heardMs = Date.now();
   #ackAtMs: number | undefined;
   #acking = false;
+  /** A heartbeat is to be answered, with the unread total. */
+  #counts = false;
   #focusing = false;
   #focusAgain = false;
   /** The focus that the server has heard. */
@@ -233,6 +235,7 @@ class Stream implements OpenStream {
           break;
         case "heartbeat":
           this.#ackAtMs = 0;
+          this.#counts = true;
           durable.push(told);
           break;
         default:
@@ -370,10 +373,12 @@ class Stream implements OpenStream {
   async #sayAck(): Promise<void> {
     const delivered = [...this.#delivered].slice(0, ACK_ROOMS).map(([roomId, seq]) => ({ roomId, seq }));
     for (const { roomId } of delivered) this.#delivered.delete(roomId);
-    // Before Drained the total is that of an earlier time.
-    const live = this.#live;
-    const { unread } = await this.core.store.read((r) => totals(r.tx));
-    const ack = live ? { delivered, unreadTotal: BigInt(unread) } : { delivered };
+    // Before Drained the total is that of an earlier time. It is said with the answers to heartbeats: to count all rooms every
+    // second would be felt.
+    const counts = this.#live && this.#counts;
+    this.#counts = false;
+    const badges = counts ? await this.core.store.read((r) => joined(r.tx)) : [];
+    const ack = counts ? { delivered, unreadTotal: BigInt(totalsOf(badges).unread) } : { delivered };
     await this.#say((caller, place, options) => caller.ack({ ...place, ack }, options));
   }
 
@@ -418,7 +423,8 @@ class Stream implements OpenStream {
         // To come back would push out another, which would come back in turn.
         return { kind: "Over", reason: new ClientError("Conflict", message) };
       case ClosingReason.TOKEN_EXPIRED:
-        await this.core.connection.tokens.renewNow();
+        // One that comes later is asked for when the stream is opened again: the issuer needs that long.
+        if (afterMs === 0) await this.core.connection.tokens.renewNow();
         return { kind: "Resume", afterMs };
       default:
         return { kind: "Resume", afterMs };

@@ -120,10 +120,11 @@ async function readRooms(
   only: ReadonlySet<string> | undefined,
 ): Promise<{ rooms: Listed[]; missing: ReadonlySet<string> }> {
   const names = new Names(r.tx);
+  const drafts = new Map((await r.tx.list("drafts")).map(({ roomId, text }) => [roomId, text]));
   const rooms: Listed[] = [];
   for (const badge of only ? await joinedAmong(r.tx, only) : await joined(r.tx)) {
     const glance = glanceOf(badge);
-    if (glance) rooms.push(await listed(r, glance, names));
+    if (glance) rooms.push(await listed(r, glance, names, drafts));
   }
   return { rooms, missing: names.missing };
 }
@@ -132,11 +133,12 @@ async function readRooms(
 export async function formerRooms(core: Core): Promise<RoomItem[]> {
   const rooms = await core.store.read(async (r) => {
     const names = new Names(r.tx);
+    const drafts = new Map((await r.tx.list("drafts")).map(({ roomId, text }) => [roomId, text]));
     const rows = (await r.tx.list("rooms")).filter((row) => !row.joined && !row.ended);
     const found: Listed[] = [];
     for (const row of rows) {
       const glance = glanceOf(badgeOf(row, undefined));
-      if (glance) found.push(await listed(r, glance, names));
+      if (glance) found.push(await listed(r, glance, names, drafts));
     }
     return found;
   });
@@ -146,7 +148,12 @@ export async function formerRooms(core: Core): Promise<RoomItem[]> {
   ).map(({ activeMs: _, ...item }) => item);
 }
 
-async function listed(r: Read, glance: Glance, names: Names): Promise<Listed> {
+async function listed(
+  r: Read,
+  glance: Glance,
+  names: Names,
+  drafts: ReadonlyMap<string, string>,
+): Promise<Listed> {
   const { row, room, membership } = glance;
   const last = decode(MessageSchema, row.last);
   const mutedUntilMs = membership?.muteUntil ? dateOf(membership.muteUntil).getTime() : 0;
@@ -163,7 +170,7 @@ async function listed(r: Read, glance: Glance, names: Names): Promise<Listed> {
     large: room.large,
     admin: membership?.member?.role === MemberRole.ADMIN,
     directUserId: otherOf(room, r.me),
-    draft: (await r.tx.get("drafts", row.roomId))?.text ?? "",
+    draft: drafts.get(row.roomId) ?? "",
     lastActiveAt: dateOf(room.lastActiveAt),
   };
   return { item, mutedUntilMs };

@@ -59,9 +59,8 @@ async function leavingRooms(tx: Tx): Promise<ReadonlySet<string>> {
   return new Set(open.filter((entry) => outbox.kindOf(entry) === "Leave").map((entry) => entry.roomId));
 }
 
-/** What is unread in all rooms, with the marks that are still on their way. */
-export async function totals(tx: Tx): Promise<Totals> {
-  const badges = await joined(tx);
+/** What is unread in these rooms together. */
+export function totalsOf(badges: readonly Pick<Badge, "unread" | "mentions">[]): Totals {
   return {
     unread: badges.reduce((sum, room) => sum + room.unread, 0),
     mentions: badges.reduce((sum, room) => sum + room.mentions, 0),

@@ -284,7 +284,7 @@ impl Hub {
                 WhichSessions::One(id) => session.id() == *id,
             };
             if meant {
-                session.close(end.reason, Duration::ZERO);
+                session.close(end.reason, end.reason.come_back());
             }
         }
     }

@@ -1,8 +1,10 @@
-//! What reaches the node by HTTP and is no call: the web app's files, and the issuer's word that a session has ended.
+//! What reaches the node by HTTP and is no call: the web app's files, what the app must know before it can sign anybody in, and
+//! the issuer's word that a session has ended.
 //!
 //! Always true: every answer from here carries the headers of `headers`; a path outside the app's folder is not served; whatever is
-//! neither goes on to the calls and is answered there.
+//! none of these goes on to the calls and is answered there.
 
+mod config;
 mod files;
 mod headers;
 mod logout;
@@ -23,6 +25,9 @@ use super::{Request, Response, services::Parts, web::Calls};
 /// Where the issuer says that a session has ended; set as the client's back-channel logout URL there.
 const LOGOUT: &str = "/oidc/backchannel-logout";
 
+/// What the app must know before it can sign anybody in.
+const CONFIG: &str = "/config.json";
+
 /// The node as native clients, pages and the issuer see it.
 #[derive(Clone)]
 pub struct Front {
@@ -41,6 +46,7 @@ struct Site {
 enum For {
     Calls,
     Logout,
+    Config,
     Files,
 }
 
@@ -50,6 +56,7 @@ impl For {
         match *request.method() {
             _ if content.starts_with(b"application/grpc") => Self::Calls,
             Method::POST if request.uri().path() == LOGOUT => Self::Logout,
+            Method::GET if request.uri().path() == CONFIG => Self::Config,
             Method::GET | Method::HEAD => Self::Files,
             _ => Self::Calls,
         }
@@ -66,6 +73,7 @@ impl Front {
     async fn answer(self, request: Request) -> Result<Response, Infallible> {
         let mut response = match (For::of(&request), &self.site.files) {
             (For::Logout, _) => logout::hear(&self.site.parts, request).await,
+            (For::Config, Some(_)) => config::show(&self.site.parts.node.config),
             (For::Files, Some(files)) => files.serve(request).await,
             // A node without an app answers a GET like any call of a wrong form.
             _ => return self.calls.oneshot(request).await,

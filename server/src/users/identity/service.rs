@@ -22,7 +22,7 @@ use crate::{
     ids::{DeviceId, UserId},
     realtime::{self, Changes, ClosingReason, Node, SessionEnd, WhichSessions},
     sessions::{
-        Sessions,
+        ISSUER_SETTLES, Sessions,
         store::{self, AuditEntry, DeviceSession},
     },
     users,
@@ -152,7 +152,8 @@ async fn end_issuers(
     at: DateTime<Utc>,
 ) -> Result<((), Changes)> {
     let user_rev = store::bump_person(tx, user_id).await?;
-    let devices = store::end_issuers(tx, user_id, &logout.sid, logout.issued_at, at).await?;
+    let settled_at = logout.issued_at + ISSUER_SETTLES;
+    let devices = store::end_issuers(tx, user_id, &logout.sid, settled_at, at).await?;
     store::revoke_sids(tx, user_id, &logout.sid, at).await?;
     let entry = AuditEntry {
         at,

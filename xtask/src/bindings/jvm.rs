@@ -1,0 +1,149 @@
+//! Kotlin and Java: uniffi's generator for Kotlin, a layer of Java over that, built by Maven and run by a JVM.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, ensure};
+
+use super::{
+    CALLS, built, check_quotes, check_same, generate, place,
+    scenarios::{Scenarios, converse},
+};
+use crate::{
+    packages,
+    run::{Cargo, root},
+};
+
+/// What builds; the JDK comes along.
+const MAVEN: [&str; 2] = ["maven", "openjdk-17-jdk-headless"];
+/// Takes what is for debuggers off the library.
+const BINUTILS: [&str; 1] = ["binutils"];
+/// Its name, and where JNA looks for it.
+const LIBRARY: &str = "libmadang_sdk_ffi.so";
+#[cfg(target_arch = "x86_64")]
+const FOLDER: &str = "linux-x86-64";
+#[cfg(target_arch = "aarch64")]
+const FOLDER: &str = "linux-aarch64";
+
+/// A heap that is there from the beginning and does not grow: what grows then is a leak outside of it, or ends the program.
+const FIXED_HEAP: [&str; 4] = ["-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC"];
+
+/// A language of the two: the artifact, where it lies, and its programs.
+struct Language {
+    name: &'static str,
+    artifact: &'static str,
+    example: &'static str,
+    rooms: &'static str,
+    scenarios: &'static str,
+    torture: &'static str,
+}
+
+const LANGUAGES: [Language; 2] = [
+    Language {
+        name: "kotlin",
+        artifact: "madang-client",
+        example: "Rooms.kt",
+        rooms: "RoomsKt",
+        scenarios: "madang.ScenariosKt",
+        torture: "madang.TortureKt",
+    },
+    Language {
+        name: "java",
+        artifact: "madang-client-java",
+        example: "Rooms.java",
+        rooms: "Rooms",
+        scenarios: "madang.java.Scenarios",
+        torture: "madang.java.Torture",
+    },
+];
+
+/// Generates the code, and compiles it with all tests and programs.
+pub(super) fn build() -> Result<()> {
+    maven("test-compile")
+}
+
+/// What both languages have beside the scenarios, then their transcripts.
+pub(super) fn test(scenarios: &Scenarios) -> Result<()> {
+    maven("test")?;
+    without_library()?;
+    for language in &LANGUAGES {
+        let now = place(&format!("{}.api.txt", language.name));
+        dump(language, &now)?;
+        check_same(&now, &language.api())?;
+        let page = format!("docs/{}.md", language.name);
+        check_quotes(&page, language.name, &format!("bindings/{}/example/{}", language.name, language.example))?;
+        language.torture(CALLS)?;
+        scenarios.play(language.name, |arguments| java(&[], language.scenarios).args(arguments).run())?;
+        converse(java(&[], language.rooms), &place(&format!("{}.example.db", language.name)))?;
+    }
+    Ok(())
+}
+
+/// Writes the dumps of the surface anew.
+pub(super) fn write_api() -> Result<()> {
+    build()?;
+    LANGUAGES.iter().try_for_each(|language| dump(language, &language.api()))
+}
+
+/// A million calls of each.
+pub(super) fn torture() -> Result<()> {
+    build()?;
+    LANGUAGES.iter().try_for_each(|language| language.torture("1000000"))
+}
+
+impl Language {
+    fn api(&self) -> PathBuf {
+        root().join("bindings").join(self.name).join("api.txt")
+    }
+
+    fn torture(&self, calls: &str) -> Result<()> {
+        java(&FIXED_HEAP, self.torture).args([calls, "1"]).run()
+    }
+}
+
+fn maven(goal: &str) -> Result<()> {
+    packages::need("mvn", &MAVEN)?;
+    packages::need("javac", &MAVEN)?;
+    packages::need("strip", &BINUTILS)?;
+    generate("kotlin")?;
+    let natives = place("natives").join(FOLDER);
+    fs::create_dir_all(&natives)?;
+    Cargo::program("strip").arg("-o").arg(natives.join(LIBRARY)).arg(built(LIBRARY)).run()?;
+    Cargo::program("mvn")
+        .args(["--quiet", "--batch-mode", "--no-transfer-progress", "-f"])
+        .arg(root().join("bindings/pom.xml"))
+        .arg(format!("-Dbindings={}", place("").display()))
+        .arg(goal)
+        .env("LD_LIBRARY_PATH", "")
+        .run()
+}
+
+fn classes() -> String {
+    let folders = LANGUAGES.iter().flat_map(|language| ["classes", "test-classes"].map(|folder| (language, folder)));
+    let folders = folders.map(|(language, folder)| place(language.artifact).join(folder));
+    let all = folders.chain([place("lib").join("*")]).map(|path| path.display().to_string());
+    all.collect::<Vec<_>>().join(":")
+}
+
+/// A program of one of the two.
+fn java(options: &[&str], class: &str) -> Cargo {
+    // Cargo lets what it runs find the libraries that it built: the one of the package is what is tested.
+    Cargo::program("java").args(options).args(["-cp", &classes(), class]).env("LD_LIBRARY_PATH", "")
+}
+
+fn dump(language: &Language, file: &Path) -> Result<()> {
+    java(&[], "madang.java.Api").arg(place(language.artifact).join("classes")).arg(file).run()
+}
+
+/// Without the native library a program says which file it looked for; it is sent for one of another name.
+fn without_library() -> Result<()> {
+    let option = "-Duniffi.component.madang.libraryOverride=madang_missing";
+    let run = java(&[option], LANGUAGES[0].torture).args(["1", "1"]).into_command().output().context("java")?;
+    ensure!(!run.status.success(), "it ran without its library");
+    let said = String::from_utf8_lossy(&run.stderr);
+    let wanted = format!("{FOLDER}/libmadang_missing.so");
+    ensure!(said.contains(&wanted), "without its library it says: {said}");
+    Ok(())
+}
