@@ -1,15 +1,21 @@
-//! A server with a database and an issuer of its own, for tests in other languages. Says where it is in one line of JSON,
+//! A server with a database and an issuer of its own, for tests in other languages. Says where both are in one line of JSON,
 //! then takes commands, one a line, and answers each with one line of JSON; it ends with its standard input.
 //!
-//! `token LOGIN`, `stop`, `start`.
+//! `token LOGIN`, `lifetime SECONDS` of the next access tokens, `stop`, `start`, `fill LOGIN ROOM COUNT`: so many messages,
+//! `number 1` and on; the last comes last.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, time::Duration};
 
 use anyhow::{Context as _, Result, bail};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use madang_server::config::Config;
-use madang_tests::{World, WorldConfig};
+use madang_tests::{World, WorldConfig, person::Calls};
 use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, stdin, stdout};
+use uuid::Uuid;
+
+/// Calls in flight while a room is filled: fewer than the 32 that a person may have, whose page calls too.
+const IN_FLIGHT: usize = 24;
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -17,7 +23,7 @@ async fn main() -> Result<()> {
     let settings: fn(&mut Config) = |config| config.device_sessions_per_person = 500;
     let mut world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
     let mut stopped = None;
-    say(&json!({ "server": world.server(0) })).await?;
+    say(&json!({ "server": world.server(0), "issuer": world.stack.issuer.url() })).await?;
     let mut lines = BufReader::new(stdin()).lines();
     while let Some(line) = lines.next_line().await? {
         let answer = match obey(&mut world, &mut stopped, &line).await {
@@ -34,11 +40,25 @@ async fn obey(world: &mut World, stopped: &mut Option<SocketAddr>, line: &str) -
     let words: Vec<&str> = line.split_whitespace().collect();
     match words.as_slice() {
         ["token", login] => return Ok(json!({ "token": world.stack.issuer.token(login)? })),
+        ["fill", login, room_id, count] => fill(world, login, room_id, count.parse()?).await?,
+        ["lifetime", seconds] => world.stack.issuer.set_access_token_lifetime(Duration::from_secs(seconds.parse()?)),
         ["stop"] if stopped.is_none() => *stopped = Some(world.stop_server(0).await),
         ["start"] => world.start_server_at(stopped.take().context("the server runs")?).await?,
         _ => bail!("no such command: {line}"),
     }
     Ok(json!({}))
+}
+
+/// Fills a room by calls. They are made at once, so only the last has its place for certain.
+async fn fill(world: &World, login: &str, room_id: &str, count: usize) -> Result<()> {
+    let calls = Calls::new(&world.server(0), world.stack.issuer.token(login)?, Uuid::now_v7().to_string())?;
+    let send = async |number: usize| calls.send(room_id, &format!("number {number}")).await;
+    stream::iter(1..count)
+        .map(Ok)
+        .try_for_each_concurrent(IN_FLIGHT, |number| async move { send(number).await.map(drop) })
+        .await?;
+    send(count).await?;
+    Ok(())
 }
 
 async fn say(value: &Value) -> Result<()> {
