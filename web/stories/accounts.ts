@@ -7,8 +7,8 @@ import { accessible, calm, check, until, type Story } from "./story.js";
 export const accounts: readonly Story[] = [
   [
     "signing in leads back to where one was going, and no token is where other pages could find it",
-    async ({ browser, site }) => {
-      const ann = await Visitor.open(browser, `${site.address}/settings/profile`);
+    async ({ browser, address }) => {
+      const ann = await Visitor.open(browser, `${address}/settings/profile`);
       await accessible(ann, "sign-in");
       await ann.passIssuer("ann");
       await ann.page.waitForSelector(".settings-form");
@@ -22,8 +22,8 @@ export const accounts: readonly Story[] = [
   ],
   [
     "a forged state is said, and there is a way on",
-    async ({ browser, site }) => {
-      const ann = await Visitor.open(browser, `${site.address}/signin/callback?code=stolen&state=forged`);
+    async ({ browser, address }) => {
+      const ann = await Visitor.open(browser, `${address}/signin/callback?code=stolen&state=forged`);
       await ann.page.waitForSelector(".trouble");
       check(new URL(ann.page.url()).pathname === "/", "the code stays in the address");
       check(await ann.page.evaluate(() => Object.keys(sessionStorage).every((key) => !key.includes("user"))), "somebody is signed in");
@@ -33,12 +33,12 @@ export const accounts: readonly Story[] = [
   ],
   [
     "a second tab is signed in by the first, and signing out ends both",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       const second = await ann.context.newPage();
-      await second.goto(`${site.address}/settings/devices`);
+      await second.goto(`${address}/settings/devices`);
       await second.waitForSelector(".device");
-      await ann.page.goto(`${site.address}/settings/general`);
+      await ann.page.goto(`${address}/settings/general`);
       await ann.page.click(".settings .pane-head .button");
       await ann.page.click(".dialog .button.main");
       await ann.page.waitForSelector(".signin");
@@ -48,9 +48,9 @@ export const accounts: readonly Story[] = [
   ],
   [
     "a device that is ended by another is told at once",
-    async ({ browser, site }) => {
-      const first = await Visitor.signIn(browser, site.address, "dan");
-      const second = await Visitor.signIn(browser, `${site.address}/settings/devices`, "dan");
+    async ({ browser, address }) => {
+      const first = await Visitor.signIn(browser, address, "dan");
+      const second = await Visitor.signIn(browser, `${address}/settings/devices`, "dan");
       await until("two devices are connected", async () => {
         await second.page.reload();
         await second.page.waitForSelector(".device");
@@ -64,13 +64,13 @@ export const accounts: readonly Story[] = [
   ],
   [
     "a token that ends is renewed in time, once for all tabs, and the stream goes on",
-    async ({ browser, site, ground }) => {
+    async ({ browser, address, ground }) => {
       await ground.say("lifetime 20");
       try {
-        const ann = await Visitor.signIn(browser, site.address, "ann");
+        const ann = await Visitor.signIn(browser, address, "ann");
         await ann.createRoom("renewal", ["bob"]);
         const second = await ann.context.newPage();
-        await second.goto(site.address);
+        await second.goto(address);
         await second.waitForSelector(".rooms-row");
         const token = (page: Page) => page.evaluate(() => (JSON.parse(sessionStorage.getItem("madang.session") ?? "{}") as { accessToken: string }).accessToken);
         for (let n = 0; n < 3; n += 1) {

@@ -21,6 +21,8 @@ export interface Look {
 export class Visitor {
   readonly page: Page;
   readonly context: BrowserContext;
+  /** What pages did against their policy, in any window: none is good. */
+  static readonly broken: string[] = [];
   /** What the page complained of. */
   readonly complaints: string[] = [];
 
@@ -30,6 +32,7 @@ export class Visitor {
     page.setDefaultTimeout(15_000);
     page.on("pageerror", (error) => this.complaints.push(String(error)));
     page.on("console", (message) => {
+      if (POLICY.test(message.text())) Visitor.broken.push(message.text());
       if (message.type() === "error" && !NETWORK.test(message.text())) this.complaints.push(message.text());
     });
     page.on("dialog", (dialog) => {
@@ -132,6 +135,9 @@ export class Visitor {
     await this.context.close();
   }
 }
+
+/** How Chromium says that a policy was not kept. */
+const POLICY = /Content Security Policy|Trusted(HTML|Script)/u;
 
 /** A lost connection is what some stories are about. */
 const NETWORK = /Failed to load resource|net::ERR_|WebSocket/u;

@@ -13,10 +13,10 @@ function percentiles(times: number[]): string {
 export const chat: readonly Story[] = [
   [
     "what one writes the other sees at once, and who has read it shows",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("plans", ["bob"]);
-      const bob = await Visitor.signIn(browser, site.address, "bob");
+      const bob = await Visitor.signIn(browser, address, "bob");
       await bob.openRoom("plans");
       await ann.say("hello bob");
       await bob.sees("hello bob");
@@ -30,10 +30,10 @@ export const chat: readonly Story[] = [
   ],
   [
     "a message is seen in the other browser soon after it was sent",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("race", ["bob"]);
-      const bob = await Visitor.signIn(browser, site.address, "bob");
+      const bob = await Visitor.signIn(browser, address, "bob");
       await bob.openRoom("race");
       // Browsers of one machine have one clock.
       await bob.page.evaluate(() => {
@@ -65,10 +65,10 @@ export const chat: readonly Story[] = [
   ],
   [
     "the last own message is edited in place by ArrowUp, and a deleted one is gone for both",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("edits", ["bob"]);
-      const bob = await Visitor.signIn(browser, site.address, "bob");
+      const bob = await Visitor.signIn(browser, address, "bob");
       await bob.openRoom("edits");
       await ann.say("frist");
       await bob.sees("frist");
@@ -89,10 +89,10 @@ export const chat: readonly Story[] = [
   ],
   [
     "whoever writes is shown, and a mention has its own badge",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("typing", ["bob"]);
-      const bob = await Visitor.signIn(browser, site.address, "bob");
+      const bob = await Visitor.signIn(browser, address, "bob");
       await bob.page.waitForSelector('.rooms-row:has-text("typing")');
       await ann.page.locator(".composer textarea").pressSequentially("@bo");
       await ann.page.waitForSelector(".mention-list [role=option]");
@@ -113,8 +113,8 @@ export const chat: readonly Story[] = [
   ],
   [
     "everything is done by the keyboard alone",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("keys one", ["bob"]);
       await ann.say("from the first");
       await ann.sees("from the first");

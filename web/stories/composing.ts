@@ -6,8 +6,8 @@ import { calm, check, until, type Story } from "./story.js";
 export const composing: readonly Story[] = [
   [
     "Enter while a syllable is composed sends nothing",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann", { language: "ko-KR" });
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann", { language: "ko-KR" });
       await ann.createRoom("한글", []);
       const area = ann.page.locator(".composer textarea");
       await area.focus();
@@ -27,8 +27,8 @@ export const composing: readonly Story[] = [
   ],
   [
     "what was typed is there after a reload, in its room, and is gone once it was sent",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("drafts a", []);
       await ann.page.locator(".composer textarea").pressSequentially("half a thou");
       await ann.page.reload();

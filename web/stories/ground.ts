@@ -10,8 +10,6 @@ const PATIENCE_MS = 120_000;
 export class Ground {
   /** Where the server is. */
   readonly server: string;
-  /** Who signs people in. */
-  readonly issuer: string;
   readonly #child: ChildProcessWithoutNullStreams;
   readonly #lines: AsyncIterator<string>;
 
@@ -19,12 +17,11 @@ export class Ground {
     this.#child = child;
     this.#lines = lines;
     this.server = said["server"] ?? "";
-    this.issuer = said["issuer"] ?? "";
   }
 
-  /** Starts the program and waits until it says where everything is. */
-  static async start(program: string): Promise<Ground> {
-    const child = spawn(program, [], { stdio: ["pipe", "pipe", "inherit"] }) as unknown as ChildProcessWithoutNullStreams;
+  /** Starts the program, whose server serves the page from a folder, and waits until it says where it is. */
+  static async start(program: string, page: string): Promise<Ground> {
+    const child = spawn(program, [page], { stdio: ["pipe", "pipe", "inherit"] }) as unknown as ChildProcessWithoutNullStreams;
     const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
     return new Ground(child, lines, await answer(lines));
   }

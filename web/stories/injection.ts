@@ -24,13 +24,13 @@ const CORPUS = [
 export const injection: readonly Story[] = [
   [
     "nothing that people write is run, styled or followed",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom(`<img src=x onerror="window.hit=1">`, []);
       const foreign: string[] = [];
       ann.page.on("request", (request) => {
         const { origin } = new URL(request.url());
-        if (origin !== site.address && !request.url().includes("/realms/")) foreign.push(request.url());
+        if (origin !== address && !request.url().includes("/realms/")) foreign.push(request.url());
       });
       for (const text of CORPUS) await ann.say(text === "gnp.exe safe" ? "\u202Egnp.exe\u202C safe" : text);
       await ann.page.waitForSelector('.message-text:has-text("xxxxxxxxxx")');
@@ -49,8 +49,8 @@ export const injection: readonly Story[] = [
   ],
   [
     "the policy stops what would run, and says so",
-    async ({ browser, site }) => {
-      const ann = await Visitor.open(browser, site.address);
+    async ({ browser, address }) => {
+      const ann = await Visitor.open(browser, address);
       await ann.page.waitForSelector(".signin");
       const stopped = await ann.page.evaluate(() => {
         try {
@@ -62,8 +62,8 @@ export const injection: readonly Story[] = [
       });
       check(stopped, "trusted types are not asked for");
       await new Promise((resolve) => setTimeout(resolve, 300));
-      check(site.reports.length > 0, "no report came: the story of no report would prove nothing");
-      site.reports.length = 0;
+      check(Visitor.broken.length > 0, "nobody noticed: the story of no breach would prove nothing");
+      Visitor.broken.length = 0;
     },
   ],
 ];

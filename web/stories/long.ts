@@ -8,8 +8,8 @@ const COUNT = 10_000;
 export const long: readonly Story[] = [
   [
     "ten thousand messages are scrolled without a jump",
-    async ({ browser, site, ground }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address, ground }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("archive", []);
       await ann.say("number 0");
       await ann.page.waitForSelector('.message[data-state="Sent"]');

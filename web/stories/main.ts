@@ -6,7 +6,6 @@
 import { join } from "node:path";
 import { launch, Visitor } from "./browser.js";
 import { Ground } from "./ground.js";
-import { Site } from "./site.js";
 import type { Story } from "./story.js";
 import { accounts } from "./accounts.js";
 import { chat } from "./chat.js";
@@ -26,12 +25,12 @@ const [program, ...words] = process.argv.slice(2);
 if (!program) throw new Error("npm run stories -- GROUND [WORD]...");
 const wanted = words.filter((word) => !word.startsWith("--"));
 
-const ground = await Ground.start(program);
-const site = await Site.start(join(import.meta.dirname, "../dist"), ground.server, ground.issuer);
+const ground = await Ground.start(program, join(import.meta.dirname, "../dist"));
+const address = ground.server;
 const browser = await launch();
 // The server knows people once they have signed in.
 for (const login of ["ann", "bob", "cat", "dan"]) {
-  const visitor = await Visitor.signIn(browser, site.address, login);
+  const visitor = await Visitor.signIn(browser, address, login);
   await visitor.live();
   await visitor.close();
 }
@@ -40,8 +39,8 @@ for (const [name, play] of STORIES) {
   if (wanted.length > 0 && !wanted.some((word) => name.includes(word))) continue;
   const began = performance.now();
   try {
-    const said = await play({ browser, ground, site, keepPictures: words.includes("--pictures") });
-    if (site.reports.length > 0) throw new Error(`against the policy: ${site.reports.join("\n")}`);
+    const said = await play({ browser, ground, address, keepPictures: words.includes("--pictures") });
+    if (Visitor.broken.length > 0) throw new Error(`against the policy: ${Visitor.broken.join("\n")}`);
     console.log(`ok    ${name} (${((performance.now() - began) / 1000).toFixed(1)} s)${said ? `: ${said}` : ""}`);
   } catch (error) {
     failed += 1;
@@ -49,10 +48,9 @@ for (const [name, play] of STORIES) {
     const pages = browser.contexts().flatMap((context) => context.pages());
     for (const [n, page] of pages.entries()) await page.screenshot({ path: join(FAILURES, `${failed}-${n}.png`) }).catch(() => undefined);
   }
-  site.reports.length = 0;
+  Visitor.broken.length = 0;
   for (const context of browser.contexts()) await context.close();
 }
 await browser.close();
-await site.stop();
 await ground.end();
 process.exit(failed > 0 ? 1 : 0);

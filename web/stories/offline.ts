@@ -6,11 +6,11 @@ import { check, until, type Story } from "./story.js";
 export const offline: readonly Story[] = [
   [
     "what is written offline waits, and is there once for both",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("tunnel", ["bob"]);
       await ann.say("before");
-      const bob = await Visitor.signIn(browser, site.address, "bob");
+      const bob = await Visitor.signIn(browser, address, "bob");
       await bob.openRoom("tunnel");
       await bob.sees("before");
       await ann.context.setOffline(true);
@@ -30,11 +30,11 @@ export const offline: readonly Story[] = [
   ],
   [
     "a server that goes and comes back loses nothing",
-    async ({ browser, site, ground }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address, ground }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("restart", ["bob"]);
       await ann.say("one");
-      const bob = await Visitor.signIn(browser, site.address, "bob");
+      const bob = await Visitor.signIn(browser, address, "bob");
       await bob.openRoom("restart");
       await bob.sees("one");
       await ground.say("stop");

@@ -38,10 +38,10 @@ const PICTURES: readonly Picture[] = [
 ];
 
 /** A morning in a team, of people whom no other story knows by name. */
-async function morning({ browser, site }: Stage): Promise<string> {
-  const ann = await Visitor.signIn(browser, `${site.address}/settings/profile`, "dan");
-  const bob = await Visitor.signIn(browser, `${site.address}/settings/profile`, "admin");
-  const cat = await Visitor.signIn(browser, `${site.address}/settings/profile`, "auditor");
+async function morning({ browser, address }: Stage): Promise<string> {
+  const ann = await Visitor.signIn(browser, `${address}/settings/profile`, "dan");
+  const bob = await Visitor.signIn(browser, `${address}/settings/profile`, "admin");
+  const cat = await Visitor.signIn(browser, `${address}/settings/profile`, "auditor");
   for (const [visitor, name, title] of [[ann, "김다은", "제품 기획"], [bob, "이보람", "백엔드 개발"], [cat, "박하늘", "디자인"]] as const) {
     await visitor.live();
     await visitor.page.fill(".settings-form >> nth=1 >> input >> nth=0", name);
@@ -101,9 +101,9 @@ export const pictures: readonly Story[] = [
     async (stage) => {
       const room = await morning(stage);
       await mkdir(IMAGES, { recursive: true });
-      const { browser, site } = stage;
+      const { browser, address } = stage;
       for (const { name, look, path, act } of PICTURES) {
-        const ann = await Visitor.signIn(browser, site.address + (path ?? room), "dan", look);
+        const ann = await Visitor.signIn(browser, address + (path ?? room), "dan", look);
         await ann.page.waitForSelector(path ? ".settings-form" : '.message-text:has-text("마루에서")');
         await atRest(ann);
         await act?.(ann);

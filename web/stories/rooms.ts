@@ -6,11 +6,11 @@ import { accessible, calm, check, until, type Story } from "./story.js";
 export const rooms: readonly Story[] = [
   [
     "whoever is removed while looking is told, and keeps what was read",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("council", ["bob"]);
       await ann.say("stay calm");
-      const bob = await Visitor.signIn(browser, site.address, "bob");
+      const bob = await Visitor.signIn(browser, address, "bob");
       await bob.openRoom("council");
       await bob.sees("stay calm");
       await ann.page.click(".conversation-members");
@@ -28,8 +28,8 @@ export const rooms: readonly Story[] = [
   ],
   [
     "people are invited, leave, and join again",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("doors", []);
       await ann.page.click(".conversation-members");
       await ann.page.click(".members .pane-head .button");
@@ -37,7 +37,7 @@ export const rooms: readonly Story[] = [
       await ann.page.waitForSelector(".offered [role=option]");
       await ann.page.press(".dialog [role=combobox]", "Enter");
       await ann.page.click(".dialog .button.main");
-      const cat = await Visitor.signIn(browser, site.address, "cat");
+      const cat = await Visitor.signIn(browser, address, "cat");
       await cat.openRoom("doors");
       await ann.page.waitForSelector('.members-row:has-text("Cat")');
       await cat.page.click(".conversation-members");
@@ -54,12 +54,12 @@ export const rooms: readonly Story[] = [
   ],
   [
     "the list is filtered by text and by what is unread",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("홍길동 환송회", ["bob"]);
       await ann.createRoom("budget", ["bob"]);
       await ann.say("numbers");
-      const bob = await Visitor.signIn(browser, site.address, "bob");
+      const bob = await Visitor.signIn(browser, address, "bob");
       await bob.page.fill(".rooms-filter input", "ㅎㄱㄷ");
       await until("one room", async () => (await bob.page.locator(".rooms-row").count()) === 1);
       await bob.page.fill(".rooms-filter input", "");
@@ -73,10 +73,10 @@ export const rooms: readonly Story[] = [
   ],
   [
     "a profile and a status are seen by others",
-    async ({ browser, site }) => {
-      const ann = await Visitor.signIn(browser, site.address, "ann");
+    async ({ browser, address }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
       await ann.createRoom("faces", ["cat"]);
-      const cat = await Visitor.signIn(browser, `${site.address}/settings/profile`, "cat");
+      const cat = await Visitor.signIn(browser, `${address}/settings/profile`, "cat");
       await cat.page.fill(".status-row input >> nth=1", "at lunch");
       await cat.page.click(".settings-form >> nth=0 >> .button.main");
       await accessible(cat, "profile");

@@ -3,13 +3,13 @@ import type { AxeResults, run as Run } from "axe-core";
 import { createRequire } from "node:module";
 import type { Visitor } from "./browser.js";
 import type { Ground } from "./ground.js";
-import type { Site } from "./site.js";
 
 /** What a story has. */
 export interface Stage {
   readonly browser: Browser;
   readonly ground: Ground;
-  readonly site: Site;
+  /** Where the server is, which serves the page too. */
+  readonly address: string;
   /** Whether screenshots are written into the repository. */
   readonly keepPictures: boolean;
 }

@@ -1,5 +1,6 @@
 //! A server with a database and an issuer of its own, for tests in other languages. Says where both are in one line of JSON,
-//! then takes commands, one a line, and answers each with one line of JSON; it ends with its standard input.
+//! then takes commands, one a line, and answers each with one line of JSON; it ends with its standard input. A folder as argument
+//! is the web app that the server serves.
 //!
 //! `token LOGIN`, `lifetime SECONDS` of the next access tokens, `stop`, `start`, `fill LOGIN ROOM COUNT`: so many messages,
 //! `number 1` and on; the last comes last.
@@ -20,7 +21,10 @@ const IN_FLIGHT: usize = 24;
 #[tokio::main]
 async fn main() -> Result<()> {
     // Every scenario signs its people in on new devices.
-    let settings: fn(&mut Config) = |config| config.device_sessions_per_person = 500;
+    let settings: fn(&mut Config) = |config| {
+        config.device_sessions_per_person = 500;
+        config.web_root = std::env::args_os().nth(1).map(Into::into);
+    };
     let mut world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
     let mut stopped = None;
     say(&json!({ "server": world.server(0), "issuer": world.stack.issuer.url() })).await?;
