@@ -1,4 +1,4 @@
-//! `cargo xtask dev`: builds the server and the dev stack, and becomes the latter.
+//! `cargo xtask dev`: builds the server, the web app and the dev stack, and becomes the latter.
 
 use std::os::unix::process::CommandExt;
 
@@ -7,6 +7,7 @@ use anyhow::{Context, Result};
 use crate::{
     packages,
     run::{Cargo, target},
+    web,
 };
 
 pub(crate) fn dev(arguments: &[String]) -> Result<()> {
@@ -15,9 +16,17 @@ pub(crate) fn dev(arguments: &[String]) -> Result<()> {
     }
     println!("building the server and what it needs");
     Cargo::new(["build", "--quiet", "-p", "madang-server", "-p", "madang-devstack"]).run()?;
+    println!("building the web app");
+    let page = web::build();
+    if let Err(error) = &page {
+        println!("there will be no web app: {error:#}");
+    }
     let built = target().join("debug");
     let mut command = Cargo::program(built.join("madang-dev")).into_command();
     command.arg("--server-binary").arg(built.join("madang")).args(arguments);
+    if let Ok(folder) = page {
+        command.arg("--web-root").arg(folder);
+    }
     // Becoming it, rather than waiting for it: Ctrl-C and its exit code are its own.
     Err(command.exec()).context("run madang-dev")
 }

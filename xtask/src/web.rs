@@ -1,4 +1,7 @@
-//! The client for browsers: generated, type-checked, tested by itself and against a real server, and weighed.
+//! The client for browsers and the web app on it: generated, type-checked, tested by themselves, in browsers and against a real
+//! server, and weighed.
+
+use std::path::PathBuf;
 
 use anyhow::{Result, bail};
 
@@ -15,19 +18,41 @@ const NODE: u32 = 20;
 pub(crate) fn test() -> Result<bool> {
     need_node()?;
     packages::need("chromium", &["chromium"])?;
-    npm(&["ci", "--no-audit", "--no-fund"]).run()?;
-    npm(&["test"]).run()?;
-    npm(&["run", "build"]).run()?;
-    npm(&["run", "size"]).run()?;
     let rust = Scenarios::play_rust()?;
-    npm(&["run", "e2e"]).env("GROUND", bindings::built("ground")).run()?;
-    rust.play("web", |arguments| npm(&["run", "scenarios", "--"]).args(arguments).run())?;
+    let ground = bindings::built("ground");
+    install("bindings/web")?;
+    for script in ["test", "build", "size"] {
+        npm("bindings/web", &["run", script]).run()?;
+    }
+    npm("bindings/web", &["run", "e2e"]).env("GROUND", &ground).run()?;
+    rust.play("web", |arguments| npm("bindings/web", &["run", "scenarios", "--"]).args(arguments).run())?;
+    install("web")?;
+    for script in ["test", "build"] {
+        npm("web", &["run", script]).run()?;
+    }
+    npm("web", &["run", "stories", "--"]).arg(&ground).run()?;
     Ok(true)
 }
 
-/// npm in the folder of the client.
-fn npm(words: &[&str]) -> Cargo {
-    Cargo::program("npm").arg("--prefix").arg(root().join("bindings/web")).args(words)
+/// Builds the app; the folder that a server serves.
+pub(crate) fn build() -> Result<PathBuf> {
+    need_node()?;
+    for folder in ["bindings/web", "web"] {
+        if !root().join(folder).join("node_modules").exists() {
+            install(folder)?;
+        }
+        npm(folder, &["run", "build", "--silent"]).output()?;
+    }
+    Ok(root().join("web/dist"))
+}
+
+/// What the lock file names, and nothing else.
+fn install(folder: &str) -> Result<()> {
+    npm(folder, &["ci", "--no-audit", "--no-fund"]).run()
+}
+
+fn npm(folder: &str, words: &[&str]) -> Cargo {
+    Cargo::program("npm").arg("--prefix").arg(root().join(folder)).args(words)
 }
 
 /// Debian's Node may be older than what the tools run on, so it is not installed from there.

@@ -7,7 +7,7 @@ use madang_devstack::issuer::CLIENT_ID;
 use crate::ready::Ready;
 
 /// Prints addresses, people, and what to type next.
-pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &Path, control: &Path) {
+pub(crate) fn print(ready: &Ready, has_page: bool, admin: std::net::SocketAddr, log: &Path, control: &Path) {
     let (grpc, issuer) = (&ready.grpc, &ready.issuer);
     let address = grpc.trim_start_matches("http://");
     println!("\nMadang is up. Ctrl-C stops all of it; the data stays (--fresh starts anew).\n");
@@ -23,7 +23,12 @@ pub(crate) fn print(ready: &Ready, admin: std::net::SocketAddr, log: &Path, cont
     for person in &ready.people {
         println!("            {:<10} {:<10} {}", person.login, person.password, person.roles.join(", "));
     }
-    println!("\nChat, in two more terminals:\n");
+    if has_page {
+        println!("\nChat, in two windows, one of them private: {}/", ready.web);
+        println!("\nOr in two more terminals:\n");
+    } else {
+        println!("\nChat, in two more terminals:\n");
+    }
     println!("  cargo run -q -p madang-terminal -- --as ann");
     println!("  cargo run -q -p madang-terminal -- --as bob");
     if ready.nodes.len() > 1 {

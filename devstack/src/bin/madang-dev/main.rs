@@ -47,6 +47,9 @@ struct Arguments {
     /// Where data, logs and keys are kept.
     #[arg(long, value_name = "FOLDER", default_value = "target/devstack")]
     dir: PathBuf,
+    /// The built web app, which the servers then serve.
+    #[arg(long, value_name = "FOLDER")]
+    web_root: Option<PathBuf>,
     /// The server's binary.
     #[arg(long, value_name = "FILE", default_value = "target/debug/madang")]
     server_binary: PathBuf,

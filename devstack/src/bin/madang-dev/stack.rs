@@ -123,6 +123,9 @@ impl Stack {
             launch = launch.with("MADANG_NATS_URL", nats.url());
         }
         launch = launch.with("MADANG_PUBLIC_ORIGINS", origins);
+        if let Some(folder) = &self.arguments.web_root {
+            launch = launch.with("MADANG_WEB_ROOT", folder.to_string_lossy());
+        }
         launch.migrate().await?;
         for number in 2..=self.arguments.nodes {
             let launch = Launch { log: self.folder.at(&format!("server{number}.log")), ..launch.clone() };
@@ -146,7 +149,7 @@ impl Stack {
         if let Some(file) = &self.arguments.ready_file {
             ready.write(file)?;
         }
-        banner::print(&ready, server.admin(), &log, &control);
+        banner::print(&ready, self.arguments.web_root.is_some(), server.admin(), &log, &control);
         self.ready = Some(ready);
         Ok(())
     }
