@@ -8,7 +8,7 @@ use crate::{
 };
 
 /// What is a part of every test run: few seeds with every kind of fault, about two minutes on two cores.
-const FIXED: [&str; 10] = ["--seeds", "1..7", "--clients", "6", "--rooms", "5", "--steps", "200", "--jobs", "2"];
+const FIXED: [&str; 10] = ["--seeds", "1..7", "--clients", "6", "--rooms", "5", "--steps", "200", "--jobs", "4"];
 
 /// All in one process, of which as many as possible are played: built like what the benches measure.
 const IN_PROCESS: &str = "--in-process";
