@@ -9,7 +9,10 @@ use std::{
 };
 
 use anyhow::Result;
-use madang_devstack::keycloak::{Admin, Keycloak, NewPerson};
+use madang_devstack::{
+    issuer::Person,
+    keycloak::{Admin, Keycloak},
+};
 use madang_proto::v1;
 use madang_sdk_core::{Client, ClientConfig, ClientError, ClientErrorKind, StoreLocation, TokenProvider};
 use madang_server::config::Config;
@@ -43,7 +46,7 @@ pub struct Company {
 /// Somebody who can sign in.
 #[derive(Debug, Clone)]
 pub struct Employee {
-    pub login: String,
+    pub person: Person,
     /// Their id at Keycloak.
     pub subject: String,
 }
@@ -77,11 +80,10 @@ impl Company {
     /// Adds somebody who was not there.
     pub async fn employee(&self, login: &str, roles: &[&str]) -> Employee {
         let login = format!("{login}-{}", &Uuid::now_v7().simple().to_string()[20..]);
-        let employee_no = format!("E-{login}");
-        let person =
-            NewPerson { login: &login, family_name: "Kim", password: PASSWORD, employee_no: &employee_no, roles };
+        let mut person = Person { password: PASSWORD.to_owned(), ..Person::new(&login, "Kim") };
+        person.roles.extend(roles.iter().map(|role| (*role).to_owned()));
         let subject = self.admin().await.add_person(&person).await.expect("added");
-        Employee { login, subject }
+        Employee { person, subject }
     }
 
     pub fn browser(&self) -> Browser {
@@ -91,7 +93,7 @@ impl Company {
     /// Signs somebody in through Keycloak's page.
     pub async fn sign_in(&self, who: &Employee) -> Arc<Session> {
         let browser = self.browser();
-        let tokens = browser.sign_in(&who.login, PASSWORD).await.expect("Keycloak lets them in");
+        let tokens = browser.sign_in(&who.person.login, PASSWORD).await.expect("Keycloak lets them in");
         Arc::new(Session { browser, tokens: tokens.into(), renewed: Mutex::new(0) })
     }
 

@@ -36,8 +36,8 @@ async fn whoever_signs_in_at_keycloaks_page_is_here_with_name_number_and_roles()
     let (ann, admin) = (company.employee("ann", &[]).await, company.employee("boss", &["SYSTEM_ADMIN"]).await);
     let session = company.sign_in(&ann).await;
     let me = company.me(&session.tokens().await.access).await.expect("she is a user by being in the realm");
-    assert_eq!((&me.login, &me.display_name), (&ann.login, &format!("{} Kim", ann.login)));
-    assert_eq!(me.employee_no, format!("E-{}", ann.login));
+    assert_eq!((&me.login, &me.display_name), (&ann.person.login, &ann.person.name()));
+    assert_eq!(me.employee_no, ann.person.employee_no);
     // Roles are the token's: a call for administrators is refused to her and answered to him.
     let revoke = async |token: String| {
         let calls = company.calls(&token);
@@ -155,7 +155,7 @@ async fn somebody_who_was_disabled_is_out_when_the_token_ends() {
     let device = company.device(&session).await;
     live(&device).await;
     company.admin().await.enable(&ann.subject, false).await.expect("disabled");
-    let refused = company.browser().sign_in(&ann.login, PASSWORD).await.expect_err("Keycloak lets nobody in");
+    let refused = company.browser().sign_in(&ann.person.login, PASSWORD).await.expect_err("Keycloak lets nobody in");
     assert!(format!("{refused:#}").contains("not signed in"), "{refused:#}");
     let look = async || match device.state() {
         ConnectionState::Ended { .. } | ConnectionState::SignedOut => Some(()),
@@ -183,7 +183,7 @@ async fn tokens_of_another_realm_of_another_audience_and_id_tokens_open_nothing(
     assert_eq!(refusal(&session.tokens().await.refresh).await, Some(ErrorReason::TokenInvalid), "a refresh token");
     let other = json!({ "clientId": "payroll", "publicClient": true, "directAccessGrantsEnabled": true });
     company.admin().await.add_client(&other).await.expect("a client that knows nothing of Madang");
-    let token = company.browser().of_client("payroll", &ann.login, PASSWORD).await.expect("a token");
+    let token = company.browser().of_client("payroll", &ann.person.login, PASSWORD).await.expect("a token");
     assert_eq!(refusal(&token).await, Some(ErrorReason::TokenInvalid), "another audience");
     company.me(&session.tokens().await.access).await.expect("the right one");
     company.world.end().await;
@@ -194,10 +194,10 @@ async fn wrong_passwords_lock_the_account_and_the_right_one_does_not_open_it() {
     let company = Company::open().await;
     let ann = company.employee("ann", &[]).await;
     let browser = company.browser();
-    browser.sign_in(&ann.login, PASSWORD).await.expect("the right one");
+    browser.sign_in(&ann.person.login, PASSWORD).await.expect("the right one");
     for _ in 0..5 {
-        browser.sign_in(&ann.login, "a wrong one, again").await.expect_err("a wrong one");
+        browser.sign_in(&ann.person.login, "a wrong one, again").await.expect_err("a wrong one");
     }
-    browser.sign_in(&ann.login, PASSWORD).await.expect_err("locked");
+    browser.sign_in(&ann.person.login, PASSWORD).await.expect_err("locked");
     company.world.end().await;
 }

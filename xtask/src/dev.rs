@@ -5,7 +5,7 @@ use std::os::unix::process::CommandExt;
 use anyhow::{Context, Result};
 
 use crate::{
-    packages,
+    keycloak, packages,
     run::{Cargo, target},
     web,
 };
@@ -23,7 +23,12 @@ pub(crate) fn dev(arguments: &[String]) -> Result<()> {
     }
     let built = target().join("debug");
     let mut command = Cargo::program(built.join("madang-dev")).into_command();
+    // Without its folder the word is ours: whoever types it has none.
+    let (ours, arguments): (Vec<_>, Vec<_>) = arguments.iter().partition(|argument| *argument == "--keycloak");
     command.arg("--server-binary").arg(built.join("madang")).args(arguments);
+    if !ours.is_empty() {
+        command.arg("--keycloak").arg(keycloak::fetch("dev")?);
+    }
     if let Ok(folder) = page {
         command.arg("--web-root").arg(folder);
     }

@@ -19,7 +19,7 @@ const COPY: &str = "org.apache.maven.plugins:maven-dependency-plugin:3.8.1:copy"
 const ONE_BY_ONE: [&str; 2] = ["--", "--test-threads=1"];
 
 pub(crate) fn test() -> Result<bool> {
-    let folder = fetch()?;
+    let folder = fetch("test")?;
     Cargo::new(["build", "--quiet", "-p", "madang-devstack", "--bin", "madang-keycloak"]).run()?;
     Cargo::new(["test", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--test", "keycloak"])
         .args(ONE_BY_ONE)
@@ -28,12 +28,12 @@ pub(crate) fn test() -> Result<bool> {
     Ok(true)
 }
 
-/// The folder of a Keycloak that nobody else runs.
-pub(crate) fn fetch() -> Result<PathBuf> {
+/// The folder of a Keycloak that is run for this alone: its data is in it.
+pub(crate) fn fetch(what_for: &str) -> Result<PathBuf> {
     packages::need("mvn", &["maven"])?;
     packages::need("java", &["openjdk-17-jre-headless"])?;
     packages::need_unzip()?;
-    let place = target().join("keycloak");
+    let place = target().join("keycloak").join(what_for);
     let folder = place.join(format!("keycloak-{VERSION}"));
     if folder.join("bin").join("kc.sh").exists() {
         return Ok(folder);

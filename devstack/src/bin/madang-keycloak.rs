@@ -27,10 +27,10 @@ struct Options {
 #[tokio::main]
 async fn main() -> Result<()> {
     let Options { folder, realm, web, node } = Options::parse();
-    let keycloak = Keycloak::start(&KeycloakConfig { folder, realm, web, node }).await?;
+    let keycloak = Keycloak::start(&KeycloakConfig { folder, keep: false, port: None, realm, web, node }).await?;
     let said = serde_json::json!({ "url": keycloak.url(), "issuer": keycloak.issuer() });
     stdout().write_all(format!("{said}\n").as_bytes()).await?;
     stdout().flush().await?;
     stdin().read_to_end(&mut Vec::new()).await?;
-    Ok(())
+    keycloak.stop().await
 }

@@ -4,20 +4,7 @@ use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, Method, Response};
 use serde_json::{Value, json};
 
-/// Somebody to be added.
-#[derive(Debug, Clone)]
-pub struct NewPerson<'a> {
-    /// Name at sign-in.
-    pub login: &'a str,
-    /// Family name; the given name is the login.
-    pub family_name: &'a str,
-    /// Kept under the realm's password policy.
-    pub password: &'a str,
-    /// Number in the company.
-    pub employee_no: &'a str,
-    /// Roles beyond those that everybody has.
-    pub roles: &'a [&'a str],
-}
+use crate::issuer::Person;
 
 /// A signed-in administrator.
 #[derive(Debug)]
@@ -41,24 +28,34 @@ impl Admin {
         &self.token
     }
 
-    /// Adds somebody; their id at Keycloak, which is the `sub` of their tokens.
-    pub async fn add_person(&self, person: &NewPerson<'_>) -> Result<String> {
+    /// Whether there is somebody with this name.
+    pub async fn knows(&self, login: &str) -> Result<bool> {
+        Ok(!self.find(login).await?.is_null())
+    }
+
+    /// Adds somebody, with the roles beyond those that everybody has; their id at Keycloak, which is the `sub` of their tokens.
+    pub async fn add_person(&self, person: &Person) -> Result<String> {
         let body = json!({
             "username": person.login, "enabled": true, "email": format!("{}@example.org", person.login), "emailVerified": true,
-            "firstName": person.login, "lastName": person.family_name, "attributes": { "employee_no": [person.employee_no] },
+            "firstName": person.given_name, "lastName": person.family_name, "attributes": { "employee_no": [person.employee_no] },
             "credentials": [{ "type": "password", "value": person.password, "temporary": false }],
         });
         self.say(Method::POST, "/users", &body).await?;
-        let found = self.ask(&format!("/users?exact=true&username={}", person.login)).await?;
-        let id = found[0]["id"].as_str().context("the id of who was added")?.to_owned();
+        let id = self.find(&person.login).await?;
+        let id = id["id"].as_str().context("the id of who was added")?.to_owned();
         let mut roles = Vec::new();
-        for role in person.roles {
+        for role in person.roles.iter().filter(|role| *role != "USER") {
             roles.push(self.ask(&format!("/roles/{role}")).await?);
         }
         if !roles.is_empty() {
             self.say(Method::POST, &format!("/users/{id}/role-mappings/realm"), &json!(roles)).await?;
         }
         Ok(id)
+    }
+
+    async fn find(&self, login: &str) -> Result<Value> {
+        let mut found = self.ask(&format!("/users?exact=true&username={login}")).await?;
+        Ok(found.get_mut(0).map(Value::take).unwrap_or_default())
     }
 
     /// Ends all sessions of somebody; Keycloak tells clients of one of them.

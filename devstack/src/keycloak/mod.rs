@@ -13,9 +13,10 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 use reqwest::StatusCode;
+use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 
-pub use self::admin::{Admin, NewPerson};
+pub use self::admin::Admin;
 
 /// Longest wait for it to answer: 20 s on two free cores, twice that on busy ones.
 const READY: Duration = Duration::from_mins(3);
@@ -38,8 +39,12 @@ const HEAP: &str = "-Xms128m -Xmx512m";
 /// What to start.
 #[derive(Debug, Clone)]
 pub struct KeycloakConfig {
-    /// Folder of the distribution; its data is removed, so nobody else may run from it.
+    /// Folder of the distribution, which holds its data too: nobody else may run from it.
     pub folder: PathBuf,
+    /// Whether it goes on with what is there from the last time; the realm's file counts only when there is nothing.
+    pub keep: bool,
+    /// Where it listens; a free port otherwise.
+    pub port: Option<u16>,
     /// The realm's file.
     pub realm: PathBuf,
     /// Where browsers find the web app.
@@ -53,13 +58,13 @@ pub struct KeycloakConfig {
 pub struct Keycloak {
     url: String,
     http: reqwest::Client,
-    _child: Option<Child>,
+    child: Option<Child>,
 }
 
 impl Keycloak {
     /// Starts one and waits until its realm answers. Fails when there is no Java, or the realm is not taken.
     pub async fn start(config: &KeycloakConfig) -> Result<Self> {
-        let (port, management) = (free_port()?, free_port()?);
+        let (port, management) = (config.port.map_or_else(free_port, Ok)?, free_port()?);
         import(config)?;
         let script = config.folder.join("bin").join("kc.sh");
         let mut command = Command::new(&script);
@@ -80,14 +85,26 @@ impl Keycloak {
             ensure!(tokio::time::Instant::now() < until, "Keycloak does not answer after {READY:?}");
             tokio::time::sleep(LOOK).await;
         }
-        Ok(Self { _child: Some(child), ..started })
+        Ok(Self { child: Some(child), ..started })
     }
 
     /// One that somebody else has started.
     pub fn at(url: String) -> Result<Self> {
         // The client of HTTP wants one, also for what is not encrypted; another may be there already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Ok(Self { url, http: reqwest::Client::builder().timeout(PATIENCE).build()?, _child: None })
+        Ok(Self { url, http: reqwest::Client::builder().timeout(PATIENCE).build()?, child: None })
+    }
+
+    /// Ends it in order, so that its data is whole; one that somebody else has started goes on.
+    pub async fn stop(mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { return Ok(()) };
+        if let Some(pid) = child.id().and_then(|pid| Pid::from_raw(pid.cast_signed())) {
+            kill_process(pid, Signal::TERM)?;
+        }
+        if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
+            child.kill().await?;
+        }
+        Ok(())
     }
 
     /// Where it listens.
@@ -106,10 +123,10 @@ impl Keycloak {
     }
 }
 
-/// Puts the realm where the start finds it, and removes what an earlier start has left: it would win.
+/// Puts the realm where the start finds it, and removes what an earlier start has left, which would win, unless it is to.
 fn import(config: &KeycloakConfig) -> Result<()> {
     let data = config.folder.join("data");
-    match std::fs::remove_dir_all(data.join("h2")) {
+    match if config.keep { Ok(()) } else { std::fs::remove_dir_all(data.join("h2")) } {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
         _ => {}
     }

@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
-use madang_devstack::issuer::CLIENT_ID;
-
 use crate::ready::Ready;
 
 /// Prints addresses, people, and what to type next.
 pub(crate) fn print(ready: &Ready, has_page: bool, admin: std::net::SocketAddr, log: &Path, control: &Path) {
     let (grpc, issuer) = (&ready.grpc, &ready.issuer);
-    let address = grpc.trim_start_matches("http://");
     println!("\nMadang is up. Ctrl-C stops all of it; the data stays (--fresh starts anew).\n");
     println!("  server    {grpc}    gRPC and gRPC-web");
     for other in ready.nodes.iter().skip(1) {
@@ -25,23 +22,31 @@ pub(crate) fn print(ready: &Ready, has_page: bool, admin: std::net::SocketAddr, 
     }
     if has_page {
         println!("\nChat, in two windows, one of them private: {}/", ready.web);
-        println!("\nOr in two more terminals:\n");
-    } else {
-        println!("\nChat, in two more terminals:\n");
     }
-    println!("  cargo run -q -p madang-terminal -- --as ann");
-    println!("  cargo run -q -p madang-terminal -- --as bob");
-    if ready.nodes.len() > 1 {
-        println!("  cargo run -q -p madang-terminal -- --as cat --node 2");
+    if ready.takes_passwords {
+        println!("\nChat, in two more terminals:\n");
+        println!("  cargo run -q -p madang-terminal -- --as ann");
+        println!("  cargo run -q -p madang-terminal -- --as bob");
+        if ready.nodes.len() > 1 {
+            println!("  cargo run -q -p madang-terminal -- --as cat --node 2");
+        }
     }
     println!("\nWhy did bob not get it? Ask the server:\n");
     println!("  cargo run -q -p madang-server -- explain --socket {} room ROOM --for bob", control.display());
+    if ready.takes_passwords {
+        by_hand(ready);
+    }
+    println!();
+}
+
+fn by_hand(ready: &Ready) {
+    let Ready { issuer, client_id, .. } = ready;
     println!("\nOr by hand:\n");
     println!("  TOKEN=$(curl -s {issuer}/protocol/openid-connect/token -d grant_type=password \\");
     println!(
-        "    -d client_id={CLIENT_ID} -d username=ann -d password=ann | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
+        "    -d client_id={client_id} -d username=ann -d password=ann | sed 's/.*\"access_token\":\"\\([^\"]*\\)\".*/\\1/')"
     );
     println!("  grpcurl -plaintext -H \"authorization: Bearer $TOKEN\" \\");
     println!("    -H \"madang-device-id: 0190a5d0-ac96-774b-bcce-b302099a8057\" \\");
-    println!("    {address} madang.v1.IdentityService/GetMe\n");
+    println!("    {} madang.v1.IdentityService/GetMe", ready.grpc.trim_start_matches("http://"));
 }

@@ -8,6 +8,7 @@ mod banner;
 mod folder;
 mod ports;
 mod ready;
+mod sign_in;
 mod stack;
 
 use std::path::PathBuf;
@@ -50,6 +51,9 @@ struct Arguments {
     /// The built web app, which the servers then serve.
     #[arg(long, value_name = "FOLDER")]
     web_root: Option<PathBuf>,
+    /// Sign in by a Keycloak, from the folder of its distribution, instead of the small issuer.
+    #[arg(long, value_name = "FOLDER")]
+    keycloak: Option<PathBuf>,
     /// The server's binary.
     #[arg(long, value_name = "FILE", default_value = "target/debug/madang")]
     server_binary: PathBuf,

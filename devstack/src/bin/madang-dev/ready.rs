@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use anyhow::Result;
-use madang_devstack::issuer::{CLIENT_ID, Person};
+use madang_devstack::issuer::Person;
 use serde::{Deserialize, Serialize};
+
+use crate::sign_in::SignIn;
 
 /// A person to sign in as.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -25,13 +27,15 @@ pub(crate) struct Ready {
     pub(crate) nodes: Vec<String>,
     pub(crate) issuer: String,
     pub(crate) client_id: String,
+    /// Whether a token is given for a name and a password.
+    pub(crate) takes_passwords: bool,
     pub(crate) database_url: String,
     pub(crate) server_pid: u32,
     pub(crate) people: Vec<Somebody>,
 }
 
 impl Ready {
-    pub(crate) fn new(nodes: &[std::net::SocketAddr], issuer: &str, database_url: &str, server_pid: u32) -> Self {
+    pub(crate) fn new(nodes: &[std::net::SocketAddr], sign_in: SignIn, database_url: &str, server_pid: u32) -> Self {
         let nodes: Vec<String> = nodes.iter().map(|address| format!("http://{address}")).collect();
         let address = nodes.first().cloned().unwrap_or_default();
         let somebody =
@@ -40,11 +44,12 @@ impl Ready {
             web: address.clone(),
             grpc: address,
             nodes,
-            issuer: issuer.to_owned(),
-            client_id: CLIENT_ID.to_owned(),
+            issuer: sign_in.issuer,
+            client_id: sign_in.client_id.to_owned(),
+            takes_passwords: sign_in.takes_passwords,
             database_url: database_url.to_owned(),
             server_pid,
-            people: Person::everyone().into_iter().map(somebody).collect(),
+            people: sign_in.people.into_iter().map(somebody).collect(),
         }
     }
 

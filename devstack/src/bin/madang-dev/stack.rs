@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use madang_devstack::issuer::{Issuer, IssuerConfig};
+use madang_devstack::keycloak::{Keycloak, KeycloakConfig};
 use madang_devstack::nats::Nats;
 use madang_devstack::postgres::{self, Cluster, ClusterOptions, Stop};
 use madang_devstack::server_process::{Launch, ServerProcess};
@@ -13,6 +14,7 @@ use madang_devstack::server_process::{Launch, ServerProcess};
 use crate::folder::Folder;
 use crate::ports::{Ports, Wishes};
 use crate::ready::Ready;
+use crate::sign_in::SignIn;
 use crate::{Arguments, Interrupt, banner, ports};
 
 /// Longest drain of the server before it is killed; a second Ctrl-C does not wait.
@@ -27,6 +29,9 @@ const SESSION_IDLE: Duration = Duration::from_hours(30 * 24);
 /// Where the terminal client looks for a dev stack, whatever folder that stack has.
 const CURRENT: &str = "target/devstack/current.json";
 
+/// The realm, as companies get it.
+const REALM: &str = "deploy/keycloak/madang-realm.json";
+
 /// A dev stack, from nothing to all of it.
 pub(crate) struct Stack {
     arguments: Arguments,
@@ -34,6 +39,7 @@ pub(crate) struct Stack {
     current: PathBuf,
     cluster: Option<Cluster>,
     issuer: Option<Issuer>,
+    keycloak: Option<Keycloak>,
     nats: Option<Nats>,
     server: Option<ServerProcess>,
     /// Servers beside the first.
@@ -54,6 +60,7 @@ impl Stack {
             current,
             cluster: None,
             issuer: None,
+            keycloak: None,
             nats: None,
             server: None,
             others: Vec::new(),
@@ -92,33 +99,65 @@ impl Stack {
         if interrupt.came().await {
             return Ok(false);
         }
-        step("sign-in");
-        let config = IssuerConfig {
-            port: Some(ports.issuer),
-            session_idle: SESSION_IDLE,
-            state_file: Some(self.folder.at("issuer.json")),
-            ..IssuerConfig::default()
+        let sign_in = tokio::select! {
+            sign_in = self.sign_in(&ports) => sign_in?,
+            () = interrupt.next() => return Ok(false),
         };
-        let issuer = self.issuer.insert(Issuer::start(config).await?);
-        let url = issuer.url().to_owned();
         if self.arguments.nodes > 1 {
             step("NATS");
             self.nats = Some(Nats::start().await?);
         }
         step("server");
         tokio::select! {
-            started = self.serve(&ports, &database, &url) => started?,
+            started = self.serve(&ports, &database, sign_in) => started?,
             () = interrupt.next() => return Ok(false),
         }
         drop(turn);
         Ok(true)
     }
 
+    /// Starts whoever signs people in.
+    async fn sign_in(&mut self, ports: &Ports) -> Result<SignIn> {
+        let Some(folder) = self.arguments.keycloak.clone() else {
+            step("sign-in");
+            let config = IssuerConfig {
+                port: Some(ports.issuer),
+                session_idle: SESSION_IDLE,
+                state_file: Some(self.folder.at("issuer.json")),
+                ..IssuerConfig::default()
+            };
+            let issuer = self.issuer.insert(Issuer::start(config).await?);
+            return Ok(SignIn::by_the_issuer(issuer.url()));
+        };
+        step("Keycloak, which takes half a minute");
+        let here = format!("http://127.0.0.1:{}", ports.grpc);
+        let config = KeycloakConfig {
+            folder,
+            keep: !self.arguments.fresh,
+            port: Some(ports.issuer),
+            realm: REALM.into(),
+            web: here.clone(),
+            node: here,
+        };
+        let keycloak = self.keycloak.insert(Keycloak::start(&config).await?);
+        let sign_in = SignIn::by_keycloak(&keycloak.issuer());
+        let admin = keycloak.admin().await?;
+        for person in &sign_in.people {
+            if !admin.knows(&person.login).await? {
+                admin.add_person(person).await?;
+            }
+        }
+        Ok(sign_in)
+    }
+
     /// Migrates, starts the server, and tells everybody.
-    async fn serve(&mut self, ports: &Ports, database: &str, issuer: &str) -> Result<()> {
+    async fn serve(&mut self, ports: &Ports, database: &str, sign_in: SignIn) -> Result<()> {
         let log = self.folder.at("server.log");
         let origins = "http://127.0.0.1:*,http://localhost:*";
-        let mut launch = Launch::new(&self.arguments.server_binary, database, issuer, &log);
+        let mut launch = Launch::new(&self.arguments.server_binary, database, &sign_in.issuer, &log);
+        for (name, value) in sign_in.settings {
+            launch = launch.with(name, *value);
+        }
         if let Some(nats) = &self.nats {
             launch = launch.with("MADANG_NATS_URL", nats.url());
         }
@@ -140,7 +179,7 @@ impl Stack {
         let server = self.server.insert(first.serve().await?);
         std::fs::write(self.folder.at("server.pid"), server.pid().to_string())?;
         let nodes: Vec<_> = [server.grpc()].into_iter().chain(self.others.iter().map(ServerProcess::grpc)).collect();
-        let ready = Ready::new(&nodes, issuer, database, server.pid());
+        let ready = Ready::new(&nodes, sign_in, database, server.pid());
         if let Some(parent) = self.current.parent() {
             std::fs::create_dir_all(parent)?;
         }
@@ -202,6 +241,9 @@ impl Stack {
         self.nats = None;
         if let Some(issuer) = self.issuer.take() {
             issuer.stop().await?;
+        }
+        if let Some(keycloak) = self.keycloak.take() {
+            keycloak.stop().await?;
         }
         if let Some(cluster) = self.cluster.take() {
             cluster.stop(Stop::Fast).await?;
