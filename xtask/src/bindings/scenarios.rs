@@ -25,6 +25,7 @@ impl Scenarios {
     /// Plays them by the core itself.
     pub(crate) fn play_rust() -> Result<Self> {
         Cargo::new(["build", "--quiet", "-p", "madang-tests", "--bin", "ground", "--bin", "scenarios"]).run()?;
+        fs::create_dir_all(place(""))?;
         let (arguments, transcript) = arguments("rust");
         Cargo::program(built("scenarios")).args(arguments).run()?;
         Ok(Self(fs::read_to_string(transcript)?))
