@@ -83,9 +83,11 @@ impl Spoken {
     }
 }
 
-/// The text behind a name, in a line of JSON that holds one.
-fn value(line: &str) -> Result<&str> {
-    line.split('"').nth(3).with_context(|| format!("{line} says nothing"))
+/// The text behind a name, in a line of JSON.
+fn value<'a>(line: &'a str, name: &str) -> Result<&'a str> {
+    let after = line.split_once(&format!("\"{name}\":\"")).map(|(_, after)| after);
+    let text = after.and_then(|after| after.split('"').next());
+    text.with_context(|| format!("{line} says no {name}"))
 }
 
 /// Uses an example as its page shows it; it is started with the server and a store.
@@ -95,8 +97,8 @@ pub(super) fn converse(program: Cargo, store: &Path) -> Result<()> {
     ground.say("token ann")?;
     let token = ground.until("token")?;
     let _ = fs::remove_file(store);
-    let run = program.args([value(&server)?]).arg(store);
-    let mut rooms = Spoken::start(run.env("MADANG_TOKEN", value(&token)?))?;
+    let run = program.args([value(&server, "server")?]).arg(store);
+    let mut rooms = Spoken::start(run.env("MADANG_TOKEN", value(&token, "token")?))?;
     rooms.until("-- Live")?;
     rooms.say("new lunch")?;
     rooms.until("1. lunch")?;
