@@ -16,9 +16,9 @@ pub(crate) fn print(ready: &Ready, has_page: bool, admin: std::net::SocketAddr, 
     println!("  metrics   http://{admin}/metrics");
     println!("  database  {}", ready.database_url);
     println!("  log       {}\n", log.display());
-    println!("  people    login      password   roles");
+    println!("  people    login      password          roles");
     for person in &ready.people {
-        println!("            {:<10} {:<10} {}", person.login, person.password, person.roles.join(", "));
+        println!("            {:<10} {:<17} {}", person.login, person.password, person.roles.join(", "));
     }
     if has_page {
         println!("\nChat, in two windows, one of them private: {}/", ready.web);
