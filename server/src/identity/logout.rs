@@ -1,11 +1,11 @@
 //! The issuer's word that a session has ended (OpenID Connect Back-Channel Logout 1.0).
 //!
-//! Always true: a logout token is believed once on a node, and only with the signature, issuer, client and times of one; whoever
+//! Always true: a logout token is carried out once on a node, and only with the signature, issuer, client and times of one; whoever
 //! repeats it elsewhere ends nothing that was begun later, because the time of its issue counts.
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use chrono::{DateTime, Utc};
@@ -37,14 +37,18 @@ pub struct Logout {
     pub sid: String,
     /// When the issuer said so.
     pub issued_at: DateTime<Utc>,
+    /// Names the token.
+    id: String,
+    /// How long the token may be said.
+    until: DateTime<Utc>,
 }
 
-/// What logout tokens must say, and those that were heard.
+/// What logout tokens must say, and those that were carried out.
 #[derive(Debug)]
 pub(super) struct Logouts {
     issuer: String,
     clients: Vec<String>,
-    heard: Mutex<HashMap<String, DateTime<Utc>>>,
+    done: Mutex<HashMap<String, DateTime<Utc>>>,
 }
 
 impl Logouts {
@@ -52,10 +56,10 @@ impl Logouts {
         let mut clients = config.allowed_clients.clone();
         clients.push(config.client_id.clone());
         clients.extend(config.web_client_id.clone());
-        Self { issuer: config.issuer.clone(), clients, heard: Mutex::default() }
+        Self { issuer: config.issuer.clone(), clients, done: Mutex::default() }
     }
 
-    /// Reads a payload whose signature is right, once.
+    /// Reads a payload whose signature is right, unless it was carried out before.
     pub(super) fn read(&self, payload: &Map<String, Value>, now: DateTime<Utc>) -> Result<Logout> {
         if payload.get("iss").and_then(Value::as_str) != Some(&self.issuer) {
             return Err(invalid("iss"));
@@ -73,36 +77,41 @@ impl Logouts {
             return Err(invalid("nonce"));
         }
         let text = |name| identifier(payload.get(name).and_then(Value::as_str).unwrap_or_default());
+        let id = text("jti").filter(|id| !id.is_empty()).ok_or_else(|| invalid("jti"))?;
+        let until = time(payload, "exp")?.ok_or_else(|| invalid("exp"))? + LEEWAY;
         let logout = Logout {
             subject: text("sub").filter(|subject| !subject.is_empty()).ok_or_else(|| invalid("sub"))?,
             issuer: self.issuer.clone(),
             sid: text("sid").ok_or_else(|| invalid("sid"))?,
             issued_at: time(payload, "iat")?.ok_or_else(|| invalid("iat"))?,
+            id,
+            until,
         };
-        let expires_at = time(payload, "exp")?.ok_or_else(|| invalid("exp"))?;
-        if expires_at + LEEWAY <= now {
+        if logout.until <= now {
             return Err(Error::refused(Reason::TokenExpired, "the logout token has expired"));
         }
         if logout.issued_at - LEEWAY > now {
             return Err(invalid("iat"));
         }
-        let id = text("jti").filter(|id| !id.is_empty()).ok_or_else(|| invalid("jti"))?;
-        self.hear(id, expires_at + LEEWAY, now)?;
+        if self.done().get(&logout.id).is_some_and(|until| *until > now) {
+            return Err(invalid("jti"));
+        }
         Ok(logout)
     }
 
-    fn hear(&self, id: String, until: DateTime<Utc>, now: DateTime<Utc>) -> Result<()> {
-        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if heard.get(&id).is_some_and(|until| *until > now) {
-            return Err(invalid("jti"));
+    /// Remembers one that was carried out.
+    pub(super) fn remember(&self, logout: &Logout, now: DateTime<Utc>) {
+        let mut done = self.done();
+        if done.len() >= MOST_REMEMBERED {
+            done.retain(|_, until| *until > now);
         }
-        if heard.len() >= MOST_REMEMBERED {
-            heard.retain(|_, until| *until > now);
+        if done.len() >= MOST_REMEMBERED {
+            done.clear();
         }
-        if heard.len() >= MOST_REMEMBERED {
-            heard.clear();
-        }
-        heard.insert(id, until);
-        Ok(())
+        done.insert(logout.id.clone(), logout.until);
+    }
+
+    fn done(&self) -> MutexGuard<'_, HashMap<String, DateTime<Utc>>> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -79,11 +79,16 @@ impl Identity {
         Ok(claims)
     }
 
-    /// Which session the issuer says has ended. Refused like [`Self::verify`]; a second time with the check `jti`.
+    /// Which session the issuer says has ended. Refused like [`Self::verify`]; with the check `jti` when it is done already.
     pub async fn verify_logout(&self, token: &str) -> Result<Logout> {
         self.keys.refresh_in_background();
         let (payload, _) = self.signed(token, Use::Logout).await?;
         self.logouts.read(&payload, self.clock.now())
+    }
+
+    /// Remembers a logout until its token ends.
+    pub fn logout_is_done(&self, logout: &Logout) {
+        self.logouts.remember(logout, self.clock.now());
     }
 
     /// What a token says that the issuer has signed, and the generation of the keys that says so.

@@ -61,6 +61,11 @@ impl SignIn {
         self.identity.verify_logout(token).await
     }
 
+    /// Notes that it was carried out: said again, it is refused.
+    pub fn logout_is_done(&self, logout: &Logout) {
+        self.identity.logout_is_done(logout);
+    }
+
     /// The caller whom checked claims name, on a device.
     pub async fn caller(&self, claims: &Arc<Claims>, origin: Origin) -> Result<Caller> {
         let person = self.people.person(claims).await?;

@@ -1,6 +1,6 @@
 //! The issuer says that a session has ended (OpenID Connect Back-Channel Logout 1.0, 2.5 to 2.8).
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
@@ -15,6 +15,9 @@ use crate::{
 
 /// Bytes of a form: a token has 8 KiB at most, in a form that escapes none of its letters.
 const MOST_BYTES: usize = 16 * 1024;
+
+/// How long the form may take to come: an issuer writes it at once.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Ends what the issuer has ended. Answers 200 with nothing; 400 with the reason as JSON when the token is not believed; 503 when
 /// the issuer should say it again.
@@ -38,13 +41,17 @@ pub(super) async fn hear(parts: &Parts, request: Request) -> Response {
 
 async fn end(parts: &Parts, token: &str) -> Result<()> {
     let logout = parts.sign_in.logout(token).await?;
-    Identity::new(parts.node.clone(), Arc::clone(&parts.sessions)).end_issuers(&logout).await
+    Identity::new(parts.node.clone(), Arc::clone(&parts.sessions)).end_issuers(&logout).await?;
+    // Only now: what was not carried out may be said again.
+    parts.sign_in.logout_is_done(&logout);
+    Ok(())
 }
 
 /// The field `logout_token` of the form.
 async fn token(body: Body) -> Result<String> {
     let missing = || Error::refused(Reason::TokenMissing, "no logout_token in the form");
-    let form = Limited::new(body, MOST_BYTES).collect().await.map_err(|_| missing())?.to_bytes();
+    let form = tokio::time::timeout(PATIENCE, Limited::new(body, MOST_BYTES).collect()).await.map_err(|_| missing())?;
+    let form = form.map_err(|_| missing())?.to_bytes();
     let fields = form_urlencoded::parse(&form);
     let token = fields.into_iter().find(|(name, _)| name == "logout_token").map(|(_, token)| token.into_owned());
     token.filter(|token| !token.is_empty()).ok_or_else(missing)
