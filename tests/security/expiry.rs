@@ -54,7 +54,7 @@ async fn a_stream_is_asked_for_a_fresh_token_and_goes_on_with_one() {
     reauthenticate(&stream, &fresh(&world, "ann", &ann.session)).await;
     let hub = &world.node(0).hub;
     eventually("the token is taken", async || {
-        hub.sessions().iter().any(|s| s.token_ends() > ends.seconds).then_some(())
+        hub.sessions().iter().any(|s| s.token().at() > ends.seconds).then_some(())
     })
     .await;
     world.clock.advance(GRACE * 4);

@@ -16,6 +16,7 @@ mod queue;
 mod record;
 mod room;
 mod session;
+mod token;
 pub mod wire;
 
 pub use self::{

@@ -51,13 +51,13 @@ fn look_at(node: &Node, session: &Arc<Session>) {
     }
 }
 
-/// A stream outlives its token only by the grace; the peer is told one grace before the end.
+/// A stream outlives its token only by the grace; the peer is asked for a fresh one before.
 fn look_at_token(node: &Node, session: &Session) {
     let grace = i64::try_from(node.config.token_grace.as_secs()).unwrap_or(i64::MAX);
-    let left = session.token_ends() - node.clock.now().timestamp();
-    if left <= -grace {
+    let now = node.clock.now().timestamp();
+    if session.token().at() - now <= -grace {
         session.close(ClosingReason::TokenExpired, Duration::ZERO);
-    } else if left <= grace && session.tell_end_once() {
+    } else if session.token().asks(now, grace) {
         session.tell_token_end(node.config.token_grace);
     }
 }

@@ -22,6 +22,7 @@ use crate::{
         ClosingReason, Focus, Frame, Happened, PersonEvent, Record, Report,
         focus::Known,
         queue::{Next, Queue},
+        token::TokenEnd,
         wire,
     },
     sabotage::Guards,
@@ -59,10 +60,7 @@ pub struct Session {
     taken_ms: AtomicU64,
     /// The same for the last heartbeat.
     beat_ms: AtomicU64,
-    /// Unix seconds at which the token ends; moved by a fresh token.
-    token_ends: AtomicI64,
-    /// The end of the token of which the peer was told.
-    told_end: AtomicI64,
+    token: TokenEnd,
     /// Number of the person's changes that this stream was told.
     user_rev: AtomicI64,
 }
@@ -105,7 +103,7 @@ impl Session {
     pub fn new(id: SessionId, opener: Opener, guards: Guards, record: Arc<Record>) -> Self {
         Self {
             id,
-            token_ends: AtomicI64::new(opener.expires_at.timestamp()),
+            token: TokenEnd::new(opener.issued_at, opener.expires_at),
             opener,
             guards,
             record,
@@ -115,7 +113,6 @@ impl Session {
             heard_ms: AtomicU64::new(0),
             taken_ms: AtomicU64::new(0),
             beat_ms: AtomicU64::new(0),
-            told_end: AtomicI64::new(0),
             user_rev: AtomicI64::new(0),
         }
     }
@@ -281,7 +278,7 @@ impl Session {
 
     /// Offers news without a number that may end the wait for a token.
     pub fn tell_token_end(&self, grace: Duration) {
-        let frame = wire::token_expiring(self.token_ends(), grace);
+        let frame = wire::token_expiring(self.token.at(), grace);
         self.offer_ephemeral(frame);
     }
 
@@ -445,19 +442,8 @@ impl Session {
         all
     }
 
-    /// When the token ends, in Unix seconds.
-    pub fn token_ends(&self) -> i64 {
-        self.token_ends.load(Ordering::Relaxed)
-    }
-
-    /// A fresh token came.
-    pub fn renew_token(&self, expires_at: DateTime<Utc>) {
-        self.token_ends.fetch_max(expires_at.timestamp(), Ordering::Relaxed);
-    }
-
-    /// Whether the peer has not yet been told that this token ends; says so only once.
-    pub fn tell_end_once(&self) -> bool {
-        let ends = self.token_ends();
-        self.told_end.swap(ends, Ordering::Relaxed) != ends
+    /// How long its token lasts.
+    pub fn token(&self) -> &TokenEnd {
+        &self.token
     }
 }

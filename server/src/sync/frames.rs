@@ -79,7 +79,7 @@ impl Ears {
         let renewed: Pin<Box<_>> = (self.renew)(token, session.opener().clone());
         tokio::spawn(async move {
             match renewed.await {
-                Ok(expires_at) => session.renew_token(expires_at),
+                Ok(expires_at) => session.token().renew(node.clock.now(), expires_at),
                 Err(error) if error.is(Reason::SessionRevoked) => session.close(ClosingReason::Revoked, Duration::ZERO),
                 Err(error) => {
                     if error.is(Reason::TokenInvalid) {

@@ -180,7 +180,7 @@ impl SyncService for Sync {
         let same = |opener: &Opener| opener.device_id == caller.device_id && opener.sid == caller.sid;
         let session = session.filter(|session| request.node == *self.node.name && same(session.opener()));
         let session = session.ok_or_else(|| Error::refused(Reason::SessionElsewhere, "no such stream on this node"))?;
-        session.renew_token(caller.expires_at);
+        session.token().renew(self.node.clock.now(), caller.expires_at);
         Ok(Response::new(v1::ReauthenticateResponse {}))
     }
 
