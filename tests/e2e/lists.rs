@@ -107,6 +107,20 @@ async fn a_jump_into_the_past_and_the_way_back_show_every_message_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_room_opened_for_the_first_time_has_older_messages_however_soon_they_are_asked_for() {
+    let world = World::new().await;
+    let (ann, _, room) = long_room(&world, 120, |_| {}).await;
+    // A second device knows the room by its summary.
+    let tablet = world.person("ann").await;
+    tablet.sees(&room).await;
+    let newest = ann.rooms().await[&room].seq;
+    let mut screen = Screen::open(&tablet, &room, Anchor::Newest).await;
+    while screen.timeline.load_older(40).await.expect("fetched") {}
+    screen.becomes("everything", |seqs| seqs.len() == usize::try_from(newest).expect("few")).await;
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_date_and_the_first_unread_message_are_found() {
     let world = World::new().await;
     // Five bursts of forty messages, twenty seconds apart: a token lives for minutes.

@@ -1,6 +1,8 @@
 //! Changes of every kind through the outbox: made offline, in their order, once; refused with a reason.
 
-use madang_sdk_core::{ClientErrorKind, ConnectionState, NewRoom, ProfileChange, v1::ErrorReason};
+use std::time::Duration;
+
+use madang_sdk_core::{ClientErrorKind, ConnectionState, NewRoom, ProfileChange, TimelineItem, v1::ErrorReason};
 use madang_tests::{Person, World, world::eventually};
 
 async fn offline(person: &Person) {
@@ -49,6 +51,51 @@ async fn a_day_offline_happens_in_its_order_when_the_connection_is_back() {
     let told = async || bob.client.user(&ann.id).await.ok()??.display_name.eq("Ann").then_some(());
     eventually("the profile is told", told).await;
     world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_typed_right_after_going_offline_stays_here() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("plans", &[&bob]).await;
+    bob.look_at(&[&room]);
+    let mut typed = Vec::new();
+    for n in 0..10 {
+        ann.client.states().wait_for(|state| *state == ConnectionState::Live).await.expect("the client lives");
+        ann.client.disconnect();
+        let id = ann.client.send(&room, format!("{n}")).await.expect("typed");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        assert!(!ann.client.drain(Duration::ZERO).await, "{n} has left");
+        ann.client.reconnect();
+        ann.client.settled(&id).await.expect("sent");
+        typed.push(n.to_string());
+    }
+    world.settle().await;
+    assert_eq!(bob.texts(&room).await, typed);
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ones_own_name_is_known_before_anybody_asks_for_it() {
+    let world = World::new().await;
+    // However long a machine takes for one call more, some person is online for long enough.
+    for (login, online) in [("ann", 100), ("bob", 1_000), ("cat", 5_000)] {
+        let ann = world.person(login).await;
+        tokio::time::sleep(Duration::from_millis(online)).await;
+        offline(&ann).await;
+        let notes =
+            ann.client.create_room(NewRoom { name: "notes".into(), ..NewRoom::default() }).await.expect("made here");
+        ann.client.send(&notes, "to do").await.expect("typed");
+        let shown = ann.client.timeline(&notes).await.expect("a timeline");
+        let names = shown.items().iter().filter_map(|item| match item {
+            TimelineItem::Message(message) => Some(message.sender.name.clone()),
+            _ => None,
+        });
+        if names.collect::<Vec<_>>().iter().any(|name| !name.is_empty()) {
+            return world.end().await;
+        }
+    }
+    panic!("nobody's own name is known");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

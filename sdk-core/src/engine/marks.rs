@@ -78,6 +78,7 @@ pub(super) fn refused(w: &mut Write<'_>, mark: &Pending) -> rusqlite::Result<()>
 }
 
 async fn send(inner: &Inner, mark: &Pending) -> Result<(Membership, i64), ClientError> {
+    inner.may_say()?;
     let (room_id, seq, generation) = (mark.room_id.clone(), mark.at_seq, mark.base_generation);
     if mark.unread {
         let rpc = |channel, request| async { ReadServiceClient::new(channel).mark_unread(request).await };

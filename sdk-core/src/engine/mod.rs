@@ -326,6 +326,15 @@ impl Inner {
         lock(&self.outgoing).as_ref().is_some_and(|outgoing| outgoing.try_send(frame).is_ok())
     }
 
+    /// Refuses while the host wants to be offline. Asked after something was taken to be said, so that nothing leaves which a
+    /// person did after the host had gone offline.
+    fn may_say(&self) -> Result<(), ClientError> {
+        if *self.offline.borrow() {
+            return Err(ClientError::new(ClientErrorKind::Offline, "the host wants to be offline"));
+        }
+        Ok(())
+    }
+
     /// Waits until calls make sense.
     pub(crate) async fn until_online(&self) {
         // The sender lives in `self`, so waiting cannot fail.

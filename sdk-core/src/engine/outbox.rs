@@ -145,6 +145,7 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
 }
 
 async fn say(inner: &Inner, entry: &Entry) -> Result<Happened, ClientError> {
+    inner.may_say()?;
     changes::read(entry)?.say(&inner.connection).await
 }
 

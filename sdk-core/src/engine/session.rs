@@ -220,7 +220,9 @@ impl Session<'_> {
             self.inner.connection.record.frame(&frame);
             match frame.frame {
                 Some(Frame::Welcome(welcome)) => {
-                    welcome::welcome(&self.inner.store, &welcome).await?;
+                    let knows_me = welcome::welcome(&self.inner.store, &welcome).await?;
+                    // One's own name is wanted also where nobody else's is, as when the device is soon without a network.
+                    self.inner.want_people((!knows_me).then(|| welcome.user_id.clone()));
                     self.inner.connection.is_mine(&self.token);
                     self.inner.connection.set_epoch(&welcome.epoch);
                     self.inner.me.send_replace(Some(welcome.user_id));

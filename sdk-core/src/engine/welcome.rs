@@ -6,7 +6,7 @@ use super::changes;
 use crate::{
     error::{ClientError, ClientErrorKind, LocalReason},
     sabotage::Guard,
-    store::{Durability, Store, Write, meta, rooms},
+    store::{Durability, Store, Write, meta, people, rooms},
 };
 
 /// Cursors in a Hello; the server takes no more.
@@ -29,15 +29,19 @@ pub(super) fn begin(w: &mut Write<'_>, focus: &[String], most: usize) -> rusqlit
     })
 }
 
-/// Takes the Welcome in. Fails when the store belongs to another person.
-pub(super) async fn welcome(store: &Store, welcome: &Welcome) -> Result<(), ClientError> {
+/// Takes the Welcome in; tells whether the person's own profile is held. Fails when the store belongs to another person.
+pub(super) async fn welcome(store: &Store, welcome: &Welcome) -> Result<bool, ClientError> {
     let (user_id, epoch) = (welcome.user_id.clone(), welcome.epoch.clone());
-    let taken = store.write(Durability::Outbox, move |w| take(w, &user_id, &epoch)).await?;
+    let job = move |w: &mut Write<'_>| {
+        let taken = take(w, &user_id, &epoch)?;
+        Ok(if taken { Some(people::find(&w.tx, &user_id)?.is_some()) } else { None })
+    };
+    let known = store.write(Durability::Outbox, job).await?;
     let other = || {
         let message = "the store belongs to another person";
         ClientError::local(ClientErrorKind::Conflict, LocalReason::StoreOfAnother, message)
     };
-    if taken { Ok(()) } else { Err(other()) }
+    known.ok_or_else(other)
 }
 
 /// Takes a history in; `false` when the store belongs to another person of it.

@@ -45,7 +45,7 @@ use crate::{
 };
 
 /// Messages in one call; the server gives no more.
-const PAGE: i32 = 200;
+const PAGE: u16 = 200;
 /// Attempts to find a place in a room that begins anew again and again.
 const ATTEMPTS: usize = 3;
 
@@ -191,25 +191,35 @@ impl Timeline {
     /// Shows up to `count` older items, from the store or else from the server; they come as changes. Tells whether
     /// there are still older ones.
     pub async fn load_older(&mut self, count: u16) -> Result<bool, ClientError> {
-        self.refresh().await?;
-        let window = self.window;
-        if let Some(before) = self.ground(move |_, ground| Ok(ground.gap_below(window))).await? {
-            self.fetch(Position::BeforeSeq(before), count).await?;
+        for _ in 0..ATTEMPTS {
+            let window = self.held().await?;
+            if let Some(before) = self.ground(move |_, ground| Ok(ground.gap_below(window))).await? {
+                self.fetch(Position::BeforeSeq(before), count).await?;
+            }
+            let wider = move |ground: &Ground| ground.older(window, i64::from(count.max(1)));
+            if let Some(more) = self.extend(window, wider).await? {
+                return Ok(more);
+            }
         }
-        self.extend(move |ground| ground.older(window, i64::from(count.max(1)))).await
+        Err(began_anew())
     }
 
     /// Shows up to `count` newer items, as [`load_older`](Self::load_older) does older ones.
     pub async fn load_newer(&mut self, count: u16) -> Result<bool, ClientError> {
-        self.refresh().await?;
-        let window = self.window;
-        if window.high == 0 {
-            return Ok(false);
+        for _ in 0..ATTEMPTS {
+            let window = self.held().await?;
+            if window.high == 0 {
+                return Ok(false);
+            }
+            if let Some(after) = self.ground(move |_, ground| Ok(ground.gap_above(window))).await? {
+                self.fetch(Position::AfterSeq(after), count).await?;
+            }
+            let wider = move |ground: &Ground| ground.newer(window, i64::from(count.max(1)));
+            if let Some(more) = self.extend(window, wider).await? {
+                return Ok(more);
+            }
         }
-        if let Some(after) = self.ground(move |_, ground| Ok(ground.gap_above(window))).await? {
-            self.fetch(Position::AfterSeq(after), count).await?;
-        }
-        self.extend(move |ground| ground.newer(window, i64::from(count.max(1)))).await
+        Err(began_anew())
     }
 
     /// Lies elsewhere from now on; that comes as changes. Fails, and stays, when nothing is held there and nothing can be
@@ -226,15 +236,34 @@ impl Timeline {
         self.window.anchor = seq.unwrap_or_default();
     }
 
+    /// The window, once what it lies in is held: rows of a room that is known by its summary alone, and what a reset took
+    /// away, are fetched first.
+    async fn held(&mut self) -> Result<Window, ClientError> {
+        for _ in 0..ATTEMPTS {
+            self.refresh().await?;
+            if self.healing.is_some() {
+                self.fetch(Position::AroundSeq(self.window.anchor), PAGE).await?;
+            } else if self.ground(|_, ground| Ok(ground.is_summary())).await? {
+                engine::sync_now(&self.inner, &self.room_id).await?;
+            } else {
+                return Ok(self.window);
+            }
+        }
+        Err(began_anew())
+    }
+
+    /// Moves an end of the window, and tells whether there is more beyond it. `None`: the room began anew meanwhile.
     async fn extend(
         &mut self,
+        from: Window,
         to: impl FnOnce(&Ground) -> (Window, bool) + Send + 'static,
-    ) -> Result<bool, ClientError> {
+    ) -> Result<Option<bool>, ClientError> {
         let (window, more) = self.ground(move |_, ground| Ok(to(ground))).await?;
-        let moved = window != self.window;
+        let moved = window != from;
         self.window = window;
         self.refresh().await?;
-        Ok(more && moved)
+        let anew = self.healing.is_some() || (!moved && self.window != from);
+        Ok((!anew).then_some(more && moved))
     }
 
     /// Finds the window of an anchor, and fetches what is there if nothing is held.
@@ -256,12 +285,12 @@ impl Timeline {
                 return Ok(window);
             }
         }
-        Err(ClientError::new(ClientErrorKind::Conflict, "the room began anew meanwhile"))
+        Err(began_anew())
     }
 
     /// Fetches a page into the store; tells the item that was asked for.
     async fn fetch(&self, position: Position, count: u16) -> Result<i64, ClientError> {
-        fetch(&self.inner, &self.room_id, position, i32::from(count)).await
+        fetch(&self.inner, &self.room_id, position, count).await
     }
 
     async fn ground<T: Send + 'static>(
@@ -325,6 +354,10 @@ impl Timeline {
     }
 }
 
+fn began_anew() -> ClientError {
+    ClientError::new(ClientErrorKind::Conflict, "the room began anew meanwhile")
+}
+
 /// What a timeline begins with, in one look: a person waits for it.
 fn look(r: &Read<'_>, room_id: &str, options: TimelineOptions) -> rusqlite::Result<Opened> {
     let ground = Ground::read(r, room_id)?;
@@ -353,9 +386,12 @@ fn newest(items: &[TimelineItem]) -> i64 {
 }
 
 /// Fetches a page into the store; tells the item of it that was meant.
-async fn fetch(inner: &Inner, room_id: &str, position: Position, count: i32) -> Result<i64, ClientError> {
-    let request =
-        ListMessagesRequest { room_id: room_id.to_owned(), position: Some(position), page_size: count.clamp(1, PAGE) };
+async fn fetch(inner: &Inner, room_id: &str, position: Position, count: u16) -> Result<i64, ClientError> {
+    let request = ListMessagesRequest {
+        room_id: room_id.to_owned(),
+        position: Some(position),
+        page_size: count.clamp(1, PAGE).into(),
+    };
     let rpc = |channel, request| async { MessageServiceClient::new(channel).list_messages(request).await };
     let page = inner.connection.call(request, rpc).await?;
     let (seq, room_id) = (meant(position, &page), room_id.to_owned());

@@ -92,6 +92,11 @@ impl Ground {
         self.state.rev > 0 && self.state.rev == self.state.head_rev
     }
 
+    /// Whether the room is known by its summary alone: none of its rows was ever asked for.
+    pub(super) fn is_summary(&self) -> bool {
+        self.state.rev == 0 && self.state.head_rev > 0 && !self.state.ended
+    }
+
     /// The window at the newest item.
     pub(super) fn newest(&self) -> Window {
         let low = if self.state.seq > 0 { self.state.low_seq.max(self.state.seq - FIRST_PAGE + 1).max(1) } else { 0 };

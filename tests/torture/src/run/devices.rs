@@ -151,11 +151,14 @@ impl Parts {
             tokio::time::sleep(LOOK).await;
             gone = device.is_gone().await;
         }
+        if !gone {
+            // It may come there before it hears that it need not.
+            device.tell(Command::DieAt { phase: String::new(), times: 0 }, VERDICTS).await;
+            gone = device.is_gone().await;
+        }
         if gone {
             self.world.in_way(&format!("died {phase}"));
             device.kill(lasting).await?;
-        } else {
-            device.tell(Command::DieAt { phase: String::new(), times: 0 }, VERDICTS).await;
         }
         Ok(gone)
     }
