@@ -7,8 +7,10 @@
 mod bench;
 mod bindings;
 mod dev;
+mod fuzz;
 mod keycloak;
 mod packages;
+mod release;
 mod run;
 mod simulation;
 mod sqlx;
@@ -27,13 +29,15 @@ const HELP: &str = "\
 cargo xtask dev [OPTION...]     a whole Madang on this machine, until Ctrl-C (dev --help)
 cargo xtask check               format and clippy
 cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny, features
-cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, kills, guards, torture,
-                                bindings, web, docs
+cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, keycloak, kills, guards,
+                                torture, bindings, web, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
 cargo xtask bench [NAME...]     measure send, fanout, idle, recovery, core [--json]
 cargo xtask bindings WHAT       the client in other languages: csharp, jvm, swift, api, torture
+cargo xtask fuzz [SECONDS]      bytes of all kinds as frames, against the client core
 cargo xtask guards              each rule of sync with the test that fails without it
 cargo xtask kills [ROUNDS]      clients killed at every point of a change's way
+cargo xtask release             the server as it is handed out, with the web app in it
 cargo xtask simulate [OPTION..] schedules of a simulated world against the same promise (simulate --help)
 cargo xtask torture [OPTION...] seeds of faults against the promise (torture --help)
 cargo xtask check-toy           how many files a new RPC touches
@@ -65,6 +69,8 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "bench" => bench::bench(rest),
         "bindings" => bindings::bindings(rest),
         "simulate" => simulation::simulate(rest),
+        "fuzz" => fuzz::fuzz(rest),
+        "release" => release::release(),
         "torture" => torture::torture(rest),
         // A program of the test crate; the name is its own.
         "check-toy" => Cargo::new(["run", "-p", "madang-tests", "--bin", "check-toy", "--"]).args(rest).run(),

@@ -14,6 +14,9 @@ use crate::{
 /// The oldest Node that the tools run on.
 const NODE: u32 = 20;
 
+/// The server's feature that builds the app into it.
+pub(crate) const EMBEDDED: &str = "embedded-web";
+
 /// The part of the tests.
 pub(crate) fn test() -> Result<bool> {
     need_node()?;
@@ -31,6 +34,8 @@ pub(crate) fn test() -> Result<bool> {
         npm("web", &["run", script]).run()?;
     }
     npm("web", &["run", "stories", "--"]).arg(&ground).run()?;
+    let embedded = ["test", "--quiet", "-p", "madang-server", "--lib", "--features", EMBEDDED, "--", "site::embedded"];
+    Cargo::new(embedded).run()?;
     Ok(true)
 }
 

@@ -106,7 +106,8 @@ settings! {
     /// Origins whose web pages may call, as in `https://chat.example.com`; on loopback hosts the port may be `*`. A single
     /// `*` allows all and is taken only by a plaintext node on loopback.
     public_origins: Vec<String> = Vec::new();
-    /// Folder of the web app, as `web/dist` is after its build; served on the same port as the calls. Without it no files are.
+    /// Folder of the web app, as `web/dist` is after its build; served on the same port as the calls. Without it the app that is
+    /// built into a release is.
     web_root: Option<PathBuf> = None;
     /// OIDC client id of the web app, where it is another than `client_id`.
     web_client_id: Option<String> = None;

@@ -139,6 +139,14 @@ export class Core {
     return { focus: new Set(this.tabs.focus().rooms), live: this.state.now.kind === "Live" };
   }
 
+  /**
+   * Refuses while the host wants to be offline. Asked after something was taken to be said, so that nothing leaves which a person
+   * did after the host had gone offline.
+   */
+  maySay(): void {
+    if (this.offline.now) throw new ClientError("Offline", "the host wants to be offline");
+  }
+
   /** Applies what a command answered, and asks what follows from it. */
   async apply(change: (w: Write, view: View, out: Outcome) => Promise<void>): Promise<void> {
     const view = this.view();

@@ -58,6 +58,7 @@ async function send(
   core: Core,
   { roomId, atSeq: seq, baseGeneration: generation, unread }: MarkRow,
 ): Promise<MarkReadResponse | MarkUnreadResponse> {
+  core.maySay();
   const request = { roomId, seq, generation };
   if (unread) return core.connection.callOnce(ReadService, (caller, options) => caller.markUnread(request, options));
   return core.connection.callOnce(ReadService, (caller, options) => caller.markRead(request, options));

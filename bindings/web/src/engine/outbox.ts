@@ -69,6 +69,7 @@ class Sender {
     const { core } = this;
     try {
       const { kind, request } = changes.read(entry);
+      core.maySay();
       const happened = await kind.say(request, core.connection);
       await this.#untilWritten(() => this.#settle(entry, happened));
       return false;

@@ -248,7 +248,9 @@ class Stream implements OpenStream {
 
   async #greet(told: Welcome): Promise<void> {
     const { core } = this;
-    await welcome.take(core.store, told);
+    const knowsMe = await welcome.take(core.store, told);
+    // One's own name is wanted also where nobody else's is, as when the device is soon without a network.
+    if (!knowsMe) core.wantPeople([told.userId]);
     core.connection.tokens.isMine(this.#token);
     core.connection.epoch = told.epoch;
     core.me.set(told.userId);

@@ -4,6 +4,7 @@ import { create } from "@bufbuild/protobuf";
 import { ClientError } from "../error.js";
 import { type Hello, HelloSchema, type Welcome } from "../gen/madang/v1/sync_pb.js";
 import * as meta from "../store/meta.js";
+import * as people from "../store/people.js";
 import * as rooms from "../store/rooms.js";
 import type { Store, Write } from "../store/store.js";
 import * as changes from "./changes.js";
@@ -24,12 +25,16 @@ export function hello(store: Store, focus: ReadonlySet<string>): Promise<Hello> 
   });
 }
 
-/** Takes the Welcome in. Fails when the store belongs to another person. */
-export async function take(store: Store, { userId, epoch }: Welcome): Promise<void> {
-  const taken = await store.write("strict", (w) => takeHistory(w, userId, epoch));
-  if (!taken) {
+/** Takes the Welcome in; tells whether the person's own profile is held. Fails when the store belongs to another person. */
+export async function take(store: Store, { userId, epoch }: Welcome): Promise<boolean> {
+  const known = await store.write("strict", async (w) => {
+    const taken = await takeHistory(w, userId, epoch);
+    return taken ? (await people.rev(w.tx, userId)) !== undefined : undefined;
+  });
+  if (known === undefined) {
     throw new ClientError("Conflict", "the store belongs to another person", { local: "StoreOfAnother" });
   }
+  return known;
 }
 
 /** Takes a history in; `false` when the store belongs to another person of it. */

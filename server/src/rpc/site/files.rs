@@ -1,4 +1,4 @@
-//! The web app's files, from a folder.
+//! The web app's files, from a folder or from this program.
 //!
 //! Always true: what has a name of its content (`/assets/`) may be kept for ever, everything else is asked for again; a path that
 //! names no file is the app's own and answered with its page, unless it looks like a file.
@@ -10,6 +10,8 @@ use tonic::body::Body;
 use tower::ServiceExt as _;
 use tower_http::services::{ServeDir, ServeFile};
 
+#[cfg(feature = "embedded-web")]
+use super::embedded;
 use crate::rpc::{Request, Response};
 
 /// Where the build puts what it names by its content.
@@ -21,34 +23,66 @@ const FOR_EVER: HeaderValue = HeaderValue::from_static("public, max-age=31536000
 /// Kept, but asked for again each time.
 const ASK: HeaderValue = HeaderValue::from_static("no-cache");
 
-/// The files of a folder, each also as the build has compressed it (`.br`, `.gz`).
+/// The files, each also as the build has compressed it (`.br`, `.gz`).
 #[derive(Debug, Clone)]
-pub(super) struct Files {
-    files: ServeDir,
-    page: ServeFile,
+pub(super) enum Files {
+    /// Of a folder.
+    Folder {
+        /// By their paths.
+        files: ServeDir,
+        /// What the app's own paths show.
+        page: ServeFile,
+    },
+    /// Built into this program.
+    #[cfg(feature = "embedded-web")]
+    Embedded,
 }
 
 impl Files {
-    pub(super) fn new(root: &Path) -> Self {
-        Self {
-            files: ServeDir::new(root).precompressed_br().precompressed_gzip(),
-            page: ServeFile::new(root.join("index.html")).precompressed_br().precompressed_gzip(),
-        }
+    /// Those of the folder, or else of the program, if it has some.
+    pub(super) fn of(folder: Option<&Path>) -> Option<Self> {
+        let folder = folder.map(|folder| Self::Folder {
+            files: ServeDir::new(folder).precompressed_br().precompressed_gzip(),
+            page: ServeFile::new(folder.join("index.html")).precompressed_br().precompressed_gzip(),
+        });
+        #[cfg(feature = "embedded-web")]
+        let folder = folder.or(Some(Self::Embedded));
+        folder
     }
 
     /// Answers a GET or HEAD.
     pub(super) async fn serve(&self, request: Request) -> Response {
         let path = request.uri().path().to_owned();
         let again = copy_head(&request);
-        let found = self.files.clone().oneshot(request).await.map(|response| response.map(Body::new));
-        let Ok(mut response) = found;
+        let mut response = self.file(request).await;
         if response.status() == StatusCode::NOT_FOUND && is_the_apps(&path) {
-            let Ok(page) = self.page.clone().oneshot(again).await.map(|response| response.map(Body::new));
-            response = page;
+            response = self.page(again).await;
         }
         let by_content = path.starts_with(BY_CONTENT) && response.status().is_success();
         response.headers_mut().insert(header::CACHE_CONTROL, if by_content { FOR_EVER } else { ASK });
         response
+    }
+
+    async fn file(&self, request: Request) -> Response {
+        match self {
+            Self::Folder { files, .. } => {
+                let Ok(found) = files.clone().oneshot(request).await.map(|response| response.map(Body::new));
+                found
+            }
+            #[cfg(feature = "embedded-web")]
+            Self::Embedded => embedded::show(&request, request.uri().path().trim_start_matches('/')),
+        }
+    }
+
+    async fn page(&self, request: Request) -> Response {
+        match self {
+            Self::Folder { page, .. } => {
+                let Ok(found) = page.clone().oneshot(request).await.map(|response| response.map(Body::new));
+                found
+            }
+            #[cfg(feature = "embedded-web")]
+            Self::Embedded => embedded::show(&request, "index.html"),
+        }
     }
 }
 

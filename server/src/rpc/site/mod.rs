@@ -5,6 +5,8 @@
 //! none of these goes on to the calls and is answered there.
 
 mod config;
+#[cfg(feature = "embedded-web")]
+mod embedded;
 mod files;
 mod headers;
 mod logout;
@@ -66,7 +68,7 @@ impl For {
 impl Front {
     pub(super) fn new(calls: Calls, parts: Parts) -> Self {
         let config = &parts.node.config;
-        let (files, headers) = (config.web_root.as_deref().map(Files::new), Headers::new(config));
+        let (files, headers) = (Files::of(config.web_root.as_deref()), Headers::new(config));
         Self { calls, site: Arc::new(Site { parts, files, headers }) }
     }
 

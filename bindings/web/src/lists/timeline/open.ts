@@ -71,19 +71,21 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
     return this.#newer;
   }
 
-  async loadOlder(count: number): Promise<boolean> {
-    await this.refresh();
-    const before = await this.#ground((ground) => ground.gapBelow(this.#window));
-    if (before !== undefined) await this.#fetch({ case: "beforeSeq", value: before }, count);
-    return this.#extend((ground) => ground.older(this.#window, countOf(count)));
+  loadOlder(count: number): Promise<boolean> {
+    return this.#load(async (window) => {
+      const before = await this.#ground((ground) => ground.gapBelow(window));
+      if (before !== undefined) await this.#fetch({ case: "beforeSeq", value: before }, count);
+      return (ground) => ground.older(window, countOf(count));
+    });
   }
 
-  async loadNewer(count: number): Promise<boolean> {
-    await this.refresh();
-    if (this.#window.high === 0n) return false;
-    const after = await this.#ground((ground) => ground.gapAbove(this.#window));
-    if (after !== undefined) await this.#fetch({ case: "afterSeq", value: after }, count);
-    return this.#extend((ground) => ground.newer(this.#window, countOf(count)));
+  loadNewer(count: number): Promise<boolean> {
+    return this.#load(async (window) => {
+      if (window.high === 0n) return () => [window, false];
+      const after = await this.#ground((ground) => ground.gapAbove(window));
+      if (after !== undefined) await this.#fetch({ case: "afterSeq", value: after }, count);
+      return (ground) => ground.newer(window, countOf(count));
+    });
   }
 
   async jump(anchor: Anchor): Promise<void> {
@@ -131,12 +133,32 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
     return found.page.items;
   }
 
-  async #extend(to: (ground: Ground) => [Window, boolean]): Promise<boolean> {
-    const [window, more] = await this.#ground(to);
-    const moved = window.low !== this.#window.low || window.high !== this.#window.high;
-    this.#window = window;
-    await this.refresh();
-    return more && moved;
+  /** Moves an end of the window, once what lies beyond is held; tells whether there is more. */
+  async #load(fetched: (window: Window) => Promise<(ground: Ground) => [Window, boolean]>): Promise<boolean> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const from = await this.#held();
+      const [window, more] = await this.#ground(await fetched(from));
+      this.#window = window;
+      await this.refresh();
+      const moved = !isSame(window, from);
+      // Else the room began anew meanwhile.
+      if (!this.#healing && (moved || isSame(this.#window, from))) return more && moved;
+    }
+    throw beganAnew();
+  }
+
+  /**
+   * The window, once what it lies in is held: rows of a room that is known by its summary alone, and what a reset took away, are
+   * fetched first.
+   */
+  async #held(): Promise<Window> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      await this.refresh();
+      if (this.#healing) await this.#fetch({ case: "aroundSeq", value: this.#window.anchor }, PAGE);
+      else if (await this.#ground((ground) => ground.isSummary)) await syncNow(this.core, this.roomId);
+      else return this.#window;
+    }
+    throw beganAnew();
   }
 
   /** Finds the window of an anchor, and fetches what is there if nothing is held. */
@@ -159,7 +181,7 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
       const window = await this.#ground((ground) => ground.around(seq));
       if (window) return window;
     }
-    throw new ClientError("Conflict", "the room began anew meanwhile");
+    throw beganAnew();
   }
 
   #ground<T>(look: (ground: Ground, tx: Tx) => T | Promise<T>): Promise<T> {
@@ -195,6 +217,14 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
     this.#healing = false;
     if (!signal.aborted) await this.refresh().catch(() => undefined);
   }
+}
+
+function isSame(one: Window, other: Window): boolean {
+  return one.low === other.low && one.high === other.high;
+}
+
+function beganAnew(): ClientError {
+  return new ClientError("Conflict", "the room began anew meanwhile");
 }
 
 function countOf(count: number): bigint {

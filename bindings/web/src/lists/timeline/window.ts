@@ -69,6 +69,11 @@ export class Ground {
     return this.state.rev > 0n && this.state.rev === this.state.headRev;
   }
 
+  /** Whether the room is known by its summary alone: none of its rows was ever asked for. */
+  get isSummary(): boolean {
+    return this.state.rev === 0n && this.state.headRev > 0n && !this.state.ended;
+  }
+
   /** The window at the newest item. */
   newest(): Window {
     const { seq, lowSeq, resetRev } = this.state;

@@ -1,0 +1,92 @@
+//! What PostgreSQL makes of the server's statements where a company has written a million messages: each finds its rows by
+//! an index.
+
+use std::{fs, path::Path};
+
+use madang_tests::World;
+use serde_json::Value;
+use sqlx::{Executor as _, PgPool, Row as _};
+
+/// 2,000 people in 2,000 rooms of 50, with 500 messages each.
+const COMPANY: &[&str] = &[
+    "insert into users (id, issuer, subject, login, login_key, name_key, display_name, claimed_name)
+     select gen_random_uuid(), 'i', n::text, 'p' || n, 'p' || n, 'p' || n, 'p' || n, 'p' || n
+     from generate_series(1, 2000) n",
+    "insert into user_cursors (user_id) select id from users on conflict do nothing",
+    "insert into device_sessions (user_id, device_id, sid)
+     select id, gen_random_uuid(), gen_random_uuid()::text from users, generate_series(1, 5)",
+    "insert into token_floors (user_id, tokens_from) select id, now() from users",
+    "insert into revoked_sids (sid, user_id, revoked_at)
+     select sid, user_id, now() - random() * interval '90 days' from device_sessions",
+    "insert into rooms (id, kind, name, created_by, payload_hash, rev, changed_xid, seq, last_active_at)
+     select gen_random_uuid(), 2, 'r' || n, (select id from users limit 1), '', 501, n, 500, now() - n * interval '1 s'
+     from generate_series(1, 2000) n",
+    "create temp table numbered_users as select id, row_number() over () as n from users",
+    "create temp table numbered_rooms as select id, row_number() over () as n from rooms",
+    "insert into members (room_id, user_id, state, joined_at, rev, user_rev, last_read_seq, told_read)
+     select r.id, u.id, 1, now(), k, r.n, 500, 500
+     from numbered_rooms r, generate_series(1, 50) k, numbered_users u where u.n = (r.n * 37 + k * 41) % 2000 + 1",
+    "insert into stays (room_id, user_id, joined_at, left_at, ended_how)
+     select room_id, user_id, now(), now(), 2 from members",
+    "insert into messages (room_id, seq, rev, count, sender_id, client_message_id, created_at, kind, text, changed)
+     select r.id, n, n, n, (select id from users limit 1), gen_random_uuid(), now(), 1, 'a line of an ordinary length', n % 50 = 0
+     from rooms r, generate_series(1, 500) n",
+    "insert into mentions (room_id, seq, user_id)
+     select m.room_id, n * 10, m.user_id from members m, generate_series(1, 5) n",
+    "insert into room_changes (xid, room_id) select n, r.id from rooms r, generate_series(1, 20) n",
+    "insert into audit_events (action) select 'x' from generate_series(1, 20000)",
+    "analyze",
+];
+
+/// Statements that read a table whole, and why that is right.
+const WHOLE: &[(&str, &str)] = &[
+    ("update users set profile_xid = 0", "once, after a restore"),
+    ("update rooms set changed_xid = 0", "once, after a restore"),
+    ("delete from room_changes", "once, after a restore, or the old half of a list that is kept short"),
+    ("delete from revoked_sids where revoked_at", "once a day"),
+];
+
+/// The tables that a plan reads from the first row to the last.
+fn read_whole(plan: &Value, found: &mut Vec<String>) {
+    if plan["Node Type"] == "Seq Scan" {
+        found.push(plan["Relation Name"].as_str().unwrap_or_default().to_owned());
+    }
+    for part in plan["Plans"].as_array().into_iter().flatten() {
+        read_whole(part, found);
+    }
+}
+
+async fn plan(database: &PgPool, statement: &str) -> Value {
+    let explained = database.fetch_one(sqlx::raw_sql(&format!("explain (generic_plan, format json) {statement}"))).await;
+    let row = explained.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    row.get::<Value, _>(0)[0]["Plan"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_statement_reads_a_table_whole() {
+    let world = World::new().await;
+    let database = world.sql().await;
+    let mut company = database.acquire().await.expect("a connection");
+    for statement in COMPANY {
+        company.execute(*statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+    }
+    let metadata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
+    let mut looked_at = 0;
+    for file in fs::read_dir(metadata).expect("the queries' metadata") {
+        let file = fs::read(file.expect("a file").path()).expect("readable");
+        let query: Value = serde_json::from_slice(&file).expect("JSON");
+        let statement = query["query"].as_str().expect("a statement");
+        let words = statement.split_whitespace().collect::<Vec<_>>().join(" ");
+        if words.starts_with("set ") || WHOLE.iter().any(|(whole, _)| words.starts_with(whole)) {
+            continue;
+        }
+        let mut found = Vec::new();
+        read_whole(&plan(&database, statement).await, &mut found);
+        // One row, or of the system.
+        found.retain(|table| !["history", "pg_database"].contains(&table.as_str()));
+        if !found.is_empty() { println!("{found:?}: {words}"); }
+        looked_at += 1;
+    }
+    assert!(looked_at > 100, "{looked_at}");
+    world.end().await;
+}
