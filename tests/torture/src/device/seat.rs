@@ -12,7 +12,7 @@ use std::{
 use anyhow::Result;
 use madang_proto::v1::RoomSettings;
 use madang_sdk_core::{
-    Backoff, Client, ClientConfig, ClientError, Clock, ConnectionState, Draft, NewRoom, RoomSnapshot, Sleep,
+    Backoff, Client, ClientConfig, ClientError, Clock, ConnectionState, Draft, NewRoom, RoomSnapshot, SendState, Sleep,
     StoreLocation, SystemClock,
 };
 use tokio::{
@@ -138,7 +138,7 @@ impl Seat {
             Command::DieAt { phase, times } => madang_sdk_core::sabotage::die_at(&phase, times),
             #[cfg(not(feature = "sabotage"))]
             Command::DieAt { .. } => return Ok(Answer::Skipped),
-            Command::IsOver => return Ok(self.over()),
+            Command::IsOver => return self.over().await,
             Command::Snapshot => return Ok(Answer::Snapshot(Box::new((&self.client.snapshot().await?).into()))),
             Command::End => self.client.shutdown(DRAIN).await,
         }
@@ -153,12 +153,17 @@ impl Seat {
         Err(refusal)
     }
 
-    fn over(&self) -> Answer {
-        match self.client.state() {
-            ConnectionState::Ended { reason } => Answer::Over { why: reason.to_string() },
-            ConnectionState::SignedOut => Answer::Over { why: "signed out".into() },
-            _ => Answer::Done,
-        }
+    /// Whether the server will not have it any more. A call that was let in before is answered nevertheless, so not until nothing
+    /// is on its way.
+    async fn over(&self) -> Result<Answer, ClientError> {
+        let why = match self.client.state() {
+            ConnectionState::Ended { reason } => reason.to_string(),
+            ConnectionState::SignedOut => "signed out".to_owned(),
+            _ => return Ok(Answer::Done),
+        };
+        let outbox = self.client.outbox().await?;
+        let on_its_way = outbox.items().iter().any(|change| change.state == SendState::Sending);
+        Ok(if on_its_way { Answer::Done } else { Answer::Over { why } })
     }
 
     async fn room(&self, id: &str) -> Result<Option<RoomSnapshot>, ClientError> {

@@ -123,6 +123,8 @@ impl Parts {
                 Answer::Failed { kind, .. } if kind == format!("{:?}", ClientErrorKind::Storage) => refused = true,
                 Answer::Sent { id } => self.world.typed(device.index, id, &room, text),
                 Answer::GivenUp => {}
+                // Its installation was signed in anew meanwhile.
+                _ if device.is_closed() => return Ok(refused),
                 answer => bail!("on a full disk, device {} answers {answer:?}", device.index),
             }
             tokio::time::sleep(LOOK).await;
