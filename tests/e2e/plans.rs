@@ -45,7 +45,7 @@ const WHOLE: &[(&str, &str)] = &[
     ("select id, login, login_key, display_name", "by a prefix: planned with it; by ids: an index"),
     (
         "select m.room_id, m.user_id from members m join rooms r on r.id = m.room_id where m.state = 1 and m.last_read",
-        "once, when a node starts",
+        "once a minute: what a node that died has not told",
     ),
     ("update users set profile_xid = 0", "once, after a restore"),
     ("update rooms set changed_xid = 0", "once, after a restore"),
