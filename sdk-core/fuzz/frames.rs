@@ -6,6 +6,8 @@
 
 #![no_main]
 
+use std::cell::RefCell;
+
 use libfuzzer_sys::fuzz_target;
 use madang_proto::v1::{ServerFrame, Welcome};
 use madang_sdk_core::simulation::Core;
@@ -18,12 +20,18 @@ fn welcome(epoch: &str) -> Welcome {
     Welcome { user_id: "me".to_owned(), epoch: epoch.to_owned(), ..Welcome::default() }
 }
 
-fuzz_target!(|bytes: &[u8]| {
-    let mut core = Core::new(None);
+thread_local! {
+    /// One client for all inputs: to empty its store is much less work than to make one.
+    static CORE: RefCell<Core> = RefCell::new(Core::new(None));
+}
+
+fuzz_target!(|bytes: &[u8]| CORE.with_borrow_mut(|core| take(core, bytes)));
+
+fn take(core: &mut Core, mut rest: &[u8]) {
+    core.renew(None);
     core.hello();
     assert!(core.welcome(&welcome("broken")));
     core.set_focus(["room".to_owned()]);
-    let mut rest = bytes;
     let mut batch = Vec::new();
     while let Ok(frame) = ServerFrame::decode_length_delimited(&mut rest) {
         let ends = frame.frame.is_none();
@@ -44,4 +52,4 @@ fuzz_target!(|bytes: &[u8]| {
     let store = core.snapshot();
     assert!(store.rooms.is_empty(), "{store:?}");
     assert_eq!((store.user_rev, store.watermark, store.unread_total), (0, 0, 0));
-});
+}

@@ -27,8 +27,7 @@ fn membership() -> Membership {
 
 fn summary(seq: i64) -> RoomSummary {
     let room = Room { id: ROOM.to_owned(), rev: seq, seq, count: seq, ..Room::default() };
-    let present =
-        RoomPresent { room: Some(room), membership: Some(membership()), last_message: Some(message(seq)) };
+    let present = RoomPresent { room: Some(room), membership: Some(membership()), last_message: Some(message(seq)) };
     RoomSummary { room_id: ROOM.to_owned(), verdict: Some(Verdict::Present(present)) }
 }
 

@@ -126,7 +126,7 @@ impl Subject<'_> {
         count!("SyncRoom", sync.sync_room, v1::SyncRoomRequest { cursor: cursor(), limit: 0 });
         count!("SyncUser", sync.sync_user, v1::SyncUserRequest { user_rev: 0, limit: 0 });
         let mention = |mut message: v1::SendMessageRequest| {
-            message.mentioned_user_ids = self.people.clone();
+            message.mentioned_user_ids.clone_from(&self.people);
             message
         };
         count!("SendMessage", messages.send_message, mention(madang_tests::person::send(&self.room, "to you all")));

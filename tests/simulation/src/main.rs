@@ -25,6 +25,9 @@ use self::{
     world::Without,
 };
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Plays schedules of a simulated world, seed by seed.
 #[derive(Parser)]
 struct Options {

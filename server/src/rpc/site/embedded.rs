@@ -53,8 +53,8 @@ fn compressed(headers: &HeaderMap, name: &str) -> Option<(&'static str, Embedded
             name.trim() == encoding && !["q=0", "q=0.0", "q=0.00", "q=0.000"].contains(&weight.trim())
         })
     };
-    let taken = COMPRESSED.into_iter().filter(|(encoding, _)| takes(encoding));
-    taken.filter_map(|(encoding, end)| Some((encoding, App::get(&format!("{name}{end}"))?))).next()
+    let mut fit = COMPRESSED.into_iter().filter(|(encoding, _)| takes(encoding));
+    fit.find_map(|(encoding, end)| Some((encoding, App::get(&format!("{name}{end}"))?)))
 }
 
 /// Whether the browser holds this content.
@@ -112,8 +112,8 @@ mod tests {
         assert_eq!(said(&refused, header::CONTENT_ENCODING), "");
         let (held, nothing) = ask(Method::GET, &path, Some((header::IF_NONE_MATCH, said(&plain, header::ETAG)))).await;
         assert_eq!((held.status(), nothing.len()), (StatusCode::NOT_MODIFIED, 0));
-        let (head, nothing) = ask(Method::HEAD, &path, None).await;
-        assert_eq!((said(&head, header::CONTENT_LENGTH), nothing.len()), (&*whole.len().to_string(), 0));
+        let (bare, nothing) = ask(Method::HEAD, &path, None).await;
+        assert_eq!((said(&bare, header::CONTENT_LENGTH), nothing.len()), (&*whole.len().to_string(), 0));
         for gone in ["/assets/gone.js", "/../Cargo.toml", "/%2e%2e/Cargo.toml", "/assets/../../package.json"] {
             assert_eq!(ask(Method::GET, gone, None).await.0.status(), StatusCode::NOT_FOUND, "{gone}");
         }

@@ -27,24 +27,34 @@ const ASK: HeaderValue = HeaderValue::from_static("no-cache");
 #[derive(Debug, Clone)]
 pub(super) enum Files {
     /// Of a folder.
-    Folder {
-        /// By their paths.
-        files: ServeDir,
-        /// What the app's own paths show.
-        page: ServeFile,
-    },
+    Folder(Box<Folder>),
     /// Built into this program.
     #[cfg(feature = "embedded-web")]
     Embedded,
 }
 
+/// A folder of files.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    /// By their paths.
+    files: ServeDir,
+    /// What the app's own paths show.
+    page: ServeFile,
+}
+
+impl Folder {
+    fn at(folder: &Path) -> Self {
+        Self {
+            files: ServeDir::new(folder).precompressed_br().precompressed_gzip(),
+            page: ServeFile::new(folder.join("index.html")).precompressed_br().precompressed_gzip(),
+        }
+    }
+}
+
 impl Files {
     /// Those of the folder, or else of the program, if it has some.
     pub(super) fn of(folder: Option<&Path>) -> Option<Self> {
-        let folder = folder.map(|folder| Self::Folder {
-            files: ServeDir::new(folder).precompressed_br().precompressed_gzip(),
-            page: ServeFile::new(folder.join("index.html")).precompressed_br().precompressed_gzip(),
-        });
+        let folder = folder.map(|folder| Self::Folder(Folder::at(folder).into()));
         #[cfg(feature = "embedded-web")]
         let folder = folder.or(Some(Self::Embedded));
         folder
@@ -65,8 +75,8 @@ impl Files {
 
     async fn file(&self, request: Request) -> Response {
         match self {
-            Self::Folder { files, .. } => {
-                let Ok(found) = files.clone().oneshot(request).await.map(|response| response.map(Body::new));
+            Self::Folder(folder) => {
+                let Ok(found) = folder.files.clone().oneshot(request).await.map(|response| response.map(Body::new));
                 found
             }
             #[cfg(feature = "embedded-web")]
@@ -76,8 +86,8 @@ impl Files {
 
     async fn page(&self, request: Request) -> Response {
         match self {
-            Self::Folder { page, .. } => {
-                let Ok(found) = page.clone().oneshot(request).await.map(|response| response.map(Body::new));
+            Self::Folder(folder) => {
+                let Ok(found) = folder.page.clone().oneshot(request).await.map(|response| response.map(Body::new));
                 found
             }
             #[cfg(feature = "embedded-web")]
