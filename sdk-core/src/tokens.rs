@@ -107,8 +107,9 @@ impl Tokens {
         lock(&self.held).subject = subject(token);
     }
 
-    /// The host has signed in anew: what is known of tokens is worth nothing.
+    /// The host has signed in anew: what is known of tokens is worth nothing, nor is an answer that is on its way.
     pub(crate) fn forget(&self) {
+        *lock(&self.asking) = None;
         *lock(&self.held) = Held::default();
     }
 
@@ -313,6 +314,22 @@ pub(crate) mod tests {
         // One who comes late with the old one gets the new one.
         assert_eq!(tokens.renew(&first).await.unwrap(), "token1");
         assert_eq!(host.fresh.load(Ordering::SeqCst), 1);
+    }
+
+    #[tokio::test]
+    async fn after_a_new_sign_in_no_answer_to_a_question_of_before_is_taken() {
+        let times = Arc::new(AtomicUsize::new(0));
+        let asked = Arc::clone(&times);
+        let (tokens, ..) = tokens(move |_, _| {
+            let time = asked.fetch_add(1, Ordering::SeqCst);
+            std::future::ready(if time == 0 { "before" } else { "after" }.to_owned())
+        });
+        assert!(tokens.for_call().now_or_never().is_none(), "whoever asked does not wait");
+        while times.load(Ordering::SeqCst) == 0 {
+            tokio::task::yield_now().await;
+        }
+        tokens.forget();
+        assert_eq!(tokens.for_call().await.unwrap(), "after");
     }
 
     #[tokio::test]

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use crate::{
-    bindings::{self, Scenarios},
+    bindings::{self, Part, Scenarios},
     packages,
     run::{Cargo, root},
 };
@@ -21,7 +21,7 @@ pub(crate) const EMBEDDED: &str = "embedded-web";
 pub(crate) fn test() -> Result<bool> {
     need_node()?;
     packages::need("chromium", &["chromium"])?;
-    let rust = Scenarios::play_rust()?;
+    let rust = Scenarios::play_rust(Part::Pages)?;
     let ground = bindings::built("ground");
     install("bindings/web")?;
     for script in ["test", "build", "size"] {

@@ -3,8 +3,6 @@ using System.Collections.Generic;
 using System.Diagnostics;
 using System.IO;
 using System.Text;
-using System.Threading.Tasks;
-using Madang;
 
 // The program with the server: see bindings/scenario.md.
 sealed class Ground
@@ -40,11 +38,6 @@ sealed class Ground
             input.Write(line + "\n");
             return Answer();
         }
-    }
-
-    internal ITokenProvider TokensOf(string login)
-    {
-        return Tokens.From(fresh => Task.Run(() => (string)Say("token " + login)["token"]));
     }
 
     internal void End() { input.Dispose(); }

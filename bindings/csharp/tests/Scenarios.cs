@@ -65,6 +65,8 @@ sealed class Scene
     readonly Ground ground;
     readonly string folder = Path.Combine(Path.GetTempPath(), "madang-" + Guid.NewGuid());
     readonly Dictionary<string, Client> clients = new Dictionary<string, Client>();
+    readonly Dictionary<string, Host> hosts = new Dictionary<string, Host>();
+    readonly Dictionary<string, Timeline> lists = new Dictionary<string, Timeline>();
     readonly Dictionary<string, string> rooms = new Dictionary<string, string>();
     readonly Dictionary<string, string> messages = new Dictionary<string, string>();
 
@@ -76,14 +78,31 @@ sealed class Scene
 
     internal async Task End()
     {
+        foreach (var list in lists.Values) list.Dispose();
         foreach (var client in clients.Values) { await client.ShutdownAsync(TimeSpan.Zero); client.Dispose(); }
         Directory.Delete(folder, true);
     }
 
     static string Text(Step step, string key) { return (string)step[key]; }
     static long Number(Step step, string key) { return (long)step[key]; }
+    static long Number(Step step, string key, long absent) { return step.ContainsKey(key) ? Number(step, key) : absent; }
     Client Of(Step step) { return clients[Text(step, "client")]; }
     string Room(Step step) { return rooms[Text(step, "room")]; }
+
+    Host HostOf(Step step) { return hosts[Text(step, "client")]; }
+
+    // The people of these clients, by id.
+    List<string> People(Step step, string key)
+    {
+        if (!step.ContainsKey(key)) return new List<string>();
+        return ((List<object>)step[key]).Select(client => clients[(string)client].Me()).ToList();
+    }
+
+    Draft DraftOf(Step step)
+    {
+        var text = string.Concat(Enumerable.Repeat(Text(step, "text"), (int)Number(step, "times", 1)));
+        return new Draft(text, People(step, "mentions"), step.ContainsKey("mention_all"));
+    }
 
     string MessageOf(Step step)
     {
@@ -104,12 +123,25 @@ sealed class Scene
             try { await Act(name, step, over.Token); }
             catch (ClientException failure)
             {
-                var seen = failure.Kind + " reason " + Or(failure.Reason) + " local " + Or(failure.Local);
+                var seen = Words(failure.Failure);
                 if (seen != Text(step, "fails")) throw new Exception("failed with " + seen, failure);
                 return name + ": " + seen;
             }
             throw new Exception("did not fail");
         }
+    }
+
+    // A failure as all languages say it.
+    static string Words(Failure failure)
+    {
+        var limits = failure.Violations.Select(broken => ", " + broken.Field + ": " + broken.Limit);
+        return failure.Kind + " reason " + Or(failure.Reason) + " local " + Or(failure.Local) + string.Concat(limits);
+    }
+
+    static string Words(ConnectionState state)
+    {
+        var ended = state as ConnectionState.Ended;
+        return state.GetType().Name + (ended == null ? "" : " " + Words(ended.Reason));
     }
 
     static string Or(object value) { return value == null ? "-" : value.ToString(); }
@@ -119,27 +151,40 @@ sealed class Scene
         switch (name)
         {
             case "open": return await Open(step, over);
-            case "close": await Leave(step, true); return "";
-            case "drop": await Leave(step, false); return "";
+            case "close": await LetGo(step, true); return "";
+            case "drop": await LetGo(step, false); return "";
+            case "end": await Of(step).ShutdownAsync(TimeSpan.Zero, over); return "";
+            case "suspend": await Of(step).SuspendAsync(over); return "";
+            case "resume": await Of(step).ResumeAsync(over); return "";
+            case "sign_out": return await Of(step).SignOutAsync(over) ? "told" : "not told";
             case "disconnect": Of(step).Disconnect(); return "";
             case "reconnect": Of(step).Reconnect(); return "";
             case "ground": ground.Say(Text(step, "say")); return Text(step, "say");
-            case "state": await Until(Of(step), state => state.GetType().Name == Text(step, "is"), over); return Text(step, "is");
+            case "old_store": OldStore(step); return "";
+            case "revoke": ground.Say("revoke " + HostOf(step).Login + " " + Of(step).DeviceId()); return "";
+            case "tokens": HostOf(step).Answers(Text(step, "are")); return Text(step, "are");
+            case "renewed": await HostOf(step).Renewed(over); return "";
+            case "state": await Until(Of(step), state => Words(state) == Text(step, "is"), over); return Text(step, "is");
             case "create_room": return await CreateRoom(step, over);
+            case "open_direct": await OpenDirect(step, over); return "";
             case "room": return await ShownRoom(step, over);
             case "no_room": await RoomList(step, room => room == null, over); return "";
             case "send": case "edit": case "delete": await Write(name, step, over); return "";
             case "send_many": return await SendMany(step, over);
             case "shows": return await Shows(step, over);
             case "mark_read": case "mark_unread": await Mark(name, step, over); return "";
-            case "remove": return await Remove(step, over);
+            case "remove": case "invite": case "join": case "leave": await Membership(name, step, over); return "";
+            case "settled": await Of(step).SettledAsync(MessageOf(step), over); return "";
+            case "watch": lists[Text(step, "client")] = await Of(step).TimelineAsync(Room(step), over); return "";
+            case "told": return await Told(step, over);
+            case "jump": return await Jump(step, over);
             case "give_up": return await GiveUp(step);
             case "page": return await Page(step, over);
             default: throw new Exception("no such step");
         }
     }
 
-    async Task Leave(Step step, bool shutdown)
+    async Task LetGo(Step step, bool shutdown)
     {
         var client = Of(step);
         clients.Remove(Text(step, "client"));
@@ -155,7 +200,9 @@ sealed class Scene
             step.ContainsKey("server") ? Text(step, "server") : ground.Server,
             new StoreLocation.File(store),
             backoff: new Backoff(TimeSpan.FromMilliseconds(20), TimeSpan.FromMilliseconds(200)));
-        var client = await Client.OpenAsync(config, ground.TokensOf(person), over);
+        var host = new Host(ground, person);
+        hosts[name] = host;
+        var client = await Client.OpenAsync(config, host.Tokens, over);
         clients[name] = client;
         if (!step.ContainsKey("offline")) await Until(client, state => state is ConnectionState.Live, over);
         return person;
@@ -169,19 +216,46 @@ sealed class Scene
         }
     }
 
+    // Lays the store of an earlier version down where a client will look for it.
+    void OldStore(Step step)
+    {
+        var path = Path.Combine(folder, Text(step, "store"));
+        rooms[Text(step, "room")] = (string)ground.Say("store " + Number(step, "version") + " " + path)["room"];
+    }
+
     async Task<string> CreateRoom(Step step, CancellationToken over)
     {
-        var members = ((List<object>)step["members"]).Select(member => clients[(string)member].Me()).ToList();
-        var id = await Of(step).CreateRoomAsync(new NewRoom(Text(step, "name"), members: members), over);
+        var id = await Of(step).CreateRoomAsync(new NewRoom(Text(step, "name"), members: People(step, "members")), over);
         await Of(step).SettledAsync(id, over);
         rooms[Text(step, "room")] = id;
         return Text(step, "name");
     }
 
+    // Whoever opens it first makes it; all find the same.
+    async Task OpenDirect(Step step, CancellationToken over)
+    {
+        var id = await Of(step).OpenDirectAsync(People(step, "members").Single(), over);
+        var name = Text(step, "room");
+        if (rooms.ContainsKey(name) && rooms[name] != id) throw new Exception("another room");
+        rooms[name] = id;
+    }
+
+    async Task Membership(string name, Step step, CancellationToken over)
+    {
+        var client = Of(step);
+        var people = People(step, "members");
+        var id = name == "invite" ? await client.InviteAsync(Room(step), people, over)
+            : name == "remove" ? await client.RemoveAsync(Room(step), people.Single(), over)
+            : name == "join" ? await client.JoinAsync(Room(step), over)
+            : await client.LeaveAsync(Room(step), over);
+        await client.SettledAsync(id, over);
+    }
+
     async Task<string> ShownRoom(Step step, CancellationToken over)
     {
         var wanted = (Step)step["is"];
-        var words = Text(wanted, "name") + " " + Text(wanted, "kind") + " members " + Number(wanted, "members") + " unread " + Number(wanted, "unread");
+        var words = Text(wanted, "name") + " " + Text(wanted, "kind") + " members " + Number(wanted, "members")
+            + " unread " + Number(wanted, "unread") + " mentions " + Number(wanted, "mentions", 0);
         await RoomList(step, room => room == words, over);
         return words;
     }
@@ -195,7 +269,7 @@ sealed class Scene
             while (true)
             {
                 var room = shown.FirstOrDefault(one => one.Id == Room(step));
-                if (wanted(room == null ? null : room.Name + " " + room.Kind + " members " + room.MemberCount + " unread " + room.Unread)) return;
+                if (wanted(room == null ? null : Line(room))) return;
                 foreach (var change in await list.NextAsync(over)) change.ApplyTo(shown);
             }
         }
@@ -204,9 +278,9 @@ sealed class Scene
     async Task Write(string name, Step step, CancellationToken over)
     {
         var client = Of(step);
-        if (name == "edit") { await client.EditAsync(Room(step), new MessageKey.Own(MessageOf(step)), new Draft(Text(step, "text")), over); return; }
+        if (name == "edit") { await client.EditAsync(Room(step), new MessageKey.Own(MessageOf(step)), DraftOf(step), over); return; }
         if (name == "delete") { await client.DeleteAsync(Room(step), new MessageKey.Own(MessageOf(step)), over); return; }
-        var id = await client.SendAsync(Room(step), new Draft(Text(step, "text")), over);
+        var id = await client.SendAsync(Room(step), DraftOf(step), over);
         if (step.ContainsKey("message")) messages[Text(step, "message")] = id;
     }
 
@@ -214,7 +288,8 @@ sealed class Scene
     {
         var last = "";
         for (var number = 1; number <= Number(step, "count"); number++) last = await Of(step).SendAsync(Room(step), new Draft("number " + number), over);
-        await Of(step).SettledAsync(last, over);
+        if (step.ContainsKey("message")) messages[Text(step, "message")] = last;
+        else await Of(step).SettledAsync(last, over);
         return Number(step, "count").ToString();
     }
 
@@ -259,11 +334,9 @@ sealed class Scene
         return message.Sender.Name + " " + message.State.GetType().Name + (message.Edited ? " edited" : "") + (message.Deleted ? " deleted" : "") + ": " + message.Text;
     }
 
-    async Task<string> Remove(Step step, CancellationToken over)
+    static string Line(RoomItem room)
     {
-        var id = await Of(step).RemoveAsync(Room(step), clients[Text(step, "member")].Me(), over);
-        await Of(step).SettledAsync(id, over);
-        return "";
+        return room.Name + " " + room.Kind + " members " + room.MemberCount + " unread " + room.Unread + " mentions " + room.Mentions;
     }
 
     async Task<string> GiveUp(Step step)
@@ -290,8 +363,38 @@ sealed class Scene
                     catch (OperationCanceledException) { }
                 }
             }
-            var shown = Messages(await list.ItemsAsync(over));
-            return shown.Count + " from " + shown.First().Text + " to " + shown.Last().Text;
+            return Span(await list.ItemsAsync(over));
+        }
+    }
+
+    // How many there are, the first and the last.
+    static string Span(IEnumerable<TimelineItem> items)
+    {
+        var shown = Messages(items);
+        return shown.Count + " from " + shown.First().Text + " to " + shown.Last().Text;
+    }
+
+    // What a list that nobody has asked for a while tells at once.
+    async Task<string> Told(Step step, CancellationToken over)
+    {
+        var list = lists[Text(step, "client")];
+        var batch = await list.NextAsync(over);
+        if (!(batch.Single() is TimelineChange.Reset)) throw new Exception("told " + batch.Count + " changes");
+        return "Reset " + Span(await list.ItemsAsync(over));
+    }
+
+    async Task<string> Jump(Step step, CancellationToken over)
+    {
+        var unread = Equals(step["to"], "FirstUnread");
+        using (var list = await Of(step).TimelineAsync(Room(step), over))
+        {
+            var to = unread ? (Anchor)new Anchor.FirstUnread() : new Anchor.Date(DateTimeOffset.FromUnixTimeSeconds(Number(step, "to")));
+            await list.JumpAsync(to, over);
+            await list.NextAsync(over);
+            var items = await list.ItemsAsync(over);
+            var first = Messages(unread ? items.SkipWhile(item => !(item is TimelineItem.NewLine)) : items).First().Text;
+            if (first != Text(step, "is")) throw new Exception("shows " + first);
+            return first;
         }
     }
 }

@@ -16,6 +16,17 @@ test("many that wait share one renewal, and one who comes late gets the new one"
   expect(host.mock.calls.filter(([fresh]) => fresh)).toHaveLength(1);
 });
 
+test("after a new sign-in no answer to a question of before is taken", async () => {
+  const answers: ((token: string) => void)[] = [];
+  const tokens = new Tokens(() => new Promise((resolve) => answers.push(resolve)));
+  void tokens.forCall();
+  tokens.forget();
+  const asked = tokens.forCall();
+  answers[0]?.("before");
+  answers[1]?.("after");
+  expect(await asked).toBe("after");
+});
+
 test("a host that hangs fails the call in time and is asked again by the next", async () => {
   const host = vi.fn(() => new Promise<string>(() => undefined));
   const tokens = new Tokens(host);

@@ -19,7 +19,7 @@ const MONO: [&str; 4] = ["mono-mcs", "mono-runtime", "libmono-system-core4.0-cil
 /// A program of C#, and the files that it is made of.
 const PROGRAMS: [(&str, &[&str]); 5] = [
     ("Boundary", &["tests/Process.cs", "tests/Boundary.cs"]),
-    ("Scenarios", &["tests/Process.cs", "tests/Json.cs", "tests/Ground.cs", "tests/Scenarios.cs"]),
+    ("Scenarios", &["tests/Process.cs", "tests/Json.cs", "tests/Ground.cs", "tests/Host.cs", "tests/Scenarios.cs"]),
     ("Torture", &["tests/Process.cs", "tests/Torture.cs"]),
     ("Api", &["tests/Api.cs"]),
     ("Rooms", &["example/Rooms.cs"]),

@@ -14,7 +14,7 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-pub(crate) use self::scenarios::Scenarios;
+pub(crate) use self::scenarios::{Part, Scenarios};
 use crate::run::{Cargo, root, target};
 
 /// Calls of the torture in tests; `cargo xtask bindings torture` makes a million.
@@ -41,7 +41,7 @@ pub(crate) fn bindings(arguments: &[String]) -> Result<()> {
 
 /// The part of the tests.
 pub(crate) fn test() -> Result<bool> {
-    let scenarios = Scenarios::play_rust()?;
+    let scenarios = Scenarios::play_rust(Part::All)?;
     csharp::test(&scenarios)?;
     jvm::test(&scenarios)?;
     swift::test()?;

@@ -21,13 +21,23 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The scenarios, as Rust has played them.
 pub(crate) struct Scenarios(String);
 
+/// Which scenarios a language plays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// All.
+    All,
+    /// Those that a page in a browser can play.
+    Pages,
+}
+
 impl Scenarios {
     /// Plays them by the core itself.
-    pub(crate) fn play_rust() -> Result<Self> {
+    pub(crate) fn play_rust(part: Part) -> Result<Self> {
         Cargo::new(["build", "--quiet", "-p", "madang-tests", "--bin", "ground", "--bin", "scenarios"]).run()?;
         fs::create_dir_all(place(""))?;
         let (arguments, transcript) = arguments("rust");
-        Cargo::program(built("scenarios")).args(arguments).run()?;
+        let part = (part == Part::Pages).then_some("pages");
+        Cargo::program(built("scenarios")).args(arguments).args(part).run()?;
         Ok(Self(fs::read_to_string(transcript)?))
     }
 

@@ -61,8 +61,9 @@ export class Tokens {
     this.#subject = subjectOf(token);
   }
 
-  /** The host has signed in anew: what is known of tokens is worth nothing. */
+  /** The host has signed in anew: what is known of tokens is worth nothing, nor is an answer that is on its way. */
   forget(): void {
+    this.#asking = undefined;
     this.#token = "";
     this.#renewAt = undefined;
     this.#subject = undefined;

@@ -17,8 +17,6 @@ internal class Ground(program: String) : AutoCloseable {
         return answer()
     }
 
-    fun tokensOf(login: String): TokenProvider = tokens { say("token $login")["token"].asString }
-
     private fun answer(): JsonObject {
         val answer = JsonParser.parseString(checkNotNull(output.readLine()) { "the ground has ended" }).asJsonObject
         check(!answer.has("error")) { answer["error"].asString }

@@ -5,7 +5,6 @@ import com.google.gson.JsonParser;
 import java.io.BufferedReader;
 import java.io.BufferedWriter;
 import java.io.IOException;
-import java.util.concurrent.CompletableFuture;
 
 /** The program with the server: see bindings/scenario.md. */
 final class Ground implements AutoCloseable {
@@ -25,10 +24,6 @@ final class Ground implements AutoCloseable {
     input.write(line + "\n");
     input.flush();
     return answer();
-  }
-
-  TokenSource tokensOf(String login) {
-    return fresh -> CompletableFuture.completedFuture(say("token " + login).get("token").getAsString());
   }
 
   private JsonObject answer() throws IOException {

@@ -6,6 +6,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
@@ -24,11 +25,13 @@ import madang.ClientConfig;
 import madang.ClientErrors;
 import madang.ClientException;
 import madang.ConnectionState;
+import madang.Failure;
 import madang.ListChanges;
 import madang.MessageItem;
 import madang.MessageKey;
 import madang.RoomItem;
 import madang.StoreLocation;
+import madang.TimelineChange;
 import madang.TimelineItem;
 
 /** A scenario that is played. */
@@ -38,6 +41,8 @@ final class Scene implements AutoCloseable {
   private final Ground ground;
   private final Path folder;
   private final Map<String, Client> clients = new HashMap<>();
+  private final Map<String, Host> hosts = new HashMap<>();
+  private final Map<String, Timeline> lists = new HashMap<>();
   private final Map<String, String> rooms = new HashMap<>();
   private final Map<String, String> messages = new HashMap<>();
   private long deadline;
@@ -48,6 +53,7 @@ final class Scene implements AutoCloseable {
   }
 
   void end() throws Exception {
+    lists.values().forEach(Timeline::close);
     for (Client client : clients.values()) client.shutdown(Duration.ZERO).get();
   }
 
@@ -81,8 +87,7 @@ final class Scene implements AutoCloseable {
     try {
       act(text(step, "do"), step);
     } catch (ClientException failure) {
-      String seen = spoken(ClientErrors.getKind(failure)) + " reason " + spoken(ClientErrors.getReason(failure))
-          + " local " + spoken(ClientErrors.getLocal(failure));
+      String seen = words(ClientErrors.getFailure(failure));
       if (!seen.equals(text(step, "fails"))) throw new IllegalStateException("failed with " + seen, failure);
       return seen;
     }
@@ -92,12 +97,21 @@ final class Scene implements AutoCloseable {
   private String act(String name, JsonObject step) throws Exception {
     switch (name) {
       case "open": return open(step);
-      case "close": case "drop": leave(step, name.equals("close")); return "";
+      case "close": case "drop": letGo(step, name.equals("close")); return "";
+      case "end": got(client(step).shutdown(Duration.ZERO)); return "";
+      case "suspend": got(client(step).suspend()); return "";
+      case "resume": got(client(step).resume()); return "";
+      case "sign_out": return got(client(step).signOut()) ? "told" : "not told";
       case "disconnect": client(step).disconnect(); return "";
       case "reconnect": client(step).reconnect(); return "";
       case "ground": ground.say(text(step, "say")); return text(step, "say");
+      case "old_store": oldStore(step); return "";
+      case "revoke": ground.say("revoke " + host(step).login + " " + client(step).deviceId()); return "";
+      case "tokens": host(step).answers(text(step, "are")); return text(step, "are");
+      case "renewed": got(host(step).renewed()); return "";
       case "state": until(client(step), text(step, "is")); return text(step, "is");
       case "create_room": return createRoom(step);
+      case "open_direct": openDirect(step); return "";
       case "room": return shownRoom(step);
       case "no_room": roomList(step, null); return "";
       case "send": send(step); return "";
@@ -107,7 +121,11 @@ final class Scene implements AutoCloseable {
       case "shows": return shows(step);
       case "mark_read": got(client(step).markRead(room(step), seqOf(step))); return "";
       case "mark_unread": got(client(step).markUnread(room(step), seqOf(step))); return "";
-      case "remove": remove(step); return "";
+      case "remove": case "invite": case "join": case "leave": membership(name, step); return "";
+      case "settled": got(client(step).settled(messageId(step))); return "";
+      case "watch": lists.put(text(step, "client"), got(client(step).timeline(room(step)))); return "";
+      case "told": return told(step);
+      case "jump": return jump(step);
       case "give_up": return giveUp(step);
       case "page": return page(step);
       default: throw new IllegalArgumentException("no such step");
@@ -121,13 +139,15 @@ final class Scene implements AutoCloseable {
     ClientConfig config = new ClientConfigBuilder(server, new StoreLocation.File(store))
         .backoff(new Backoff(Duration.ofMillis(20), Duration.ofMillis(200)))
         .build();
-    Client client = got(Client.open(config, ground.tokensOf(text(step, "person"))));
+    Host host = new Host(ground, text(step, "person"));
+    hosts.put(name, host);
+    Client client = got(Client.open(config, host));
     clients.put(name, client);
     if (!step.has("offline")) until(client, "Live");
     return text(step, "person");
   }
 
-  private void leave(JsonObject step, boolean shutdown) throws Exception {
+  private void letGo(JsonObject step, boolean shutdown) throws Exception {
     try (Client client = clients.remove(text(step, "client"))) {
       if (shutdown) got(client.shutdown(Duration.ZERO));
     }
@@ -136,22 +156,49 @@ final class Scene implements AutoCloseable {
   private void until(Client client, String wanted) throws Exception {
     try (ConnectionStates states = client.states()) {
       ConnectionState state = got(states.next());
-      while (!state.getClass().getSimpleName().equals(wanted)) state = got(states.next());
+      while (!words(state).equals(wanted)) state = got(states.next());
     }
   }
 
+  /** Lays the store of an earlier version down where a client will look for it. */
+  private void oldStore(JsonObject step) throws Exception {
+    JsonObject answer = ground.say("store " + step.get("version").getAsInt() + " " + folder.resolve(text(step, "store")));
+    rooms.put(text(step, "room"), text(answer, "room"));
+  }
+
   private String createRoom(JsonObject step) throws Exception {
-    List<String> members = texts(step, "members").stream().map(name -> clients.get(name).me()).collect(Collectors.toList());
-    String id = got(client(step).createRoom(new NewRoomBuilder(text(step, "name")).members(members).build()));
+    NewRoomBuilder room = new NewRoomBuilder(text(step, "name")).members(people(step, "members"));
+    String id = got(client(step).createRoom(room.build()));
     got(client(step).settled(id));
     rooms.put(text(step, "room"), id);
     return text(step, "name");
   }
 
+  /** Whoever opens it first makes it; all find the same. */
+  private void openDirect(JsonObject step) throws Exception {
+    String id = got(client(step).openDirect(people(step, "members").get(0)));
+    String known = rooms.put(text(step, "room"), id);
+    if (known != null && !known.equals(id)) throw new IllegalStateException("another room");
+  }
+
+  private void membership(String name, JsonObject step) throws Exception {
+    got(client(step).settled(got(changeOf(name, client(step), room(step), people(step, "members")))));
+  }
+
+  private static CompletableFuture<String> changeOf(String name, Client client, String room, List<String> people) {
+    switch (name) {
+      case "invite": return client.invite(room, people);
+      case "remove": return client.remove(room, people.get(0));
+      case "join": return client.join(room);
+      default: return client.leave(room);
+    }
+  }
+
   private String shownRoom(JsonObject step) throws Exception {
     JsonObject wanted = step.getAsJsonObject("is");
     String words = text(wanted, "name") + " " + text(wanted, "kind") + " members " + wanted.get("members").getAsInt()
-        + " unread " + wanted.get("unread").getAsInt();
+        + " unread " + wanted.get("unread").getAsInt()
+        + " mentions " + (wanted.has("mentions") ? wanted.get("mentions").getAsInt() : 0);
     roomList(step, words);
     return words;
   }
@@ -169,7 +216,8 @@ final class Scene implements AutoCloseable {
   }
 
   private static String line(RoomItem room) {
-    return room.getName() + " " + spoken(room.getKind()) + " members " + room.getMemberCount() + " unread " + room.getUnread();
+    return room.getName() + " " + spoken(room.getKind()) + " members " + room.getMemberCount() + " unread " + room.getUnread()
+        + " mentions " + room.getMentions();
   }
 
   private void send(JsonObject step) throws Exception {
@@ -183,7 +231,8 @@ final class Scene implements AutoCloseable {
     for (int number = 1; number <= count; number++) {
       last = got(client(step).send(room(step), new DraftBuilder("number " + number).build()));
     }
-    got(client(step).settled(last));
+    if (step.has("message")) messages.put(text(step, "message"), last);
+    else got(client(step).settled(last));
     return "" + count;
   }
 
@@ -231,12 +280,8 @@ final class Scene implements AutoCloseable {
         .collect(Collectors.toList());
   }
 
-  private void remove(JsonObject step) throws Exception {
-    got(client(step).settled(got(client(step).remove(room(step), clients.get(text(step, "member")).me()))));
-  }
-
   private String giveUp(JsonObject step) throws Exception {
-    CompletableFuture<Long> settled = client(step).settled(((MessageKey.Own) message(step)).getV1());
+    CompletableFuture<Long> settled = client(step).settled(messageId(step));
     try {
       settled.get(200, TimeUnit.MILLISECONDS);
     } catch (TimeoutException late) {
@@ -258,8 +303,36 @@ final class Scene implements AutoCloseable {
           next.cancel(true);
         }
       }
-      List<MessageItem> shown = messages(got(list.items()));
-      return shown.size() + " from " + shown.get(0).getText() + " to " + shown.get(shown.size() - 1).getText();
+      return span(got(list.items()));
+    }
+  }
+
+  /** How many there are, the first and the last. */
+  private static String span(List<TimelineItem> items) {
+    List<MessageItem> shown = messages(items);
+    return shown.size() + " from " + shown.get(0).getText() + " to " + shown.get(shown.size() - 1).getText();
+  }
+
+  /** What a list that nobody has asked for a while tells at once. */
+  private String told(JsonObject step) throws Exception {
+    Timeline list = lists.get(text(step, "client"));
+    List<TimelineChange> batch = got(list.next());
+    if (batch.size() != 1 || !(batch.get(0) instanceof TimelineChange.Reset)) {
+      throw new IllegalStateException("told " + batch.size() + " changes");
+    }
+    return "Reset " + span(got(list.items()));
+  }
+
+  private String jump(JsonObject step) throws Exception {
+    boolean dated = step.getAsJsonPrimitive("to").isNumber();
+    try (Timeline list = got(client(step).timeline(room(step)))) {
+      got(list.jump(dated ? new Anchor.Date(Instant.ofEpochSecond(step.get("to").getAsLong())) : Anchor.FirstUnread.INSTANCE));
+      got(list.next());
+      List<TimelineItem> items = got(list.items());
+      int line = dated ? 0 : items.indexOf(TimelineItem.NewLine.INSTANCE);
+      String first = messages(items.subList(line, items.size())).get(0).getText();
+      if (!first.equals(text(step, "is"))) throw new IllegalStateException("shows " + first);
+      return first;
     }
   }
 
@@ -273,6 +346,16 @@ final class Scene implements AutoCloseable {
     return texts;
   }
 
+  /** The people of these clients, by id. */
+  private List<String> people(JsonObject step, String key) {
+    if (!step.has(key)) return List.of();
+    return texts(step, key).stream().map(name -> clients.get(name).me()).collect(Collectors.toList());
+  }
+
+  private Host host(JsonObject step) {
+    return hosts.get(text(step, "client"));
+  }
+
   private Client client(JsonObject step) {
     return clients.get(text(step, "client"));
   }
@@ -282,11 +365,31 @@ final class Scene implements AutoCloseable {
   }
 
   private MessageKey message(JsonObject step) {
-    return new MessageKey.Own(messages.getOrDefault(text(step, "message"), text(step, "message")));
+    return new MessageKey.Own(messageId(step));
   }
 
-  private static madang.Draft draft(JsonObject step) {
-    return new DraftBuilder(text(step, "text")).build();
+  private String messageId(JsonObject step) {
+    return messages.getOrDefault(text(step, "message"), text(step, "message"));
+  }
+
+  private madang.Draft draft(JsonObject step) {
+    int times = step.has("times") ? step.get("times").getAsInt() : 1;
+    return new DraftBuilder(text(step, "text").repeat(times))
+        .mentions(people(step, "mentions"))
+        .mentionAll(step.has("mention_all"))
+        .build();
+  }
+
+  private static String words(ConnectionState state) {
+    String ended = state instanceof ConnectionState.Ended ? " " + words(((ConnectionState.Ended) state).getReason()) : "";
+    return state.getClass().getSimpleName() + ended;
+  }
+
+  private static String words(Failure failure) {
+    String limits = failure.getViolations().stream()
+        .map(broken -> ", " + broken.getField() + ": " + broken.getLimit())
+        .collect(Collectors.joining());
+    return spoken(failure.getKind()) + " reason " + spoken(failure.getReason()) + " local " + spoken(failure.getLocal()) + limits;
   }
 
   /** As all languages say it. */
