@@ -149,8 +149,17 @@ async fn a_page_reads_its_refusal_with_the_reason() {
         assert!(details.contains(reason) && details.contains("madang"), "{path}: {details}");
         let exposed = page.header("access-control-expose-headers").unwrap_or_default();
         assert!(
-            ["grpc-status", "grpc-message", "grpc-status-details-bin"].iter().all(|name| exposed.contains(name)),
+            ["grpc-status", "grpc-message", "grpc-status-details-bin", "madang-request-id"]
+                .iter()
+                .all(|name| exposed.split(',').any(|one| one == *name)),
             "{exposed}"
+        );
+        // By it the call is found in the logs.
+        let request_id =
+            said.lines().find_map(|line| line.strip_prefix("madang-request-id:")).expect("a request id").trim();
+        assert!(
+            request_id.len() == 32 && request_id.bytes().all(|byte| byte.is_ascii_hexdigit()),
+            "{path}: {request_id}"
         );
     }
     world.end().await;

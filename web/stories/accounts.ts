@@ -87,4 +87,43 @@ export const accounts: readonly Story[] = [
       }
     },
   ],
+  [
+    "a tab that hears late of a renewal waits for it: no refresh token is used twice",
+    async ({ browser, address, ground }) => {
+      await ground.say("lifetime 20");
+      try {
+        const ann = await Visitor.signIn(browser, address, "ann");
+        const second = await ann.tab(address, LATE);
+        await second.live();
+        await second.page.evaluate((ms) => Object.assign(globalThis, { lateMs: ms }), LATE_MS);
+        const refused: string[] = [];
+        for (const { page } of [ann, second]) {
+          page.on("response", (answer) => {
+            if (answer.url().endsWith("/token") && !answer.ok()) refused.push(`${answer.status()} ${answer.url()}`);
+          });
+        }
+        const since = ({ page }: Visitor) => page.evaluate(() => (JSON.parse(sessionStorage.getItem("madang.session") ?? "{}") as { since: number }).since);
+        for (let n = 0; n < 3; n += 1) {
+          const old = await since(second);
+          await until("newer tokens in the second tab", async () => (await since(second)) > old, 25_000);
+        }
+        check(refused.length === 0, `refused: ${refused.join(", ")}`);
+        for (const visitor of [ann, second]) await visitor.isQuiet();
+        calm(ann, second);
+      } finally {
+        await ground.say("lifetime 300");
+      }
+    },
+  ],
 ];
+
+/** Longer than from one tab's time to renew to the other's. */
+const LATE_MS = 4_000;
+
+/** Lets a tab hear late what the others tell of the session. */
+const LATE = `
+  globalThis.BroadcastChannel = class extends BroadcastChannel {
+    set onmessage(told) {
+      super.onmessage = (event) => setTimeout(told, (this.name === "madang-session" && globalThis.lateMs) || 0, event);
+    }
+  };`;

@@ -2,11 +2,12 @@
 
 import { chromium, type Browser, type BrowserContext, type Page } from "playwright-core";
 
-/** The one browser of all stories. */
-export async function launch(): Promise<Browser> {
+/** A browser; one is for all stories. `keepsPages`: it keeps pages that are left, to come back to, which Playwright has it not do. */
+export async function launch(keepsPages = false): Promise<Browser> {
   // As root, as in a container, Chromium runs without its sandbox only.
   const args = process.getuid?.() === 0 ? ["--no-sandbox"] : [];
-  return chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args });
+  const ignoreDefaultArgs = keepsPages ? ["--disable-back-forward-cache"] : [];
+  return chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args, ignoreDefaultArgs });
 }
 
 /** How a window looks. */
@@ -15,6 +16,8 @@ export interface Look {
   readonly language?: "ko-KR" | "en-US";
   readonly width?: number;
   readonly height?: number;
+  /** Pixels of the screen to one of the page: 2 in half the width is what zooming to 200 % is. */
+  readonly scale?: number;
 }
 
 /** A person in a window of their own. */
@@ -45,15 +48,24 @@ export class Visitor {
   static async open(browser: Browser, address: string, look: Look = {}): Promise<Visitor> {
     const context = await browser.newContext({
       viewport: { width: look.width ?? 1280, height: look.height ?? 800 },
+      deviceScaleFactor: look.scale ?? 1,
       colorScheme: look.theme ?? "light",
       locale: look.language ?? "en-US",
       timezoneId: "Asia/Seoul",
     });
-    const visitor = new Visitor(await context.newPage(), context);
     // What is evaluated in the page was compiled here, and names its functions by this.
-    await visitor.page.addInitScript("globalThis.__name = (named) => named;");
+    await context.addInitScript("globalThis.__name = (named) => named;");
+    const visitor = new Visitor(await context.newPage(), context);
     await visitor.page.goto(address);
     return visitor;
+  }
+
+  /** Opens another tab of the same browser; `first`: a script that runs in it before all others. */
+  async tab(address: string, first = ""): Promise<Visitor> {
+    const other = new Visitor(await this.context.newPage(), this.context);
+    await other.page.addInitScript(first);
+    await other.page.goto(address);
+    return other;
   }
 
   /** Opens the page and signs in through the issuer's page. */
@@ -128,6 +140,11 @@ export class Visitor {
         .sort((a, b) => Number((a as HTMLElement).dataset["index"]) - Number((b as HTMLElement).dataset["index"]))
         .flatMap((row) => row.querySelector(".message-text")?.firstChild?.textContent ?? []),
     );
+  }
+
+  /** Waits until nothing above the page says that something is wrong. */
+  async isQuiet(): Promise<void> {
+    await this.page.waitForSelector(".shell:not(:has(.connection-bar))");
   }
 
   /** Closes the window. */

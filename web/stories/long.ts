@@ -1,9 +1,13 @@
-/** A room with ten thousand messages. */
+/** Rooms with ten thousand and a hundred thousand messages. */
 
 import { Visitor } from "./browser.js";
 import { calm, check, until, type Story } from "./story.js";
 
 const COUNT = 10_000;
+const MANY = 100_000;
+
+/** Milliseconds that nobody should wait for a frame. */
+const LONG_MS = 50;
 
 export const long: readonly Story[] = [
   [
@@ -26,7 +30,54 @@ export const long: readonly Story[] = [
       return `${seen.rows} rows drawn, longest frame ${seen.frame.toFixed(0)} ms, heap ${before.toFixed(1)} to ${after.toFixed(1)} MB`;
     },
   ],
+  [
+    "in a room of a hundred thousand messages one scrolls as in any other",
+    async ({ browser, address, ground }) => {
+      const ann = await Visitor.signIn(browser, address, "ann");
+      await ann.createRoom("century", []);
+      await ann.say("number 0");
+      await ann.page.waitForSelector('.message[data-state="Sent"]');
+      const room = ann.page.url();
+      await ann.page.goto("about:blank");
+      await ground.say(`pour ann ${new URL(room).pathname.split("/")[2] ?? ""} ${MANY - 1}`);
+      await ann.page.goto(room);
+      await until("the newest is there", async () => (await ann.messages()).at(-1) === `number ${MANY - 1}`, 60_000);
+      const before = await heap(ann);
+      await browser.startTracing(ann.page, { categories: ["toplevel", "disabled-by-default-devtools.timeline", "__metadata"] });
+      const seen = await ann.page.evaluate(scrollUp, { steps: 400, by: 700 });
+      const tasks = tasksOf(await browser.stopTracing());
+      check(seen.jumps === 0, `${seen.jumps} jumps, the worst of ${seen.worst.toFixed(0)} px`);
+      check(seen.rows < 120, `${seen.rows} rows are drawn`);
+      const oldest = Number(/\d+/u.exec((await ann.messages())[0] ?? "")?.[0]);
+      check(oldest < MANY - 1 - 400 * 10, `one came no further than to number ${oldest}`);
+      const after = await heap(ann);
+      calm(ann);
+      const long = tasks.filter((ms) => ms > LONG_MS).length;
+      return (
+        `down to number ${oldest}, ${seen.rows} rows drawn, longest task ${Math.max(...tasks).toFixed(0)} ms of ${tasks.length}, ` +
+        `${long} over ${LONG_MS} ms, longest frame ${seen.frame.toFixed(0)} ms, heap ${before.toFixed(1)} to ${after.toFixed(1)} MB`
+      );
+    },
+  ],
 ];
+
+/** How long the tasks of the page's main thread took, in milliseconds: no frame is drawn meanwhile. */
+function tasksOf(trace: Buffer): number[] {
+  interface Event {
+    readonly name: string;
+    readonly pid: number;
+    readonly tid: number;
+    readonly dur?: number;
+    readonly args: { readonly name?: string };
+  }
+  const { traceEvents } = JSON.parse(trace.toString()) as { traceEvents: Event[] };
+  const mains = new Set(
+    traceEvents.filter(({ name, args }) => name === "thread_name" && args.name === "CrRendererMain").map(({ pid, tid }) => `${pid} ${tid}`),
+  );
+  const tasks = traceEvents.filter(({ name, pid, tid }) => name === "RunTask" && mains.has(`${pid} ${tid}`));
+  check(tasks.length > 0, "the trace has no tasks of the page");
+  return tasks.map(({ dur = 0 }) => dur / 1000);
+}
 
 async function heap(visitor: Visitor): Promise<number> {
   const session = await visitor.context.newCDPSession(visitor.page);

@@ -10,13 +10,32 @@ import type { Story } from "./story.js";
 import { accounts } from "./accounts.js";
 import { chat } from "./chat.js";
 import { composing } from "./composing.js";
+import { figures } from "./figures.js";
 import { injection } from "./injection.js";
 import { long } from "./long.js";
+import { notifications } from "./notifications.js";
 import { offline } from "./offline.js";
 import { pictures } from "./pictures.js";
 import { rooms } from "./rooms.js";
+import { storage } from "./storage.js";
+import { tabs } from "./tabs.js";
+import { zoom } from "./zoom.js";
 
-const STORIES: readonly Story[] = [...pictures, ...accounts, ...chat, ...composing, ...rooms, ...offline, ...injection, ...long];
+const STORIES: readonly Story[] = [
+  ...pictures,
+  ...accounts,
+  ...tabs,
+  ...chat,
+  ...composing,
+  ...rooms,
+  ...offline,
+  ...storage,
+  ...notifications,
+  ...zoom,
+  ...injection,
+  ...long,
+  ...figures,
+];
 
 /** What was on the screens when a story failed. */
 const FAILURES = join(import.meta.dirname, "../failures");

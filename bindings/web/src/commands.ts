@@ -28,8 +28,7 @@ export async function change<D extends DescMessage>(
   changeId = newId(),
 ): Promise<string> {
   changes.check(kindFor(kind).schema, request);
-  await core.store.write("strict", (w) => changes.put(w, kind, request, { changeId, nowMs: Date.now() }));
-  core.ring("outbox");
+  await core.put((w) => changes.put(w, kind, request, { changeId, nowMs: Date.now() }));
   return changeId;
 }
 
@@ -40,12 +39,11 @@ export async function send(core: Core, roomId: string, draft: Draft | string): P
   const request = create(SendMessageRequestSchema, { roomId, clientMessageId, ...written, replyToSeq: BigInt(replyTo) });
   check(SendMessageRequestSchema, request);
   const seenSeq = BigInt(core.seen(roomId));
-  await core.store.write("strict", async (w) => {
+  await core.put(async (w) => {
     await seen(w, request, seenSeq);
     await putDraft(w, roomId, "");
     await changes.put(w, "Send", request, { changeId: clientMessageId, nowMs: Date.now() });
   });
-  core.ring("outbox");
   return clientMessageId;
 }
 
@@ -76,9 +74,8 @@ async function changeMessage(
   core: Core,
   put: (w: Write, id: { changeId: string; nowMs: number }) => Promise<string | undefined>,
 ): Promise<string> {
-  const id = await core.store.write("strict", (w) => put(w, { changeId: newId(), nowMs: Date.now() }));
+  const id = await core.put((w) => put(w, { changeId: newId(), nowMs: Date.now() }));
   if (id === undefined) throw refused(ErrorReason.MESSAGE_NOT_FOUND, "no such message is known here");
-  core.ring("outbox");
   return id;
 }
 

@@ -40,12 +40,13 @@ pub(super) fn panicked(panic: &(dyn Any + Send), request_id: &str) -> Status {
     Refusal::new(Reason::Internal, "internal error").into()
 }
 
-/// Puts the right status into headers or trailers that have one.
+/// Puts the right status into headers or trailers that have one; a refusal names its call.
 fn conform(headers: &mut HeaderMap, line: &mut Line) {
     let Some(status) = Status::from_header_map(headers) else { return };
     if status.code() == Code::Ok {
         return line.end(Code::Ok, "");
     }
+    line.name_in(headers);
     let said = Refusal::of(&status).filter(|refusal| refusal.reason != Reason::Unspecified);
     let is_right = said.as_ref().is_some_and(|refusal| refusal.reason != Reason::Internal);
     let mut refusal = said.unwrap_or_else(|| reason_of(&status));
@@ -239,6 +240,9 @@ mod tests {
         for refusal in reasons(ours.clone().into()).await {
             assert_eq!(refusal, ours);
         }
+        for status in read(ours.into()).await {
+            assert!(status.metadata().contains_key("madang-request-id"), "{status:?}");
+        }
         for refusal in reasons(Refusal::new(Reason::Internal, "secret").into()).await {
             assert_eq!((refusal.reason, refusal.message.as_str()), (Reason::Internal, "internal error"));
             assert!(refusal.metadata.contains_key("request_id"));
@@ -267,6 +271,7 @@ mod tests {
     async fn an_answer_that_is_right_is_left_alone() {
         for status in read(Status::new(Code::Ok, "")).await {
             assert_eq!(status.code(), Code::Ok);
+            assert!(!status.metadata().contains_key("madang-request-id"), "{status:?}");
         }
     }
 }

@@ -13,6 +13,7 @@ pub fn errors() -> anyhow::Result<String> {
 # Errors
 
 A refusal is a gRPC status with `google.rpc.ErrorInfo`: `reason` as below, `domain` \"madang\", `metadata` with the keys named here.
+The metadata `madang-request-id` of every refused call names it in the logs.
 Fields that break their limits are all in `google.rpc.BadRequest`; `google.rpc.RetryInfo` says when to come back.
 
 | reason | code | metadata | a client |

@@ -2,10 +2,13 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName, HeaderValue};
 use tonic::Code;
 
 use crate::ids::UserId;
+
+/// Metadata by which a refusal names its call, so that whoever was refused can say where in the logs it is.
+pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("madang-request-id");
 
 /// A call on its way; written when it ends, however it ends.
 #[derive(Debug)]
@@ -29,6 +32,12 @@ impl Line {
     /// Names the call in logs and refusals.
     pub(super) fn request_id(&self) -> Arc<str> {
         Arc::clone(&self.request_id)
+    }
+
+    /// Names the call in metadata.
+    pub(super) fn name_in(&self, headers: &mut HeaderMap) {
+        let name = HeaderValue::from_str(&self.request_id).expect("hexadecimal digits");
+        headers.insert(REQUEST_ID, name);
     }
 
     pub(super) fn is_called_by(&mut self, caller: UserId) {

@@ -5,7 +5,7 @@ use tonic_web::{GrpcWebLayer, GrpcWebService};
 use tower::Layer as _;
 use tower_http::cors::{AllowOrigin, Cors, CorsLayer};
 
-use super::Door;
+use super::{Door, trace::REQUEST_ID};
 use crate::config::Config;
 
 /// Metadata that a page may send.
@@ -24,10 +24,11 @@ const ALLOWED: [HeaderName; 11] = [
 ];
 
 /// Metadata of an answer that a page may read.
-const EXPOSED: [HeaderName; 3] = [
+const EXPOSED: [HeaderName; 4] = [
     HeaderName::from_static("grpc-status"),
     HeaderName::from_static("grpc-message"),
     HeaderName::from_static("grpc-status-details-bin"),
+    REQUEST_ID,
 ];
 
 /// How long a browser remembers what is allowed.

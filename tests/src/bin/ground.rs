@@ -5,7 +5,9 @@
 //! `token LOGIN` of a new sign-in, `token LOGIN SIGN_IN` and `fresh LOGIN SIGN_IN` as the host of a client would keep it: the token
 //! that it has, and the next one; `revoke LOGIN DEVICE` by another device; `lifetime SECONDS` of the next access tokens, `clock
 //! SECONDS` that the issuer's clock is ahead; `stop`, `start`; `fill LOGIN ROOM COUNT`: so many messages, `number 1` and on, the
-//! last comes last; `store VERSION PATH`: the store of an earlier version, with its only room in the answer.
+//! last comes last; `pour LOGIN ROOM COUNT`: the same by SQL, as if they had always been there; `crowd LOGIN OTHER COUNT`: so many
+//! rooms of two by SQL, each with a message of the other, for people who are not connected, with the last of them in the answer;
+//! `store VERSION PATH`: the store of an earlier version, with its only room in the answer.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -21,6 +23,7 @@ use madang_server::config::Config;
 use madang_tests::{World, WorldConfig, person::Calls};
 use rusqlite::Connection;
 use serde_json::{Value, json};
+use sqlx::Row as _;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, stdin, stdout};
 use uuid::Uuid;
 
@@ -73,6 +76,11 @@ impl Ground {
             }
             ["revoke", login, device_id] => revoke(&self.world, login, device_id).await?,
             ["fill", login, room_id, count] => fill(&self.world, login, room_id, count.parse()?).await?,
+            ["pour", login, room_id, count] => pour(&self.world, login, room_id, count.parse()?).await?,
+            ["crowd", login, other, count] => {
+                let last = crowd(&self.world, login, other, count.parse()?).await?.context("there is none")?;
+                return Ok(json!({ "room": last.to_string() }));
+            }
             ["lifetime", seconds] => issuer.set_access_token_lifetime(Duration::from_secs(seconds.parse()?)),
             ["clock", seconds] => issuer.set_clock_offset(seconds.parse()?),
             ["stop"] if self.stopped.is_none() => self.stopped = Some(self.world.stop_server(0).await),
@@ -117,6 +125,70 @@ async fn fill(world: &World, login: &str, room_id: &str, count: usize) -> Result
         .try_for_each_concurrent(IN_FLIGHT, |number| async move { send(number).await.map(drop) })
         .await?;
     send(count).await?;
+    Ok(())
+}
+
+/// Fills a room by SQL. The server hears of it as of what another node has done.
+async fn pour(world: &World, login: &str, room_id: &str, count: i64) -> Result<()> {
+    let room_id: Uuid = room_id.parse()?;
+    let mut tx = world.sql().await.begin().await?;
+    let messages = sqlx::query(
+        "insert into messages (room_id, seq, rev, count, sender_id, client_message_id, payload_hash, created_at, kind, text)
+         select r.id, r.seq + n, r.rev + n, r.count + n, u.id, gen_random_uuid(), '',
+                now() - (interval '1 minute' * ($3 - n)), 1, 'number ' || n
+         from rooms r, users u, generate_series(1, $3) n where r.id = $1 and u.login = $2",
+    );
+    messages.bind(room_id).bind(login).bind(count).execute(&mut *tx).await?;
+    let room = sqlx::query(
+        "update rooms set seq = seq + $2, rev = rev + $2, count = count + $2, last_countable_seq = seq + $2,
+                          last_active_at = now(), changed_xid = pg_current_xact_id()::text::bigint
+         where id = $1",
+    );
+    room.bind(room_id).bind(count).execute(&mut *tx).await?;
+    let change = sqlx::query("insert into room_changes select pg_current_xact_id()::text::bigint, $1");
+    change.bind(room_id).execute(&mut *tx).await?;
+    tx.commit().await?;
+    analyze(world).await
+}
+
+/// Makes rooms of two by SQL, each with one message; answers with the last of them.
+async fn crowd(world: &World, login: &str, other: &str, count: i64) -> Result<Option<Uuid>> {
+    let mut tx = world.sql().await.begin().await?;
+    let rooms = sqlx::query(
+        "insert into rooms (id, kind, name, created_by, payload_hash, member_count, seq, count, last_countable_seq,
+                            last_active_at, rev, changed_xid)
+         select ('01900000-0000-7000-8000-' || lpad(to_hex(n), 12, '0'))::uuid, 2, 'room ' || n, u.id, '', 2, 1, 1, 1,
+                now() - (interval '1 minute' * ($2 - n)), 2, pg_current_xact_id()::text::bigint
+         from users u, generate_series(1, $2) n where u.login = $1
+         returning id",
+    );
+    let ids: Vec<Uuid> =
+        rooms.bind(other).bind(count).fetch_all(&mut *tx).await?.iter().map(|row| row.get(0)).collect();
+    let members = sqlx::query(
+        "insert into members (room_id, user_id, state, joined_at, rev, user_rev)
+         select r.id, u.id, 1, now() - interval '1 year', 1, c.user_rev + r.n
+         from unnest($1::uuid[]) with ordinality r (id, n), users u join user_cursors c on c.user_id = u.id
+         where u.login in ($2, $3)",
+    );
+    members.bind(&ids).bind(login).bind(other).execute(&mut *tx).await?;
+    let cursors = sqlx::query(
+        "update user_cursors c set user_rev = user_rev + $1 from users u where u.id = c.user_id and u.login in ($2, $3)",
+    );
+    cursors.bind(count).bind(login).bind(other).execute(&mut *tx).await?;
+    let messages = sqlx::query(
+        "insert into messages (room_id, seq, rev, count, sender_id, client_message_id, payload_hash, created_at, kind, text)
+         select r.id, 1, 2, 1, r.created_by, gen_random_uuid(), '', r.last_active_at, 1, 'hello in ' || r.name
+         from rooms r where r.id = any ($1)",
+    );
+    messages.bind(&ids).execute(&mut *tx).await?;
+    tx.commit().await?;
+    analyze(world).await?;
+    Ok(ids.last().copied())
+}
+
+/// What came by SQL at once must be known to the planner, as it is of what came by and by.
+async fn analyze(world: &World) -> Result<()> {
+    sqlx::query("analyze").execute(&world.sql().await).await?;
     Ok(())
 }
 

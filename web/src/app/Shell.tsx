@@ -31,7 +31,7 @@ export function Shell() {
   const state = useObserved(client.state);
   // A new browser knows no room before it has been connected.
   const known = list !== undefined && (rooms.length > 0 || state.kind !== "Connecting");
-  useNotifications(rooms, list !== undefined);
+  useNotifications(rooms, list !== undefined, place);
   useTitle(room?.name);
   useEffect(() => {
     const key = (event: KeyboardEvent) => {

@@ -212,6 +212,8 @@ export const en = {
     suspended: "The connection is at rest.",
     signedOut: "Your sign-in has ended. What you wrote is kept; sign in to go on.",
     ended: "The server has ended this session.",
+    overtaken: (other: string, own: string) =>
+      `${other} has signed in in another tab of this browser. This tab is still ${own}'s: what is written here is sent in that name.`,
     notKept: {
       Absent: "This browser keeps nothing: what is not sent is gone when the page closes.",
       Denied: "This window may keep nothing: what is not sent is gone when the page closes.",

@@ -7,6 +7,7 @@ import { ClientError } from "../error.js";
 import type { Connection } from "../net/connection.js";
 import { Bell, Cell } from "../observed.js";
 import type { Store, Write } from "../store/store.js";
+import type { Entry } from "../store/outbox.js";
 import { noOutcome, type Outcome, type View } from "./frames.js";
 import { type Ask, askRoom } from "./repair.js";
 import type { Tabs } from "./tabs.js";
@@ -26,6 +27,14 @@ export interface OpenStream {
   lose(): void;
   /** Says that the person is writing. */
   write(roomId: string): void;
+}
+
+/** What empties the outbox. */
+export interface Leaving {
+  /** Takes what may leave now, in the transaction that puts something in. */
+  take(w: Write): Promise<readonly Entry[]>;
+  /** Says it, after the commit. */
+  say(entries: readonly Entry[]): void;
 }
 
 /** A room with open timelines. */
@@ -64,6 +73,8 @@ export class Core {
   };
   /** The stream that is open. */
   stream: OpenStream | undefined;
+  /** In the tab that leads. */
+  sender: Leaving | undefined;
   /** The focus changed, or a command left questions: the stream has something to attend to. */
   attention = true;
   readonly typing = new TypingBoard();
@@ -169,6 +180,23 @@ export class Core {
     this.store.forgetRepairs();
     const rooms = asks.flatMap((ask) => ("room" in ask ? [ask.room.roomId] : []));
     this.tabs.tell({ kind: "Ask", rooms });
+  }
+
+  /**
+   * Writes what a person does: it is on the disk when this returns. What may leave leaves by the same write: another one would
+   * wait for all lists that are read because of this one.
+   */
+  async put<T>(job: (w: Write) => Promise<T>): Promise<T> {
+    let leaving: readonly Entry[] = [];
+    const { sender } = this;
+    const value = await this.store.write("strict", async (w) => {
+      const done = await job(w);
+      leaving = (await sender?.take(w)) ?? [];
+      return done;
+    });
+    if (leaving.length > 0) sender?.say(leaving);
+    else this.ring("outbox");
+    return value;
   }
 
   /** There is something to send. The tab that leads sends it. */

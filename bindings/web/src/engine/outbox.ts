@@ -8,7 +8,7 @@ import { type Entry, kindOf } from "../store/outbox.js";
 import type { Write } from "../store/store.js";
 import { delayMs, sleep } from "../time.js";
 import * as changes from "./changes.js";
-import type { Core } from "./core.js";
+import type { Core, Leaving } from "./core.js";
 import type { Happened } from "./kinds.js";
 
 /** Rooms that are sent to at once; a quarter of the calls that a server lets a person have in flight. */
@@ -17,7 +17,9 @@ const ROOMS_AT_ONCE = 8;
 /** Sends what waits, as long as this tab leads. */
 export async function run(core: Core, signal: AbortSignal): Promise<void> {
   const sender = new Sender(core, signal);
+  signal.addEventListener("abort", () => (core.sender = undefined));
   await core.store.write("strict", (w) => outbox.recover(w.tx));
+  if (!signal.aborted) core.sender = sender;
   while (!signal.aborted) {
     await core.online.until((online) => online, signal).catch(() => undefined);
     if (signal.aborted) return;
@@ -33,7 +35,7 @@ export async function run(core: Core, signal: AbortSignal): Promise<void> {
   }
 }
 
-class Sender {
+class Sender implements Leaving {
   /** Rooms with an entry on its way, or in the wait before its next attempt. */
   readonly #busy = new Set<string>();
   /** Attempts in a row that failed, by room. */
@@ -46,10 +48,17 @@ class Sender {
 
   /** Lets leave what may leave now. */
   async start(): Promise<void> {
-    if (!this.core.online.now) return;
+    // Mostly there is nothing, and to look by a write would hold up the lists.
+    const open = await this.core.store.read((r) => outbox.waiting(r.tx));
+    if (open.some((entry) => entry.state === outbox.QUEUED)) this.say(await this.core.store.write("strict", (w) => this.take(w)));
+  }
+
+  async take(w: Write): Promise<readonly Entry[]> {
     const free = ROOMS_AT_ONCE - this.#busy.size;
-    if (free <= 0) return;
-    const entries = await this.core.store.write("strict", (w) => take(w, this.#busy, free));
+    return this.core.online.now && free > 0 ? take(w, this.#busy, free) : [];
+  }
+
+  say(entries: readonly Entry[]): void {
     for (const entry of entries) {
       this.#busy.add(entry.roomId);
       void this.#attempt(entry).then((failed) => {

@@ -74,9 +74,10 @@ export abstract class FollowedList<T> implements LiveList<T> {
     this.told();
   }
 
-  /** Reads again, one after the other. */
-  protected refresh(): Promise<void> {
+  /** Reads again, one after the other; `first`: what changes that which is read, so that no read on its way undoes it. */
+  protected refresh(first?: () => Promise<void>): Promise<void> {
     const turn = this.#turn.then(async () => {
+      await first?.();
       this.#stale = true;
       const items = await this.read(this.listener.take());
       this.#stale = false;

@@ -8,24 +8,24 @@ import type { Person } from "./item.js";
 /** Looks people up, and notes whom it did not find. */
 export class Names {
   readonly missing = new Set<string>();
-  readonly #known = new Map<string, Person>();
+  readonly #known = new Map<string, Promise<Person>>();
 
   constructor(private readonly tx: Tx) {}
 
-  async person(id: string): Promise<Person> {
-    const held = this.#known.get(id);
-    if (held) return held;
-    const user = id === "" ? undefined : await people.find(this.tx, id);
-    if (!user && id !== "") this.missing.add(id);
-    const person = { id, name: user?.displayName || user?.login || "" };
+  person(id: string): Promise<Person> {
+    const person = this.#known.get(id) ?? this.#find(id);
     this.#known.set(id, person);
     return person;
   }
 
-  async people(ids: readonly string[]): Promise<Person[]> {
-    const found: Person[] = [];
-    for (const id of ids) found.push(await this.person(id));
-    return found;
+  people(ids: readonly string[]): Promise<Person[]> {
+    return Promise.all(ids.map((id) => this.person(id)));
+  }
+
+  async #find(id: string): Promise<Person> {
+    const user = id === "" ? undefined : await people.find(this.tx, id);
+    if (!user && id !== "") this.missing.add(id);
+    return { id, name: user?.displayName || user?.login || "" };
   }
 
   /** The shown name of a room: in a direct room that of the other person. */

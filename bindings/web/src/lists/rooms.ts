@@ -120,12 +120,10 @@ async function readRooms(
   only: ReadonlySet<string> | undefined,
 ): Promise<{ rooms: Listed[]; missing: ReadonlySet<string> }> {
   const names = new Names(r.tx);
-  const drafts = new Map((await r.tx.list("drafts")).map(({ roomId, text }) => [roomId, text]));
-  const rooms: Listed[] = [];
-  for (const badge of only ? await joinedAmong(r.tx, only) : await joined(r.tx)) {
-    const glance = glanceOf(badge);
-    if (glance) rooms.push(await listed(r, glance, names, drafts));
-  }
+  const [rows, badges] = await Promise.all([r.tx.list("drafts"), only ? joinedAmong(r.tx, only) : joined(r.tx)]);
+  const drafts = new Map(rows.map(({ roomId, text }) => [roomId, text]));
+  const glances = badges.map(glanceOf).filter((glance) => glance !== undefined);
+  const rooms = await Promise.all(glances.map((glance) => listed(r, glance, names, drafts)));
   return { rooms, missing: names.missing };
 }
 

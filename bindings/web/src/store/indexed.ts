@@ -94,18 +94,23 @@ class IndexedTx implements Tx {
   }
 
   async put<T extends Table>(table: T, row: Rows[T]): Promise<void> {
-    await this.tx.objectStore(table).put(row);
+    unwaited(this.tx.objectStore(table).put(row));
   }
 
   async delete(table: Table, key: Key): Promise<void> {
-    await this.tx.objectStore(table).delete(key as IDBValidKey);
+    unwaited(this.tx.objectStore(table).delete(key as IDBValidKey));
   }
 
   async clear(table: Table, range?: { readonly from: Key; readonly to: Key }): Promise<void> {
     const store = this.tx.objectStore(table);
     const keys = keyRange(range?.from, range?.to);
-    await (keys ? store.delete(keys) : store.clear());
+    unwaited(keys ? store.delete(keys) : store.clear());
   }
+}
+
+/** What comes later in the transaction sees the change, and if it fails the transaction does: nobody waits for the answer. */
+function unwaited(change: Promise<unknown>): void {
+  change.catch(() => undefined);
 }
 
 function keyRange(from: Key | undefined, to: Key | undefined): IDBKeyRange | undefined {

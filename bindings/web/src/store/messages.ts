@@ -7,11 +7,15 @@ import { beginningWith, type Tx } from "./tables.js";
 
 /** Stores messages; of two states of one the greater revision stays. */
 export async function upsert(tx: Tx, messages: readonly Message[], me: string): Promise<void> {
+  // All at once: each answer takes its time to come.
+  const held = await Promise.all(messages.map(({ roomId, seq }) => tx.get("messages", [roomId, Number(seq)])));
+  const keyOf = ({ roomId, seq }: Message) => `${roomId}/${seq}`;
+  const revs = new Map(messages.map((message, at) => [keyOf(message), held[at]?.rev]));
   for (const message of messages) {
     const { roomId, rev, senderId, clientMessageId } = message;
     const seq = Number(message.seq);
-    const held = await tx.get("messages", [roomId, seq]);
-    if (!held || rev > held.rev) {
+    if (rev > (revs.get(keyOf(message)) ?? -1n)) {
+      revs.set(keyOf(message), rev);
       const own = senderId === me && clientMessageId !== "" ? { clientMessageId } : {};
       await tx.put("messages", { roomId, seq, rev, ...own, message: toBinary(MessageSchema, message) });
     }

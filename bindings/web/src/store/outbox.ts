@@ -106,7 +106,7 @@ function isDoubtful(entry: Entry): boolean {
  * again, none.
  */
 export async function ready(tx: Tx): Promise<Entry[]> {
-  const [open, doubtful] = [await waiting(tx), await ofOtherEpochs(tx)];
+  const [open, doubtful] = await Promise.all([waiting(tx), ofOtherEpochs(tx)]);
   const busy = new Set([...open.filter((entry) => entry.state === SENDING), ...doubtful].map((entry) => entry.roomId));
   return open.filter((entry) => {
     if (entry.state !== QUEUED || busy.has(entry.roomId)) return false;
@@ -178,9 +178,9 @@ export async function remove(tx: Tx, changeId: string): Promise<void> {
 
 /** Sends of a room that are no rows yet: what waits, and what was acknowledged above what is held. */
 export async function shown(tx: Tx, roomId: string, heldSeq: bigint): Promise<Entry[]> {
-  const open = (await waiting(tx)).filter((entry) => entry.roomId === roomId && kindOf(entry) === "Send");
   const above = { index: "acked", from: [roomId, Number(heldSeq) + 1], to: [roomId, []] };
-  const acked = (await tx.list("outbox", above)) as Entry[];
+  const [all, acked] = await Promise.all([waiting(tx), tx.list("outbox", above) as Promise<Entry[]>]);
+  const open = all.filter((entry) => entry.roomId === roomId && kindOf(entry) === "Send");
   return [...open, ...acked].sort((one, other) => one.id - other.id);
 }
 

@@ -36,21 +36,17 @@ export function badgeOf(row: RoomRow, waiting: Mark | undefined): Badge {
 
 /** Rooms that the person is in and that are known, but for those that they are about to leave. */
 export async function joined(tx: Tx): Promise<Badge[]> {
-  const waiting = new Map((await tx.list("marks")).map((mark) => [mark.roomId, mark]));
-  const leaving = await leavingRooms(tx);
-  const rows = (await tx.list("rooms")).filter((row) => row.joined && row.room && !leaving.has(row.roomId));
-  return rows.map((row) => badgeOf(row, waiting.get(row.roomId)));
+  const [held, leaving, rows] = await Promise.all([tx.list("marks"), leavingRooms(tx), tx.list("rooms")]);
+  const waiting = new Map(held.map((mark) => [mark.roomId, mark]));
+  const inside = rows.filter((row) => row.joined && row.room && !leaving.has(row.roomId));
+  return inside.map((row) => badgeOf(row, waiting.get(row.roomId)));
 }
 
 /** The same, of these rooms alone. */
 export async function joinedAmong(tx: Tx, roomIds: Iterable<string>): Promise<Badge[]> {
-  const leaving = await leavingRooms(tx);
-  const badges: Badge[] = [];
-  for (const roomId of roomIds) {
-    const row = await tx.get("rooms", roomId);
-    if (row?.joined && row.room && !leaving.has(roomId)) badges.push(badgeOf(row, await marks.find(tx, roomId)));
-  }
-  return badges;
+  const found = [...roomIds].map((roomId) => Promise.all([tx.get("rooms", roomId), marks.find(tx, roomId)]));
+  const [leaving, ...rows] = await Promise.all([leavingRooms(tx), ...found]);
+  return rows.flatMap(([row, mark]) => (row?.joined && row.room && !leaving.has(row.roomId) ? [badgeOf(row, mark)] : []));
 }
 
 /** Rooms that the person is about to leave. */

@@ -1,5 +1,5 @@
-import { useEffect, useState } from "react";
-import { useHost, useObserved } from "../../app/client.js";
+import { useEffect, useState, useSyncExternalStore } from "react";
+import { nameOf, useHost, useObserved, usePeople } from "../../app/client.js";
 import { Button } from "../../design/Button.js";
 import { failureText } from "../../text/failure.js";
 import { useText } from "../../text/index.js";
@@ -76,9 +76,20 @@ export function ConnectionBar() {
           {said}
         </div>
       )}
+      <Overtaken />
       {storage.kind === "NotKept" && <div className="connection-bar">{text.connection.notKept[storage.reason]}</div>}
     </div>
   );
+}
+
+/** Somebody else has signed in in another tab: whose this one is must not be in doubt. */
+function Overtaken() {
+  const text = useText();
+  const { client, session } = useHost();
+  const other = useSyncExternalStore(session.subscribe, () => session.overtaken);
+  const me = useObserved(client.me) ?? "";
+  const own = nameOf(usePeople(me ? [me] : []).get(me));
+  return other && <div className="connection-bar">{text.connection.overtaken(other.name, own)}</div>;
 }
 
 /** Whether something has held for a while. */

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { isNewer, safePath, type Kept } from "./session.js";
+import { isNewer, safePath, showsNewer, type Kept } from "./session.js";
 
 const kept = (change: Partial<Kept> = {}): Kept => ({
   subject: "ann",
@@ -7,6 +7,7 @@ const kept = (change: Partial<Kept> = {}): Kept => ({
   accessToken: "a",
   expiresAt: 1000,
   lifetime: 1000,
+  since: 1000,
   user: "",
   ...change,
 });
@@ -20,8 +21,15 @@ test("after a sign-in one goes on at a path of this page, and nowhere else", () 
 });
 
 test("a tab takes from another what is the same session, later", () => {
-  expect(isNewer(kept(), kept({ expiresAt: 2000 }))).toBe(true);
+  expect(isNewer(kept(), kept({ since: 2000 }))).toBe(true);
   expect(isNewer(kept(), kept())).toBe(false);
-  expect(isNewer(kept(), kept({ expiresAt: 2000, subject: "bob" }))).toBe(false);
-  expect(isNewer(kept(), kept({ expiresAt: 2000, sessionState: "s2" }))).toBe(false);
+  expect(isNewer(kept(), kept({ since: 2000, subject: "bob" }))).toBe(false);
+  expect(isNewer(kept(), kept({ since: 2000, sessionState: "s2" }))).toBe(false);
+});
+
+test("a lock shows whether its tab has newer tokens of the same session", () => {
+  expect(showsNewer("madang-tokens ann s1 1001", kept())).toBe(true);
+  for (const lock of ["madang-tokens ann s1 1000", "madang-tokens ann s2 2000", "madang-tokens bob s1 2000", "madang-session-ann", ""]) {
+    expect(showsNewer(lock, kept()), lock).toBe(false);
+  }
 });

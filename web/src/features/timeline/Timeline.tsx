@@ -224,6 +224,7 @@ function useBeginning(items: readonly TimelineItem[], virtual: Virtual, follows:
 /** Fetches the next page when its end comes near. After a failure it rests until one scrolls on. */
 function usePages(timeline: OpenTimeline, count: number, first: number, last: number): void {
   const loading = useRef(false);
+  const [loaded, setLoaded] = useState(0);
   useEffect(() => {
     if (loading.current || count === 0) return;
     const older = first < NEAR && !timeline.isAtOldest;
@@ -231,8 +232,13 @@ function usePages(timeline: OpenTimeline, count: number, first: number, last: nu
     if (!older && !newer) return;
     loading.current = true;
     const page = older ? timeline.loadOlder(PAGE) : timeline.loadNewer(PAGE);
-    void page.catch(() => undefined).finally(() => (loading.current = false));
-  }, [timeline, count, first, last]);
+    // The items may be there before the page is done: then whoever waits at the end has nothing left to scroll.
+    const done = (more: boolean) => {
+      loading.current = false;
+      if (more) setLoaded((pages) => pages + 1);
+    };
+    void page.then(done, () => done(false));
+  }, [timeline, count, first, last, loaded]);
 }
 
 function step(items: readonly TimelineItem[], from: number, by: 1 | -1): number {

@@ -72,27 +72,28 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   }
 
   loadOlder(count: number): Promise<boolean> {
-    return this.#load(async (window) => {
-      const before = await this.#ground((ground) => ground.gapBelow(window));
-      if (before !== undefined) await this.#fetch({ case: "beforeSeq", value: before }, count);
-      return (ground) => ground.older(window, countOf(count));
-    });
+    const gapOf = (ground: Ground, window: Window) => {
+      const value = ground.gapBelow(window);
+      return value === undefined ? undefined : { case: "beforeSeq" as const, value };
+    };
+    return this.#load(gapOf, count, (ground, window) => ground.older(window, countOf(count)));
   }
 
   loadNewer(count: number): Promise<boolean> {
-    return this.#load(async (window) => {
-      if (window.high === 0n) return () => [window, false];
-      const after = await this.#ground((ground) => ground.gapAbove(window));
-      if (after !== undefined) await this.#fetch({ case: "afterSeq", value: after }, count);
-      return (ground) => ground.newer(window, countOf(count));
-    });
+    const gapOf = (ground: Ground, window: Window) => {
+      const value = ground.gapAbove(window);
+      return value === undefined ? undefined : { case: "afterSeq" as const, value };
+    };
+    return this.#load(gapOf, count, (ground, window) => ground.newer(window, countOf(count)));
   }
 
   async jump(anchor: Anchor): Promise<void> {
     try {
-      this.#window = await this.#find(anchor);
-      this.#heals = 0;
-      await this.refresh();
+      const window = await this.#find(anchor);
+      await this.refresh(async () => {
+        this.#window = window;
+        this.#heals = 0;
+      });
     } catch (error) {
       throw failureOf(error);
     }
@@ -115,13 +116,15 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
 
   protected async read(): Promise<readonly TimelineItem[] | undefined> {
     const shown = newestOf(this.latest);
+    const { anchor } = this.#window;
     const found = await this.core.store.read(async (r) => {
       const ground = await Ground.read(r.tx, this.roomId);
       const { window, lost } = ground.place(this.#window, shown);
       const page = lost ? undefined : await readPage(r, ground, window, this.lines);
       return { window, page, newest: ground.newestSeq, first: ground.first };
     });
-    this.#window = found.window;
+    // Somebody may have scrolled on meanwhile.
+    this.#window = this.#window.anchor === anchor ? found.window : { ...found.window, anchor: this.#window.anchor };
     this.#newer = found.window.high === 0n ? 0 : Number(found.newest - found.window.high);
     this.#isAtOldest = found.window.low <= found.first;
     if (!found.page) {
@@ -134,13 +137,22 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   }
 
   /** Moves an end of the window, once what lies beyond is held; tells whether there is more. */
-  async #load(fetched: (window: Window) => Promise<(ground: Ground) => [Window, boolean]>): Promise<boolean> {
+  async #load(
+    gapOf: (ground: Ground, window: Window) => Position | undefined,
+    count: number,
+    move: (ground: Ground, window: Window) => [Window, boolean],
+  ): Promise<boolean> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const from = await this.#held();
-      const [window, more] = await this.#ground(await fetched(from));
-      this.#window = window;
-      await this.refresh();
-      const moved = !isSame(window, from);
+      await this.#hold();
+      const gap = await this.#ground((ground) => gapOf(ground, this.#window));
+      if (gap) await this.#fetch(gap, count);
+      let [from, to, more] = [this.#window, this.#window, false];
+      await this.refresh(async () => {
+        from = this.#window;
+        [to, more] = await this.#ground((ground) => move(ground, from));
+        this.#window = to;
+      });
+      const moved = !isSame(to, from);
       // Else the room began anew meanwhile.
       if (!this.#healing && (moved || isSame(this.#window, from))) return more && moved;
     }
@@ -148,15 +160,15 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   }
 
   /**
-   * The window, once what it lies in is held: rows of a room that is known by its summary alone, and what a reset took away, are
+   * What the window lies in is held after this: rows of a room that is known by its summary alone, and what a reset took away, are
    * fetched first.
    */
-  async #held(): Promise<Window> {
+  async #hold(): Promise<void> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.refresh();
       if (this.#healing) await this.#fetch({ case: "aroundSeq", value: this.#window.anchor }, PAGE);
       else if (await this.#ground((ground) => ground.isSummary)) await syncNow(this.core, this.roomId);
-      else return this.#window;
+      else return;
     }
     throw beganAnew();
   }

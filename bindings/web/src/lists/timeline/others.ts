@@ -28,10 +28,11 @@ export class Others {
     const found = new Others();
     if (!state.room || state.room.large) return found;
     const joined = new Map<string, Date>();
-    for (const member of await messages.members(tx, state.roomId)) {
+    const [members, receipts] = await Promise.all([messages.members(tx, state.roomId), messages.receipts(tx, state.roomId)]);
+    for (const member of members) {
       if (member.state === MemberState.JOINED && member.userId !== me) joined.set(member.userId, dateOf(member.joinedAt));
     }
-    for (const receipt of await messages.receipts(tx, state.roomId)) {
+    for (const receipt of receipts) {
       const joinedAt = joined.get(receipt.userId);
       if (!joinedAt) continue;
       const [read, delivered] = [Number(receipt.lastReadSeq), Number(receipt.deliveredSeq)];

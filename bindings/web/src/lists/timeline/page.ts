@@ -26,21 +26,22 @@ export async function readPage(
 ): Promise<{ items: TimelineItem[]; missing: ReadonlySet<string> }> {
   const { roomId } = state;
   const atNewest = window.high === 0n;
-  const rows = state.ended ? [] : await messages.range(r.tx, roomId, window.low, atNewest ? state.seq : window.high);
   const names = new Names(r.tx);
-  const others = await Others.read(r, state);
+  // All at once: each answer takes its time to come.
+  const [rows, others, echoes, edits] = await Promise.all([
+    state.ended ? [] : messages.range(r.tx, roomId, window.low, atNewest ? state.seq : window.high),
+    Others.read(r, state),
+    atNewest ? outbox.shown(r.tx, roomId, state.seq) : [],
+    outbox.edits(r.tx, roomId),
+  ]);
   const items: TimelineItem[] = [];
   for (const row of rows) {
     const item = await itemOf(row, r.me, names);
     items.push(item.kind === "Message" ? await others.mark(item, names) : item);
   }
-  if (atNewest) {
-    const own = new Set(rows.filter((row) => row.senderId === r.me).map((row) => row.clientMessageId));
-    for (const entry of await outbox.shown(r.tx, roomId, state.seq)) {
-      if (!own.has(entry.changeId)) items.push(await echoOf(entry, r.me, names));
-    }
-  }
-  for (const entry of await outbox.edits(r.tx, roomId)) {
+  const own = new Set(rows.filter((row) => row.senderId === r.me).map((row) => row.clientMessageId));
+  for (const entry of echoes) if (!own.has(entry.changeId)) items.push(await echoOf(entry, r.me, names));
+  for (const entry of edits) {
     for (const [at, item] of items.entries()) {
       if (item.kind === "Message" && isOf(entry, item)) items[at] = layOver(item, entry);
     }

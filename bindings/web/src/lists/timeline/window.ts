@@ -47,8 +47,7 @@ export class Ground {
   ) {}
 
   static async read(tx: Tx, roomId: string): Promise<Ground> {
-    const state = await rooms.load(tx, roomId);
-    const pieces = await rooms.islandsOf(tx, roomId);
+    const [state, pieces] = await Promise.all([rooms.load(tx, roomId), rooms.islandsOf(tx, roomId)]);
     const range = { low: max(state.lowSeq, 1n), high: state.seq };
     if (range.low <= range.high) pieces.push(range);
     return new Ground(state, pieces);
