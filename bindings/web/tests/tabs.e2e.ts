@@ -8,12 +8,15 @@ import { IDBFactory } from "fake-indexeddb";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test, vi } from "vitest";
 import { Client, MemoryStore, type MessageItem, type RoomItem, type TimelineItem } from "../src/index.js";
 import { Ground } from "./ground.js";
+import { Host } from "./host.js";
 import { Locks } from "./locks.js";
 
 const PATIENCE_MS = 20_000;
 
 let ground: Ground;
 let open: Client[] = [];
+/** Who is signed in in this browser: one sign-in for all tabs of a person. */
+let hosts = new Map<string, Host>();
 
 beforeAll(async () => {
   const program = process.env["GROUND"];
@@ -28,11 +31,14 @@ beforeEach(() => {
 afterEach(async () => {
   for (const client of open) await client.shutdown();
   open = [];
+  hosts = new Map();
 });
 
 async function tab(person: string): Promise<Client> {
   const backoff = { baseMs: 20, capMs: 200 };
-  const client = await Client.open({ server: ground.server, tokens: ground.tokensOf(person), backoff });
+  const host = hosts.get(person) ?? new Host(ground, person);
+  hosts.set(person, host);
+  const client = await Client.open({ server: ground.server, tokens: host.tokens, backoff });
   open.push(client);
   return client;
 }
