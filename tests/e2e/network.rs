@@ -63,6 +63,7 @@ async fn an_app_that_comes_to_the_front_looks_whether_its_connection_is_there() 
     let ann = world.person("ann").await;
     ann.live().await;
     assert_eq!(ann.client.counters().pings, 0);
+    ann.client.set_foreground(false);
     ann.client.set_foreground(true);
     // The answer may take less than the millisecond that is counted.
     eventually("the connection was asked, and answers", async || {
