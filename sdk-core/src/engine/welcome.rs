@@ -34,7 +34,7 @@ pub(super) async fn welcome(store: &Store, welcome: &Welcome) -> Result<bool, Cl
     let (user_id, epoch) = (welcome.user_id.clone(), welcome.epoch.clone());
     let job = move |w: &mut Write<'_>| {
         let taken = take(w, &user_id, &epoch)?;
-        Ok(if taken { Some(people::find(&w.tx, &user_id)?.is_some()) } else { None })
+        taken.then(|| people::rev(&w.tx, &user_id).map(|rev| rev.is_some())).transpose()
     };
     let known = store.write(Durability::Outbox, job).await?;
     let other = || {

@@ -191,35 +191,12 @@ impl Timeline {
     /// Shows up to `count` older items, from the store or else from the server; they come as changes. Tells whether
     /// there are still older ones.
     pub async fn load_older(&mut self, count: u16) -> Result<bool, ClientError> {
-        for _ in 0..ATTEMPTS {
-            let window = self.held().await?;
-            if let Some(before) = self.ground(move |_, ground| Ok(ground.gap_below(window))).await? {
-                self.fetch(Position::BeforeSeq(before), count).await?;
-            }
-            let wider = move |ground: &Ground| ground.older(window, i64::from(count.max(1)));
-            if let Some(more) = self.extend(window, wider).await? {
-                return Ok(more);
-            }
-        }
-        Err(began_anew())
+        self.load(count, |ground, window| ground.gap_below(window).map(Position::BeforeSeq), Ground::older).await
     }
 
     /// Shows up to `count` newer items, as [`load_older`](Self::load_older) does older ones.
     pub async fn load_newer(&mut self, count: u16) -> Result<bool, ClientError> {
-        for _ in 0..ATTEMPTS {
-            let window = self.held().await?;
-            if window.high == 0 {
-                return Ok(false);
-            }
-            if let Some(after) = self.ground(move |_, ground| Ok(ground.gap_above(window))).await? {
-                self.fetch(Position::AfterSeq(after), count).await?;
-            }
-            let wider = move |ground: &Ground| ground.newer(window, i64::from(count.max(1)));
-            if let Some(more) = self.extend(window, wider).await? {
-                return Ok(more);
-            }
-        }
-        Err(began_anew())
+        self.load(count, |ground, window| ground.gap_above(window).map(Position::AfterSeq), Ground::newer).await
     }
 
     /// Lies elsewhere from now on; that comes as changes. Fails, and stays, when nothing is held there and nothing can be
@@ -236,6 +213,29 @@ impl Timeline {
         self.window.anchor = seq.unwrap_or_default();
     }
 
+    /// Moves an end of the window, once what lies beyond it is held; tells whether there is more.
+    async fn load(
+        &mut self,
+        count: u16,
+        gap: fn(&Ground, Window) -> Option<Position>,
+        wider: fn(&Ground, Window, i64) -> (Window, bool),
+    ) -> Result<bool, ClientError> {
+        for _ in 0..ATTEMPTS {
+            let from = self.held().await?;
+            if let Some(position) = self.ground(move |_, ground| Ok(gap(ground, from))).await? {
+                self.fetch(position, count).await?;
+            }
+            let (to, more) = self.ground(move |_, ground| Ok(wider(ground, from, count.max(1).into()))).await?;
+            self.window = to;
+            self.refresh().await?;
+            // Else the room began anew meanwhile.
+            if self.healing.is_none() && (to != from || self.window == from) {
+                return Ok(more && to != from);
+            }
+        }
+        Err(began_anew())
+    }
+
     /// The window, once what it lies in is held: rows of a room that is known by its summary alone, and what a reset took
     /// away, are fetched first.
     async fn held(&mut self) -> Result<Window, ClientError> {
@@ -250,20 +250,6 @@ impl Timeline {
             }
         }
         Err(began_anew())
-    }
-
-    /// Moves an end of the window, and tells whether there is more beyond it. `None`: the room began anew meanwhile.
-    async fn extend(
-        &mut self,
-        from: Window,
-        to: impl FnOnce(&Ground) -> (Window, bool) + Send + 'static,
-    ) -> Result<Option<bool>, ClientError> {
-        let (window, more) = self.ground(move |_, ground| Ok(to(ground))).await?;
-        let moved = window != from;
-        self.window = window;
-        self.refresh().await?;
-        let anew = self.healing.is_some() || (!moved && self.window != from);
-        Ok((!anew).then_some(more && moved))
     }
 
     /// Finds the window of an anchor, and fetches what is there if nothing is held.

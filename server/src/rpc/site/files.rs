@@ -3,12 +3,12 @@
 //! Always true: what has a name of its content (`/assets/`) may be kept for ever, everything else is asked for again; a path that
 //! names no file is the app's own and answered with its page, unless it looks like a file.
 
-use std::path::Path;
+use std::{convert::Infallible, path::Path};
 
 use http::{HeaderValue, StatusCode, header};
 use tonic::body::Body;
 use tower::ServiceExt as _;
-use tower_http::services::{ServeDir, ServeFile};
+use tower_http::services::{ServeDir, ServeFile, fs::ServeFileSystemResponseBody};
 
 #[cfg(feature = "embedded-web")]
 use super::embedded;
@@ -75,10 +75,7 @@ impl Files {
 
     async fn file(&self, request: Request) -> Response {
         match self {
-            Self::Folder(folder) => {
-                let Ok(found) = folder.files.clone().oneshot(request).await.map(|response| response.map(Body::new));
-                found
-            }
+            Self::Folder(folder) => served(folder.files.clone().oneshot(request).await),
             #[cfg(feature = "embedded-web")]
             Self::Embedded => embedded::show(&request, request.uri().path().trim_start_matches('/')),
         }
@@ -86,14 +83,15 @@ impl Files {
 
     async fn page(&self, request: Request) -> Response {
         match self {
-            Self::Folder(folder) => {
-                let Ok(found) = folder.page.clone().oneshot(request).await.map(|response| response.map(Body::new));
-                found
-            }
+            Self::Folder(folder) => served(folder.page.clone().oneshot(request).await),
             #[cfg(feature = "embedded-web")]
             Self::Embedded => embedded::show(&request, "index.html"),
         }
     }
+}
+
+fn served(Ok(found): Result<http::Response<ServeFileSystemResponseBody>, Infallible>) -> Response {
+    found.map(Body::new)
 }
 
 /// A path within the app, such as a room's; the last part of a file's has a dot.
