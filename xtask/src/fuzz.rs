@@ -2,7 +2,13 @@
 
 use anyhow::{Result, ensure};
 
-use crate::run::{Cargo, target, tools};
+use crate::{
+    packages,
+    run::{Cargo, target},
+};
+
+/// The version of cargo-fuzz.
+const VERSION: &str = "0.13.2";
 
 /// The crate of the targets.
 const CRATE: &str = "sdk-core/fuzz";
@@ -20,10 +26,7 @@ pub(crate) fn fuzz(arguments: &[String]) -> Result<()> {
         nightly().args(["--version"]).succeeds(),
         "the instrumentation needs a nightly compiler: rustup toolchain install nightly --profile minimal"
     );
-    let program = tools().join("bin").join("cargo-fuzz");
-    if !program.exists() {
-        Cargo::new(["install", "--quiet", "--locked", "cargo-fuzz", "--root"]).arg(tools()).run()?;
-    }
+    let program = packages::tool("cargo-fuzz", VERSION)?;
     let folder = target().join("fuzz");
     let (corpus, found) = (folder.join("corpus").join(TARGET), folder.join("found"));
     std::fs::create_dir_all(&found)?;

@@ -1,10 +1,10 @@
 //! What must be installed on a machine with only Rust, git and apt, and is not in any crate.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 
-use crate::run::Cargo;
+use crate::run::{Cargo, target, tools};
 
 /// Debian puts them where only root looks.
 const NATS: &str = "/usr/sbin/nats-server";
@@ -44,6 +44,24 @@ pub(crate) fn need(program: &str, packages: &[&str]) -> Result<()> {
         call(&install)?;
     }
     Ok(())
+}
+
+/// A program of cargo's in exactly this version, built once (minutes).
+pub(crate) fn tool(name: &str, version: &str) -> Result<PathBuf> {
+    let program = tools().join("bin").join(name);
+    let right =
+        || Cargo::program(&program).args(["--version"]).output().is_ok_and(|told| told.trim().ends_with(version));
+    if right() {
+        return Ok(program);
+    }
+    println!("installing {name} {version}, once (two minutes)");
+    let install = ["install", "--quiet", "--locked", "--version", version, "--root"];
+    // Its build has its own place, which is as good as none afterwards.
+    let build = target().join("xtask").join(name);
+    Cargo::new(install).arg(tools()).arg(name).env("CARGO_TARGET_DIR", &build).run()?;
+    std::fs::remove_dir_all(&build).ok();
+    ensure!(right(), "cargo has not installed {name} {version}");
+    Ok(program)
 }
 
 /// What to put before a command that needs the rights of root; nothing when they cannot be had without a question.

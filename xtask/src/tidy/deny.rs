@@ -1,12 +1,11 @@
 //! Licences, sources and known faults of what this project is built from.
 
-use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::Result;
 
-use crate::run::{Cargo, target, tools};
+use crate::{packages, run::Cargo};
 
 /// The version of cargo-deny: pinned, as another one may read deny.toml otherwise.
 const VERSION: &str = "0.20.2";
@@ -15,7 +14,7 @@ const VERSION: &str = "0.20.2";
 const FETCH: Duration = Duration::from_secs(30);
 
 pub(super) fn check() -> Result<()> {
-    let deny = install()?;
+    let deny = packages::tool("cargo-deny", VERSION)?;
     let call = |arguments: &[&str]| Cargo::program(&deny).args(["--log-level", "warn"]).args(arguments);
     call(&["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).run()?;
     if reachable(call(&["fetch", "db"]))? {
@@ -24,23 +23,6 @@ pub(super) fn check() -> Result<()> {
         println!("advisories NOT checked: their database cannot be fetched from here");
     }
     Ok(())
-}
-
-fn install() -> Result<PathBuf> {
-    let program = tools().join("bin/cargo-deny");
-    let right = || Cargo::program(&program).args(["--version"]).output().is_ok_and(|v| v.trim().ends_with(VERSION));
-    if right() {
-        return Ok(program);
-    }
-    println!("installing cargo-deny {VERSION}, once (two minutes)");
-    let install = ["install", "--quiet", "--locked", "--version", VERSION, "--root"];
-    let cargo = Cargo::new(install).args([tools().as_os_str(), "cargo-deny".as_ref()]);
-    // Its build has its own place, which is as good as none afterwards.
-    let build = target().join("xtask").join("cargo-deny");
-    cargo.env("CARGO_TARGET_DIR", &build).run()?;
-    std::fs::remove_dir_all(&build).ok();
-    ensure!(right(), "cargo has not installed cargo-deny {VERSION}");
-    Ok(program)
 }
 
 /// Runs it for as long as [`FETCH`]; tells whether it succeeded.
