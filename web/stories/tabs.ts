@@ -106,7 +106,7 @@ export const tabs: readonly Story[] = [
           await visitor.isQuiet();
         }
         calm(first, second, bob);
-        // The browser decides, by what else is on the machine.
+        // One that was left while it wrote to IndexedDB is given up as soon as another tab would have to wait for it.
         return kept ? "the page was kept" : "the page was fetched anew";
       } finally {
         await browser.close();
