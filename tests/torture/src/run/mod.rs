@@ -346,9 +346,10 @@ fn device_of(action: &Action) -> Result<usize> {
     Ok(*device)
 }
 
-/// Puts a token that is good for seconds where a device finds it, again and again.
+/// Puts a token that is good for seconds where a device finds it, again and again. Also where the device was revoked: the
+/// issuer knows nothing of that, and only a token that has not ended lets a device learn it.
 async fn renew(device: Arc<Device>) {
-    while !device.is_revoked() && !device.is_closed() && device.tokens.renew(Life::Stream(SHORT_S)).is_ok() {
+    while !device.is_closed() && device.tokens.renew(Life::Stream(SHORT_S)).is_ok() {
         tokio::time::sleep(RENEW).await;
     }
 }
