@@ -1,7 +1,15 @@
 //! Two people chat.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
+use madang_proto::v1;
 use madang_sdk_core::{Presence, ReadCount, Readers, v1::MemberState};
 use madang_server::config::Config;
 use madang_tests::{Person, World, WorldConfig, world::eventually};
@@ -171,4 +179,51 @@ async fn counts(readers: &mut Readers, read: i32, members: i32) {
         }
     };
     assert!(tokio::time::timeout(PATIENCE, waits).await.is_ok(), "not {wanted:?}: {:?}", readers.now());
+}
+
+/// Membership and removal are read in one snapshot: a verdict read after the return bears the number of the return, and a
+/// client would believe it for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_is_taken_out_and_back_in_again_and_again_is_never_told_to_have_left() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("a revolving door", &[&bob]).await;
+    bob.sees(&room).await;
+    let asking = Arc::new(AtomicBool::new(true));
+    let askers: Vec<_> = (0..8)
+        .map(|_| {
+            let (calls, room, asking) = (bob.calls.clone(), room.clone(), Arc::clone(&asking));
+            tokio::spawn(async move {
+                let mut outs = 0;
+                while asking.load(Ordering::Relaxed) {
+                    let cursor = v1::RoomCursor { room_id: room.clone(), rev: 1, seq: 1 };
+                    let request = calls.request(v1::SyncRoomRequest { cursor: Some(cursor), limit: 1 });
+                    // Whoever asks so often is told to wait.
+                    let Ok(answer) = calls.sync().sync_room(request).await else {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                        continue;
+                    };
+                    let verdict =
+                        answer.into_inner().delta.and_then(|delta| delta.summary).and_then(|summary| summary.verdict);
+                    if let Some(v1::room_summary::Verdict::Gone(gone)) = verdict {
+                        assert_eq!(gone.reason(), v1::GoneReason::Removed);
+                        outs += 1;
+                    }
+                }
+                outs
+            })
+        })
+        .collect();
+    for _ in 0..60 {
+        ann.remove(&room, &bob.id).await.expect("removed");
+        ann.invite(&room, [bob.id.clone()]).await.expect("invited");
+    }
+    asking.store(false, Ordering::Relaxed);
+    let mut outs = 0;
+    for asker in askers {
+        outs += asker.await.expect("every answer was right");
+    }
+    assert!(outs > 0, "nobody asked while bob was out");
+    world.settle().await;
+    world.end().await;
 }

@@ -4,6 +4,7 @@ use std::{collections::HashSet, sync::Arc};
 
 use bytes::Bytes;
 use madang_proto::v1;
+use sqlx::PgConnection;
 
 use super::{
     delta::{self, Cursor},
@@ -15,6 +16,7 @@ use crate::{
     ids::{RoomId, UserId},
     realtime::{self, Happened, Membership, Node, Session, Work},
     rooms::{self, store::Gone},
+    sabotage::Guards,
     users,
 };
 
@@ -219,9 +221,7 @@ pub async fn named_delta(node: &Node, session: &Arc<Session>, call: &Call, curso
             session.note(Happened::Told(cursor.room_id, cursor.rev, told_rev(&delta)));
             Ok(vec![wire::room_delta(delta)])
         }
-        Err(error) if error.is(Reason::RoomNotFound) || error.is(Reason::RoomEnded) => {
-            summaries(node, session, vec![cursor.room_id]).await
-        }
+        Err(error) if is_gone(&error) => summaries(node, session, vec![cursor.room_id]).await,
         Err(error) => Err(error),
     }
 }
@@ -232,24 +232,48 @@ pub fn told_rev(delta: &v1::RoomDelta) -> i64 {
 }
 
 /// What changed after a cursor, in one snapshot.
-pub async fn room_delta(node: &Node, call: &Call, cursor: Cursor, limit: i64) -> Result<v1::RoomDelta> {
+async fn room_delta(node: &Node, call: &Call, cursor: Cursor, limit: i64) -> Result<v1::RoomDelta> {
+    let (call, guards) = (call.clone(), node.database.guards());
+    let read = node.database.snapshot(move |tx| {
+        let call = call.clone();
+        Box::pin(async move { changed(tx, &call, cursor, limit, guards).await })
+    });
+    read.await
+}
+
+/// What changed after a cursor, or for a caller who is no member any more the verdict alone. Both are of one snapshot: who is
+/// out in one may be in again in the next, with a newer number, and would be told by that number that they are out.
+pub async fn room_delta_or_gone(node: &Node, call: &Call, cursor: Cursor, limit: i64) -> Result<v1::RoomDelta> {
     let (call, guards) = (call.clone(), node.database.guards());
     let read = node.database.snapshot(move |tx| {
         let call = call.clone();
         Box::pin(async move {
-            let access = access::room(tx, &call, cursor.room_id, guards).await?;
-            delta::room(tx, &access, cursor, limit, guards).await
+            match changed(tx, &call, cursor, limit, guards).await {
+                Err(error) if is_gone(&error) => gone_delta(tx, call.user_id()?, cursor.room_id).await,
+                answer => answer,
+            }
         })
     });
     read.await
 }
 
-/// A delta for a caller who is no member any more: the verdict alone, as a call of its own.
-pub async fn gone_delta(node: &Node, user_id: UserId, room_id: RoomId) -> Result<v1::RoomDelta> {
-    let read = node
-        .database
-        .snapshot(move |tx| Box::pin(async move { rooms::store::find_gone(tx, user_id, &[room_id]).await }));
-    let gone = read.await?;
+async fn changed(
+    tx: &mut PgConnection,
+    call: &Call,
+    cursor: Cursor,
+    limit: i64,
+    guards: Guards,
+) -> Result<v1::RoomDelta> {
+    let access = access::room(tx, call, cursor.room_id, guards).await?;
+    delta::room(tx, &access, cursor, limit, guards).await
+}
+
+fn is_gone(error: &Error) -> bool {
+    error.is(Reason::RoomNotFound) || error.is(Reason::RoomEnded)
+}
+
+async fn gone_delta(tx: &mut PgConnection, user_id: UserId, room_id: RoomId) -> Result<v1::RoomDelta> {
+    let gone = rooms::store::find_gone(tx, user_id, &[room_id]).await?;
     let Some(place) = gone.first() else { return Err(Error::room_not_found()) };
     Ok(v1::RoomDelta { summary: Some(rooms::wire::gone(room_id, Some(place))), last: true, ..Default::default() })
 }

@@ -189,12 +189,7 @@ impl SyncService for Sync {
         let request = request.into_inner();
         let cursor = Cursor::of(&request.cursor.ok_or_else(|| missing("cursor"))?)?;
         let limit = page::size(request.limit, PAGE.0, PAGE.1);
-        let delta = match open::room_delta(&self.node, &call, cursor, limit).await {
-            Err(error) if error.is(Reason::RoomNotFound) || error.is(Reason::RoomEnded) => {
-                open::gone_delta(&self.node, call.user_id()?, cursor.room_id).await?
-            }
-            answer => answer?,
-        };
+        let delta = open::room_delta_or_gone(&self.node, &call, cursor, limit).await?;
         let (caller, to_rev) = (call.caller()?, open::told_rev(&delta));
         let fetched = Happened::Fetched(cursor.room_id, cursor.rev, to_rev);
         self.node.hub.record().note(None, caller.user_id, caller.device_id, fetched);
