@@ -51,6 +51,11 @@ impl Nats {
         SocketAddr::from(([127, 0, 0, 1], self.port))
     }
 
+    /// The server's process, while it is up.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().and_then(Child::id)
+    }
+
     /// Starts the server again on the same port, after [`Nats::kill`].
     pub async fn restart(&mut self) -> Result<()> {
         let mut command = Command::new(if Path::new(IN_DEBIAN).exists() { IN_DEBIAN } else { PROGRAM });

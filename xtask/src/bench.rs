@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use crate::run::{Cargo, target};
+use crate::{
+    packages,
+    run::{Cargo, target},
+};
 
 /// The profile; the programs find each other in its folder.
 const PROFILE: &str = "bench-run";
@@ -12,6 +15,8 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     let build = |package, program| {
         Cargo::new(["build", "--quiet", "--profile", PROFILE, "-p", package, "--bin", program]).run()
     };
+    packages::need_nats()?;
+    packages::need("redis-server", &["redis-server"])?;
     build("madang-server", "madang")?;
     build("madang-tests", "bench")?;
     Cargo::program(target().join(PROFILE).join("bench")).args(arguments).run()

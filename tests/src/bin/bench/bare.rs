@@ -21,6 +21,8 @@ use tonic::server::{Grpc, NamedService};
 use tonic::{Request, Response, Status, Streaming};
 use tower::{Service, service_fn};
 
+use crate::streams;
+
 /// Connections that wait to be accepted, as the real server has them.
 const BACKLOG: u32 = 4_096;
 
@@ -59,14 +61,7 @@ impl Room {
         let mut room = self.locked();
         room.0 += 1;
         let message = stored(request, room.0);
-        let event = v1::RoomEvent {
-            room_id: message.room_id.clone(),
-            prev_rev: message.rev - 1,
-            rev: message.rev,
-            actor_id: message.sender_id.clone(),
-            change: Some(v1::room_event::Change::Message(message.clone())),
-        };
-        let frame = frame(v1::server_frame::Frame::RoomEvent(event));
+        let frame = told(&message);
         room.1.retain(|reader| reader.try_send(frame.clone()).is_ok());
         v1::SendMessageResponse { prev_rev: message.rev - 1, rev: message.rev, message: Some(message) }
     }
@@ -83,6 +78,22 @@ impl Room {
             frames.poll_next_unpin(cx).map(|frame| frame.map(Ok))
         })))
     }
+}
+
+/// A message as all streams are told of it.
+fn told(message: &v1::Message) -> EncodedFrame {
+    frame(v1::server_frame::Frame::RoomEvent(v1::RoomEvent {
+        room_id: message.room_id.clone(),
+        prev_rev: message.rev - 1,
+        rev: message.rev,
+        actor_id: message.sender_id.clone(),
+        change: Some(v1::room_event::Change::Message(message.clone())),
+    }))
+}
+
+/// Bytes of the frame that tells of a message of the benches.
+pub fn frame_bytes() -> usize {
+    told(&stored(streams::message(0), 1_000)).0.len()
 }
 
 fn frame(frame: v1::server_frame::Frame) -> EncodedFrame {

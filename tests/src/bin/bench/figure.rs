@@ -119,6 +119,13 @@ pub fn median(mut values: Vec<f64>) -> f64 {
     values.get(values.len().saturating_sub(1) / 2).copied().unwrap_or_default()
 }
 
+/// The time below which so many of a hundred are.
+pub fn percentile(mut times: Vec<f64>, of_hundred: usize) -> f64 {
+    times.sort_by(f64::total_cmp);
+    let place = (times.len() * of_hundred).div_ceil(100).saturating_sub(1);
+    times.get(place).copied().unwrap_or_default()
+}
+
 /// A count as a number to calculate with.
 #[expect(clippy::cast_precision_loss, reason = "no count here comes near 2^52")]
 pub fn float(count: u64) -> f64 {
@@ -177,6 +184,13 @@ mod tests {
     fn the_middle_counts() {
         assert!((median(vec![3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median(vec![4.0, 1.0]) - 1.0).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn of_a_hundred_the_last_but_one() {
+        let times: Vec<f64> = (1..=100).rev().map(f64::from).collect();
+        assert!((percentile(times, 99) - 99.0).abs() < f64::EPSILON);
+        assert!((percentile(vec![3.0], 99) - 3.0).abs() < f64::EPSILON);
     }
 
     #[test]

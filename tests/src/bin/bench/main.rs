@@ -1,5 +1,5 @@
 //! What Madang reaches on this machine, beside what the machine could at best: `cargo xtask bench
-//! send|fanout|idle|recovery|core`.
+//! send|fanout|idle|storm|reads|recovery|core`.
 //!
 //! Always true: a figure is a median over rounds; its ceiling and its peers are measured in the same rounds, one after
 //! the other, because the disk and the neighbours of a machine change within minutes; commits are durable. The ratios are
@@ -13,9 +13,12 @@ mod fanout;
 mod figure;
 mod ground;
 mod idle;
+mod peers;
 mod process;
+mod reads;
 mod recovery;
 mod send;
+mod storm;
 mod streams;
 
 use std::path::PathBuf;
@@ -67,6 +70,10 @@ enum Name {
     Fanout,
     /// Memory of an idle connection.
     Idle,
+    /// A crowd that comes back with a gap, and what others notice of it.
+    Storm,
+    /// Calls that read, one by one and many at once.
+    Reads,
     /// Times until all is well again.
     Recovery,
     /// What the client core costs its host.
@@ -155,6 +162,8 @@ async fn measure(plan: &Plan, ground: &ground::Ground, wanted: impl Fn(Name) -> 
             Name::Send => send::measure(plan, ground).await.context("send"),
             Name::Fanout => fanout::measure(plan, ground).await.context("fanout"),
             Name::Idle => idle::measure(plan, ground).await.context("idle"),
+            Name::Storm => storm::measure(plan, ground).await.context("storm"),
+            Name::Reads => reads::measure(plan, ground).await.context("reads"),
             Name::Recovery => recovery::measure(plan, ground).await.context("recovery"),
             Name::Core => core::measure(plan, ground).await.context("core"),
         }?;

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 use crate::Plan;
 use crate::crowd::{self, Crowd, Somebody, room_id};
-use crate::figure::{Figure, Goal, median};
+use crate::figure::{Figure, Goal, median, percentile};
 use crate::ground::Ground;
 use crate::process::most_connections;
 use crate::streams::{self, Streams};
@@ -117,13 +117,6 @@ impl Times {
             revoked("revocation elsewhere, no bus", self.revoked_alone, REVOKED_MS.1),
         ]
     }
-}
-
-/// The time below which so many of a hundred are.
-fn percentile(mut times: Vec<f64>, of_hundred: usize) -> f64 {
-    times.sort_by(f64::total_cmp);
-    let place = (times.len() * of_hundred).div_ceil(100).saturating_sub(1);
-    times.get(place).copied().unwrap_or_default()
 }
 
 /// Milliseconds since then.
@@ -285,17 +278,5 @@ impl Clients {
         for client in self.0 {
             client.shutdown(Duration::from_secs(1)).await;
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn of_a_hundred_the_last_but_one() {
-        let times: Vec<f64> = (1..=100).rev().map(f64::from).collect();
-        assert!((percentile(times, 99) - 99.0).abs() < f64::EPSILON);
-        assert!((percentile(vec![3.0], 99) - 3.0).abs() < f64::EPSILON);
     }
 }

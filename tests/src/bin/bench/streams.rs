@@ -12,6 +12,7 @@ use bytes::Buf;
 use futures_util::StreamExt;
 use madang_devstack::server_process::Launch;
 use madang_proto::v1::{self, client_frame};
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
 use tokio_stream::wrappers::ReceiverStream;
@@ -42,6 +43,7 @@ const BUFFERS: (usize, usize) = (512, 32 * 1024);
 const RING: usize = 1_024;
 
 /// Numbers of the fields of `ServerFrame`.
+const ROOM_DELTA: u8 = 3;
 const ROOM_EVENT: u8 = 4;
 const DRAINED: u8 = 8;
 const HEARTBEAT: u8 = 10;
@@ -60,11 +62,25 @@ pub fn launch(plan: &Plan, database_url: &str, issuer_url: &str) -> Launch {
 
 /// A connection of its own.
 pub async fn connect(address: SocketAddr, number: usize) -> Result<Channel> {
-    let host = 1 + u8::try_from(number / PER_ADDRESS).context("too many connections")?;
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?
-        .local_address(Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, host))))
+        .local_address(Some(IpAddr::V4(from(number)?)))
         .tcp_nodelay(true);
     endpoint.connect().await.with_context(|| format!("connection {number} to {address}"))
+}
+
+/// The same without HTTP/2.
+pub async fn line(address: SocketAddr, number: usize) -> Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from(number)?, 0).into())?;
+    let stream = socket.connect(address).await.with_context(|| format!("connection {number} to {address}"))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// The address that a connection comes from.
+fn from(number: usize) -> Result<Ipv4Addr> {
+    let host = 1 + u8::try_from(number / PER_ADDRESS).context("too many connections")?;
+    Ok(Ipv4Addr::new(127, 0, 0, host))
 }
 
 /// A message to a room, as an app sends it.
@@ -83,7 +99,9 @@ pub struct Tally {
     streams: u32,
     events: AtomicU64,
     bytes: AtomicU64,
+    deltas: AtomicU64,
     drained: AtomicU64,
+    live: Mutex<Vec<Instant>>,
     heartbeats: AtomicU64,
     ended: AtomicU64,
     /// How many streams a message has reached, by its place.
@@ -98,11 +116,14 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 impl Tally {
-    fn new(streams: usize) -> Result<Self> {
+    /// Nothing has arrived at so many streams.
+    pub fn new(streams: usize) -> Result<Self> {
         Ok(Self {
             streams: u32::try_from(streams)?,
             events: AtomicU64::new(0),
             bytes: AtomicU64::new(0),
+            deltas: AtomicU64::new(0),
+            live: Mutex::default(),
             drained: AtomicU64::new(0),
             heartbeats: AtomicU64::new(0),
             ended: AtomicU64::new(0),
@@ -118,6 +139,16 @@ impl Tally {
         (self.events.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
 
+    /// Pages of rooms that have arrived.
+    pub fn deltas(&self) -> u64 {
+        self.deltas.load(Ordering::Relaxed)
+    }
+
+    /// The seconds after which each stream was live.
+    pub fn live_after(&self, began: Instant) -> Vec<f64> {
+        locked(&self.live).iter().map(|at| at.saturating_duration_since(began).as_secs_f64()).collect()
+    }
+
     /// Lets so many messages be under way at once.
     pub fn open_window(&self, messages: usize) {
         locked(&self.times).clear();
@@ -128,7 +159,20 @@ impl Tally {
     pub async fn next(&self) -> Result<()> {
         let permit = tokio::time::timeout(PATIENCE, self.window.acquire()).await;
         permit.map_err(|_| anyhow::anyhow!(self.stuck()))??.forget();
-        locked(&self.sent).push_back(Instant::now());
+        self.sent(Instant::now());
+        Ok(())
+    }
+
+    /// A message is under way since then.
+    fn sent(&self, at: Instant) {
+        locked(&self.sent).push_back(at);
+    }
+
+    /// Takes one of the window's places for a message that was due at that time, whenever it leaves.
+    pub fn due(&self, at: Instant) -> Result<()> {
+        let permit = self.window.try_acquire();
+        permit.map_err(|_| anyhow::anyhow!("more messages are under way than a schedule may leave behind"))?.forget();
+        self.sent(at);
         Ok(())
     }
 
@@ -149,16 +193,28 @@ impl Tally {
 
     fn take(&self, frame: &Told, events: &mut usize) {
         match frame.field {
-            ROOM_EVENT => {
-                self.events.fetch_add(1, Ordering::Relaxed);
-                self.bytes.fetch_add(frame.bytes, Ordering::Relaxed);
-                self.reach(*events % RING);
-                *events += 1;
+            ROOM_EVENT => self.event(frame.bytes, events),
+            ROOM_DELTA => _ = self.deltas.fetch_add(1, Ordering::Relaxed),
+            DRAINED => {
+                locked(&self.live).push(Instant::now());
+                self.drained.fetch_add(1, Ordering::Relaxed);
             }
-            DRAINED => _ = self.drained.fetch_add(1, Ordering::Relaxed),
             HEARTBEAT => _ = self.heartbeats.fetch_add(1, Ordering::Relaxed),
             _ => {}
         }
+    }
+
+    /// A message of so many bytes has arrived at a stream, which has had so many events before.
+    pub fn event(&self, bytes: u64, events: &mut usize) {
+        self.events.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.reach(*events % RING);
+        *events += 1;
+    }
+
+    /// A stream has ended.
+    pub fn end(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Every stream gets the messages in one order, so the same place is the same message.
@@ -193,26 +249,30 @@ pub struct Streams {
     mouths: Arc<Mutex<Vec<mpsc::Sender<v1::ClientFrame>>>>,
 }
 
+/// What each stream says first.
+pub type Hello<'h> = &'h (dyn Fn(usize) -> v1::Hello + Sync);
+
 impl Streams {
     /// Opens one for each of these people, and waits until they are live.
     pub async fn open(address: SocketAddr, people: &[Somebody]) -> Result<Self> {
+        Self::come_back(address, people, OPENING, &|_| v1::Hello::default()).await
+    }
+
+    /// Opens one for each, so many at once, each with what it holds already, and waits until they are live.
+    pub async fn come_back(address: SocketAddr, people: &[Somebody], at_once: usize, hello: Hello<'_>) -> Result<Self> {
         let tally = Arc::new(Tally::new(people.len())?);
         let mut streams = Self { tally: Arc::clone(&tally), tasks: JoinSet::new(), mouths: Arc::default() };
-        streams.add(address, people).await?;
+        let opening =
+            people.iter().enumerate().map(|(number, somebody)| open(address, number, somebody, hello(number)));
+        let mut opening = futures_util::stream::iter(opening).buffer_unordered(at_once);
+        while let Some(opened) = opening.next().await {
+            let (mouth, frames) = opened?;
+            locked(&streams.mouths).push(mouth);
+            streams.tasks.spawn(listen(frames, Arc::clone(&tally)));
+        }
         streams.tasks.spawn(acknowledge(Arc::clone(&streams.mouths)));
         tally.wait_for(&tally.drained, "Drained").await?;
         Ok(streams)
-    }
-
-    async fn add(&mut self, address: SocketAddr, people: &[Somebody]) -> Result<()> {
-        let opening = people.iter().enumerate().map(|(number, somebody)| open(address, number, somebody));
-        let mut opening = futures_util::stream::iter(opening).buffer_unordered(OPENING);
-        while let Some(opened) = opening.next().await {
-            let (mouth, frames) = opened?;
-            locked(&self.mouths).push(mouth);
-            self.tasks.spawn(listen(frames, Arc::clone(&self.tally)));
-        }
-        Ok(())
     }
 
     /// Waits until each has had a heartbeat: from then on it has done all that an idle stream does.
@@ -221,17 +281,20 @@ impl Streams {
     }
 }
 
-type Frames = tonic::Streaming<Told>;
+/// What a stream is told.
+pub type Frames = tonic::Streaming<Told>;
 
-async fn open(
+/// A stream that nobody reads yet, with what it is told through.
+pub async fn open(
     address: SocketAddr,
     number: usize,
     somebody: &Somebody,
+    hello: v1::Hello,
 ) -> Result<(mpsc::Sender<v1::ClientFrame>, Frames)> {
     let mut client = Grpc::new(connect(address, number).await?);
     client.ready().await?;
     let (mouth, said) = mpsc::channel(2);
-    mouth.send(frame(client_frame::Frame::Hello(v1::Hello::default()))).await?;
+    mouth.send(frame(client_frame::Frame::Hello(hello))).await?;
     let path = PathAndQuery::from_static("/madang.v1.SyncService/Connect");
     let response = client.streaming(somebody.sign(ReceiverStream::new(said))?, path, Counting).await;
     Ok((mouth, response.with_context(|| format!("stream {number}"))?.into_inner()))
@@ -246,7 +309,7 @@ async fn listen(mut frames: Frames, tally: Arc<Tally>) {
     while let Some(Ok(frame)) = frames.next().await {
         tally.take(&frame, &mut events);
     }
-    tally.ended.fetch_add(1, Ordering::Relaxed);
+    tally.end();
 }
 
 async fn acknowledge(mouths: Arc<Mutex<Vec<mpsc::Sender<v1::ClientFrame>>>>) {
@@ -265,7 +328,7 @@ struct Counting;
 
 /// A frame's kind and size.
 #[derive(Debug)]
-struct Told {
+pub struct Told {
     field: u8,
     bytes: u64,
 }

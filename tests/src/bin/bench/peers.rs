@@ -1,0 +1,241 @@
+//! What others fan out with: Redis and NATS, each with its own protocol, one channel, and as many subscribers as streams.
+//! Their clients only count, as ours do. A message carries as many bytes as a frame of ours.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use bytes::{Buf, BytesMut};
+use madang_devstack::nats::Nats;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::OwnedWriteHalf;
+use tokio::process::{Child, Command};
+use tokio::sync::Mutex;
+use tokio::task::JoinSet;
+
+use crate::streams::{self, Tally};
+
+/// Debian's package `redis-server` has it.
+const REDIS: &str = "/usr/bin/redis-server";
+
+/// The one channel.
+const CHANNEL: &str = "room";
+
+/// Longest wait for a server to listen; both take 20 ms.
+const READY: Duration = Duration::from_secs(20);
+
+/// What a subscriber reads at once, as our clients do.
+const BUFFER: usize = 32 * 1024;
+
+/// A peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Redis: PUBLISH and SUBSCRIBE.
+    Redis,
+    /// NATS core.
+    Nats,
+}
+
+/// A peer's server as a child of this process; it goes with the value.
+pub struct Peer {
+    kind: Kind,
+    process: Process,
+    /// Where it listens.
+    pub address: SocketAddr,
+}
+
+enum Process {
+    Redis(Child),
+    Nats(Nats),
+}
+
+impl Kind {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Redis, Self::Nats];
+
+    /// As figures name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Redis => "redis",
+            Self::Nats => "nats",
+        }
+    }
+
+    /// Starts a server that keeps nothing, where one is installed.
+    pub async fn start(self) -> Result<Peer> {
+        match self {
+            Self::Redis => redis().await,
+            Self::Nats => {
+                let nats = Nats::start().await?;
+                Ok(Peer { kind: self, address: nats.address(), process: Process::Nats(nats) })
+            }
+        }
+    }
+
+    /// What a subscriber says first.
+    fn hello(self) -> String {
+        match self {
+            Self::Redis => format!("SUBSCRIBE {CHANNEL}\r\n"),
+            Self::Nats => format!("CONNECT {{\"verbose\":false}}\r\nSUB {CHANNEL} 1\r\nPING\r\n"),
+        }
+    }
+
+    /// A message as it is published.
+    fn publication(self, bytes: usize) -> Vec<u8> {
+        let head = match self {
+            Self::Redis => format!("*3\r\n$7\r\nPUBLISH\r\n$4\r\n{CHANNEL}\r\n${bytes}\r\n"),
+            Self::Nats => format!("PUB {CHANNEL} {bytes}\r\n"),
+        };
+        let mut all = head.into_bytes();
+        all.resize(all.len() + bytes, b'x');
+        all.extend(b"\r\n");
+        all
+    }
+
+    /// What a message begins with where it arrives, and its whole length there.
+    fn delivery(self, bytes: usize) -> (String, usize) {
+        let head = match self {
+            Self::Redis => format!("*3\r\n$7\r\nmessage\r\n$4\r\n{CHANNEL}\r\n${bytes}\r\n"),
+            Self::Nats => format!("MSG {CHANNEL} 1 {bytes}\r\n"),
+        };
+        let length = head.len() + bytes + 2;
+        (head, length)
+    }
+}
+
+async fn redis() -> Result<Peer> {
+    let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
+    let program = if Path::new(REDIS).exists() { REDIS } else { "redis-server" };
+    let mut command = Command::new(program);
+    command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
+    // A reader that is late for a moment is not cut off in the middle of a measurement.
+    command.args(["--maxclients", "20000", "--tcp-backlog", "4096", "--client-output-buffer-limit", "pubsub 0 0 0"]);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+    let mut child = command.spawn().context("run redis-server; Debian has it in a package")?;
+    let address = SocketAddr::from(([127, 0, 0, 1], port));
+    let until = tokio::time::Instant::now() + READY;
+    while TcpStream::connect(address).await.is_err() {
+        if let Some(status) = child.try_wait()? {
+            bail!("redis-server ended: {status}");
+        }
+        if tokio::time::Instant::now() > until {
+            bail!("redis-server does not listen after {READY:?}");
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(Peer { kind: Kind::Redis, process: Process::Redis(child), address })
+}
+
+impl Peer {
+    /// The server's process.
+    pub fn pid(&self) -> Result<u32> {
+        match &self.process {
+            Process::Redis(child) => child.id(),
+            Process::Nats(nats) => nats.pid(),
+        }
+        .context("the peer runs")
+    }
+}
+
+/// Subscribers of one channel, each over a connection of its own, and who publishes to them.
+pub struct Channel {
+    /// What arrives.
+    pub tally: Arc<Tally>,
+    publishers: Vec<Mutex<OwnedWriteHalf>>,
+    publication: Vec<u8>,
+    _tasks: JoinSet<Result<()>>,
+}
+
+impl Channel {
+    /// Subscribes so many, and connects so many publishers.
+    pub async fn open(peer: &Peer, subscribers: usize, publishers: usize, bytes: usize) -> Result<Self> {
+        let tally = Arc::new(Tally::new(subscribers)?);
+        let mut tasks = JoinSet::new();
+        for number in 0..subscribers {
+            let subscriber = Subscriber::open(peer, number, bytes).await?;
+            tasks.spawn(subscriber.listen(Arc::clone(&tally)));
+        }
+        let mut lines = Vec::new();
+        for _ in 0..publishers {
+            let stream = TcpStream::connect(peer.address).await?;
+            stream.set_nodelay(true)?;
+            let (mut heard, mut said) = stream.into_split();
+            if peer.kind == Kind::Nats {
+                said.write_all(b"CONNECT {\"verbose\":false}\r\n").await?;
+            }
+            // Answers are not waited for; what a subscriber has seen counts.
+            tasks.spawn(async move {
+                let mut buffer = vec![0; 4_096];
+                while heard.read(&mut buffer).await? > 0 {}
+                Ok(())
+            });
+            lines.push(Mutex::new(said));
+        }
+        Ok(Self { tally, publishers: lines, publication: peer.kind.publication(bytes), _tasks: tasks })
+    }
+
+    /// Publishes a message over one of the connections.
+    pub async fn publish(&self, number: usize) -> Result<()> {
+        let publisher = &self.publishers[number % self.publishers.len()];
+        Ok(publisher.lock().await.write_all(&self.publication).await?)
+    }
+}
+
+struct Subscriber {
+    stream: TcpStream,
+    head: String,
+    length: usize,
+}
+
+impl Subscriber {
+    async fn open(peer: &Peer, number: usize, bytes: usize) -> Result<Self> {
+        let mut stream = streams::line(peer.address, number).await?;
+        stream.write_all(peer.kind.hello().as_bytes()).await?;
+        let (head, length) = peer.kind.delivery(bytes);
+        let mut subscriber = Self { stream, head, length };
+        // Both say something with an end of its own once the subscription holds.
+        subscriber.wait_for(if peer.kind == Kind::Redis { b":1\r\n" } else { b"PONG\r\n" }).await?;
+        Ok(subscriber)
+    }
+
+    async fn wait_for(&mut self, end: &[u8]) -> Result<()> {
+        let mut heard = BytesMut::new();
+        while !heard.ends_with(end) {
+            let read = self.stream.read_buf(&mut heard).await?;
+            anyhow::ensure!(read > 0, "a subscription was refused");
+        }
+        Ok(())
+    }
+
+    async fn listen(mut self, tally: Arc<Tally>) -> Result<()> {
+        let (mut heard, mut events) = (BytesMut::with_capacity(BUFFER), 0);
+        loop {
+            heard.reserve(BUFFER);
+            if self.stream.read_buf(&mut heard).await? == 0 {
+                tally.end();
+                return Ok(());
+            }
+            while !heard.is_empty() {
+                let told = self.head.as_bytes();
+                if heard.starts_with(told) {
+                    if heard.len() < self.length {
+                        break;
+                    }
+                    heard.advance(self.length);
+                    tally.event(self.length as u64, &mut events);
+                } else if told.starts_with(&heard) || b"PING\r\n".starts_with(&heard) && heard.len() < 6 {
+                    break;
+                } else if heard.starts_with(b"PING\r\n") {
+                    heard.advance(6);
+                    self.stream.write_all(b"PONG\r\n").await?;
+                } else {
+                    bail!("a peer says something else: {:?}", heard.get(..heard.len().min(60)));
+                }
+            }
+        }
+    }
+}
