@@ -1,7 +1,7 @@
 //! One door to everything a developer runs: `cargo xtask help`.
 //!
-//! Always true: it builds in seconds, so it uses the standard library and calls the others; `cargo xtask test` is all
-//! that CI runs.
+//! Always true: it builds in seconds, so it uses the standard library and what reads JSON, and calls the others; `cargo
+//! xtask test` is all that CI runs.
 #![expect(clippy::print_stdout, reason = "it talks to the person who started it")]
 
 mod bench;
@@ -10,6 +10,7 @@ mod dev;
 mod fuzz;
 mod keycloak;
 mod packages;
+mod performance;
 mod release;
 mod run;
 mod simulation;
@@ -32,7 +33,7 @@ cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny,
 cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, keycloak, kills, guards,
                                 torture, bindings, web, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
-cargo xtask bench [NAME...]     measure send, fanout, idle, recovery, core [--json]
+cargo xtask bench [NAME...]     measure send, fanout, idle, storm, reads, recovery, core [--json]; --record: into docs/performance.md
 cargo xtask bindings WHAT       the client in other languages: csharp, jvm, swift, api, torture
 cargo xtask fuzz [SECONDS]      bytes of all kinds as frames, against the client core
 cargo xtask guards              each rule of sync with the test that fails without it
@@ -83,8 +84,9 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
     }
 }
 
-/// Writes the pages that the server knows.
+/// Writes the page of the benches, and those that the server knows.
 fn docs() -> Result<()> {
+    performance::write()?;
     for page in ["access", "configuration", "errors"] {
         let print = ["run", "--quiet", "-p", "madang-server", "--bin", "madang", "--", "docs", page];
         let text = Cargo::new(print).output()?;

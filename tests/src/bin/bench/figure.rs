@@ -25,8 +25,7 @@ pub struct Figure {
     ratios: BTreeMap<&'static str, f64>,
     goals: BTreeMap<&'static str, f64>,
     met: bool,
-    /// For people only.
-    #[serde(skip)]
+    /// For people.
     notes: Vec<String>,
 }
 
@@ -176,7 +175,7 @@ mod tests {
     fn one_json_object_has_every_field() {
         let figure = Figure::new("send", 12_345.6, "messages/s").against("copy", 100_000.0, 0.12346);
         let text = figure.goal(Goal::Ratio("copy", 0.15)).note("for people").json().expect("plain values");
-        let wanted = r#"{"bench":"send","value":12350.0,"unit":"messages/s","ceilings":{"copy":100000.0},"ratios":{"copy":0.1235},"goals":{"copy":0.15},"met":false}"#;
+        let wanted = r#"{"bench":"send","value":12350.0,"unit":"messages/s","ceilings":{"copy":100000.0},"ratios":{"copy":0.1235},"goals":{"copy":0.15},"met":false,"notes":["for people"]}"#;
         assert_eq!(text, wanted);
     }
 

@@ -102,8 +102,8 @@ fn figures(rounds: &[Round], single: &single::Single) -> Vec<Figure> {
         .against("copy", of(&|r| r.copy), of(&|r| r.door[best].per_second / r.copy))
         .against("pgbench", of(&|r| r.single), of(&|r| r.door[best].per_second / r.single))
         .beside("fdatasync", of(&|r| r.fdatasyncs))
-        .goal(Goal::Ratio("copy", 0.15))
-        .goal(Goal::Ratio("pgbench", 1.5))
+        .goal(Goal::Ratio("copy", 0.35))
+        .goal(Goal::Ratio("pgbench", 4.0))
         .note(format!("at the writer's door, {} in flight, 10,000 rooms, 200 bytes each", DOOR[best]))
         .note("copy: rows a second by binary COPY into the same shape with its indexes, one transaction")
         .note(format!("pgbench: {}", single.how()));
