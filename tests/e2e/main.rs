@@ -4,6 +4,7 @@ mod chat;
 mod explain;
 mod life;
 mod lists;
+mod log_bytes;
 mod network;
 mod nodes;
 mod outage;

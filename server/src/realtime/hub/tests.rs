@@ -139,3 +139,23 @@ fn what_comes_late_of_the_time_between_two_stays_is_not_told_to_who_has_come_bac
     hub.publish(change(8));
     assert!(matches!(step(), Poll::Ready(Step::Send(frame)) if frame == "event"));
 }
+
+/// Readers of the room in which allocations are counted.
+const READERS: u64 = 1_000;
+
+#[test]
+fn what_is_told_to_a_thousand_readers_allocates_nothing_for_each() {
+    let hub = hub();
+    let sessions: Vec<_> = (1..=u128::from(READERS)).map(|n| session(&hub, n)).collect();
+    sessions.iter().for_each(|session| hub.listen(session, &stay(1)));
+    let told = |rev| {
+        hub.publish(change(rev));
+        for session in &sessions {
+            let step = session.poll_step(&Context::from_waker(Waker::noop()));
+            assert!(matches!(step, Poll::Ready(Step::Send(_))));
+        }
+    };
+    told(2);
+    let counted = allocation_counter::measure(|| told(3));
+    assert!(counted.count_total < READERS / 10, "{counted:?} for {READERS} readers");
+}

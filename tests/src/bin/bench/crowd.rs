@@ -97,6 +97,14 @@ async fn insert_people(database_url: &str, issuer: &str, count: usize) -> Result
     Ok(connection.close().await?)
 }
 
+/// Who is in a room of so many: each room takes the next people, around the circle, until everybody is in as many as the
+/// others.
+pub fn circle(room: usize, members: usize, people: usize) -> Vec<usize> {
+    // A step per lap, so that rooms of different laps hold different people.
+    let (lap, first) = (room * members / people, room * members % people);
+    (0..members).map(|place| (first + place * (lap + 1)) % people).collect()
+}
+
 /// Makes rooms, each with the people whose numbers `members` gives.
 pub async fn insert_rooms(database_url: &str, rooms: usize, members: impl Fn(usize) -> Vec<usize>) -> Result<()> {
     let (mut ids, mut counts, mut places, mut people) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -151,6 +159,18 @@ pub async fn insert_messages(database_url: &str, each: usize) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_room_holds_nobody_twice() {
+        for (rooms, members, people) in [(1_000, 50, 5_000), (2_500, 20, 1_000)] {
+            for room in 0..rooms {
+                let mut inside = circle(room, members, people);
+                inside.sort_unstable();
+                inside.dedup();
+                assert_eq!(inside.len(), members);
+            }
+        }
+    }
 
     #[test]
     fn ids_are_of_version_7_and_texts_of_one_size() {

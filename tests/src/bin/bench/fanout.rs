@@ -21,7 +21,7 @@ use crate::crowd::{self, Crowd, Somebody};
 use crate::figure::{Figure, Goal, float, median, percentile};
 use crate::ground::Ground;
 use crate::peers::{Channel as PeerChannel, Kind, Peer};
-use crate::process::{Bare, processor_time, this_program};
+use crate::process::{Bare, processor_time, this_program, writes};
 use crate::streams::{self, Streams, Tally};
 
 /// Live streams.
@@ -71,6 +71,7 @@ struct Fan {
     per_second: f64,
     cores: f64,
     bytes: f64,
+    per_write: f64,
     p50_ms: f64,
     p99_ms: f64,
 }
@@ -153,9 +154,9 @@ fn figure(place: usize, rounds: &[Round]) -> Figure {
     let line = |name: &str, who: usize| {
         let of = |get: fn(&Fan) -> f64| of(&|fans| get(&fans[who]));
         let (rate, cores, bytes) = (of(|fan| fan.per_second), of(|fan| fan.cores), of(|fan| fan.bytes));
-        let (p50, p99) = (of(|fan| fan.p50_ms), of(|fan| fan.p99_ms));
+        let (p50, p99, joined) = (of(|fan| fan.p50_ms), of(|fan| fan.p99_ms), of(|fan| fan.per_write));
         format!(
-            "{name}: {rate:.0} deliveries/s on {cores:.2} cores, {bytes:.0} bytes each; sent to last p50 {p50:.1} ms, p99 {p99:.1} ms"
+            "{name}: {rate:.0} deliveries/s on {cores:.2} cores, {bytes:.0} bytes each, {joined:.2} a write; sent to last p50 {p50:.1} ms, p99 {p99:.1} ms"
         )
     };
     let value = of(&|fans| fans[OURS].per_core_second);
@@ -212,7 +213,9 @@ impl Stage {
         let mut sends = JoinSet::new();
         self.send(&mut sends, WARM).await?;
         let (before, (events, bytes), began) = (processor_time(self.pid)?, tally.arrived(), Instant::now());
+        let written = writes(self.pid)?;
         self.send(&mut sends, span).await?;
+        let written = float(writes(self.pid)? - written);
         let (used, (more_events, more_bytes)) = (processor_time(self.pid)?.saturating_sub(before), tally.arrived());
         let took = began.elapsed().as_secs_f64();
         let times = tally.close_window(window).await?;
@@ -223,6 +226,7 @@ impl Stage {
             per_second: events / took,
             cores: used.as_secs_f64() / took,
             bytes: float(more_bytes - bytes) / events,
+            per_write: events / written,
             p99_ms: percentile(times.clone(), 99) * 1_000.0,
             p50_ms: median(times) * 1_000.0,
         })

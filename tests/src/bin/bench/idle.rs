@@ -33,7 +33,7 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     let url = ground.database("bench_idle").await?;
     let crowd = Crowd::gather(&url, connections).await?;
     let rooms = connections * ROOMS_EACH / MEMBERS;
-    crowd::insert_rooms(&url, rooms, |room| members(room, connections)).await?;
+    crowd::insert_rooms(&url, rooms, |room| crowd::circle(room, MEMBERS, connections)).await?;
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for number in 1..=plan.rounds {
         plan.say(&format!("idle: round {number} of {}", plan.rounds));
@@ -54,13 +54,6 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     Ok(vec![figure])
 }
 
-/// Each room takes the next people, around the circle, until everybody is in as many as the others.
-pub fn members(room: usize, people: usize) -> Vec<usize> {
-    // A step per lap, so that rooms of different laps hold different people.
-    let (lap, first) = (room * MEMBERS / people, room * MEMBERS % people);
-    (0..MEMBERS).map(|place| (first + place * (lap + 1)) % people).collect()
-}
-
 /// Thousands of bytes for each stream after the first ones.
 async fn growth(pid: u32, address: SocketAddr, crowd: &Crowd, beats: bool) -> Result<f64> {
     let (first, rest) = crowd.people.split_at(FIRST);
@@ -75,19 +68,4 @@ async fn growth(pid: u32, address: SocketAddr, crowd: &Crowd, beats: bool) -> Re
     let grown = memory(pid)?.saturating_sub(base);
     drop((first, all));
     Ok(float(grown) / float(rest.len() as u64) / 1_000.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_room_holds_nobody_twice() {
-        for room in 0..1_000 {
-            let mut inside = members(room, 5_000);
-            inside.sort_unstable();
-            inside.dedup();
-            assert_eq!(inside.len(), MEMBERS);
-        }
-    }
 }

@@ -1,5 +1,5 @@
 //! What Madang reaches on this machine, beside what the machine could at best: `cargo xtask bench
-//! send|fanout|idle|storm|reads|recovery|core`.
+//! send|fanout|idle|storm|reads|day|recovery|core`.
 //!
 //! Always true: a figure is a median over rounds; its ceiling and its peers are measured in the same rounds, one after
 //! the other, because the disk and the neighbours of a machine change within minutes; commits are durable. The ratios are
@@ -9,6 +9,7 @@
 mod bare;
 mod core;
 mod crowd;
+mod day;
 mod fanout;
 mod figure;
 mod ground;
@@ -52,6 +53,12 @@ struct Arguments {
     /// The server's binary; the one beside this program unless told otherwise.
     #[arg(long)]
     server: Option<PathBuf>,
+    /// How many people are online in `day`, one after the other.
+    #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 20_000])]
+    people: Vec<usize>,
+    /// Seconds that each of these takes.
+    #[arg(long, default_value_t = 100)]
+    day_seconds: u64,
     /// Idle connections to open.
     #[arg(long, default_value_t = 5_000)]
     connections: usize,
@@ -74,6 +81,8 @@ enum Name {
     Storm,
     /// Calls that read, one by one and many at once.
     Reads,
+    /// People as they are, all online: sends, reads, typing, reconnects.
+    Day,
     /// Times until all is well again.
     Recovery,
     /// What the client core costs its host.
@@ -87,6 +96,8 @@ struct Plan {
     rounds: usize,
     span: Duration,
     connections: usize,
+    people: Vec<usize>,
+    day: Duration,
     json: bool,
 }
 
@@ -102,6 +113,8 @@ impl Plan {
             rounds: arguments.rounds,
             span: Duration::from_secs(arguments.seconds),
             connections: arguments.connections,
+            people: arguments.people.clone(),
+            day: Duration::from_secs(arguments.day_seconds),
             json: arguments.json,
         };
         ensure!(plan.rounds > 0 && arguments.seconds > 0, "a measurement takes at least a second and a round");
@@ -164,6 +177,7 @@ async fn measure(plan: &Plan, ground: &ground::Ground, wanted: impl Fn(Name) -> 
             Name::Idle => idle::measure(plan, ground).await.context("idle"),
             Name::Storm => storm::measure(plan, ground).await.context("storm"),
             Name::Reads => reads::measure(plan, ground).await.context("reads"),
+            Name::Day => day::measure(plan, ground).await.context("day"),
             Name::Recovery => recovery::measure(plan, ground).await.context("recovery"),
             Name::Core => core::measure(plan, ground).await.context("core"),
         }?;

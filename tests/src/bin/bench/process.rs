@@ -33,9 +33,42 @@ pub fn processor_time(pid: u32) -> Result<Duration> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("read the processor time of a process")?;
     // "PID (name) STATE ...": the name may hold anything, so counting begins behind it; user and system are 14 and 15.
     let after = stat.rsplit_once(')').context("a process has a name")?.1;
-    let ticks = after.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    let second = rustix::param::clock_ticks_per_second();
-    Ok(Duration::from_nanos(ticks * (1_000_000_000 / second)))
+    let sum = after.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
+    Ok(ticks(sum))
+}
+
+/// Processor time of a process and its children, those that have ended included.
+pub fn family_time(pid: u32) -> Result<Duration> {
+    let mut whole = Duration::ZERO;
+    for entry in std::fs::read_dir("/proc")?.flatten() {
+        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        // One that has just ended is in its parent's sum.
+        let Ok(stat) = std::fs::read_to_string(format!("/proc/{child}/stat")) else { continue };
+        let fields: Vec<u64> = stat
+            .rsplit_once(')')
+            .map(|(_, after)| after.split_whitespace().skip(1).map(|field| field.parse().unwrap_or_default()).collect())
+            .unwrap_or_default();
+        // Parent; user, system; the same of children that have ended.
+        let (parent, own, ended) = (fields.first(), fields.get(10..12), fields.get(12..14));
+        let of = |times: Option<&[u64]>| ticks(times.unwrap_or_default().iter().sum());
+        if child == pid {
+            whole += of(own) + of(ended);
+        } else if parent == Some(&u64::from(pid)) {
+            whole += of(own);
+        }
+    }
+    Ok(whole)
+}
+
+fn ticks(count: u64) -> Duration {
+    Duration::from_nanos(count * (1_000_000_000 / rustix::param::clock_ticks_per_second()))
+}
+
+/// Write calls that a process has made.
+pub fn writes(pid: u32) -> Result<u64> {
+    let io = std::fs::read_to_string(format!("/proc/{pid}/io")).context("read what a process has written")?;
+    let line = io.lines().find_map(|line| line.strip_prefix("syscw: ")).context("a process counts its writes")?;
+    Ok(line.trim().parse()?)
 }
 
 /// Bytes of memory that a process holds.
@@ -84,6 +117,7 @@ mod tests {
     fn this_process_has_used_memory_and_a_processor() {
         let pid = std::process::id();
         assert!(memory(pid).is_ok_and(|bytes| bytes > 100_000));
+        assert!(family_time(pid).is_ok() && writes(pid).is_ok());
         let before = processor_time(pid).expect("this process is there");
         let mut sum = 0_u64;
         while processor_time(pid).expect("this process is there") < before + Duration::from_millis(20) {

@@ -18,7 +18,7 @@ use crate::Plan;
 use crate::crowd::{self, Crowd, Somebody};
 use crate::figure::{Figure, Goal, median, percentile};
 use crate::ground::Ground;
-use crate::idle::{self, MEMBERS, ROOMS_EACH};
+use crate::idle::{MEMBERS, ROOMS_EACH};
 use crate::process::{Bare, most_connections, this_program};
 use crate::streams::{self, Streams};
 
@@ -69,7 +69,7 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     let url = ground.database("bench_storm").await?;
     let crowd = Crowd::gather(&url, connections + 1).await?;
     let rooms = connections * ROOMS_EACH / MEMBERS;
-    let inside = |room| if room == rooms { vec![connections] } else { idle::members(room, connections) };
+    let inside = |room| if room == rooms { vec![connections] } else { crowd::circle(room, MEMBERS, connections) };
     crowd::insert_rooms(&url, rooms + 1, inside).await?;
     let launch = streams::launch(plan, &url, crowd.issuer_url());
     let mut server = launch.serve().await?;

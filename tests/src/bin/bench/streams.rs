@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -91,6 +91,16 @@ pub fn message(room: usize) -> v1::SendMessageRequest {
         body: Some(v1::MessageBody { text: crowd::text(), format: v1::BodyFormat::Plain.into(), ..Default::default() }),
         ..Default::default()
     }
+}
+
+/// The same, which tells when it was sent.
+pub fn stamped(room: usize) -> v1::SendMessageRequest {
+    let mut request = message(room);
+    if let Some(body) = &mut request.body {
+        let stamp = stamp();
+        body.text.replace_range(..stamp.len(), &stamp);
+    }
+    request
 }
 
 /// What has arrived at all streams of one server.
@@ -291,16 +301,28 @@ pub async fn open(
     somebody: &Somebody,
     hello: v1::Hello,
 ) -> Result<(mpsc::Sender<v1::ClientFrame>, Frames)> {
+    open_reading(address, number, somebody, hello, Counting::default()).await
+}
+
+/// The same, of whose frames more may be read.
+pub async fn open_reading(
+    address: SocketAddr,
+    number: usize,
+    somebody: &Somebody,
+    hello: v1::Hello,
+    codec: Counting,
+) -> Result<(mpsc::Sender<v1::ClientFrame>, Frames)> {
     let mut client = Grpc::new(connect(address, number).await?);
     client.ready().await?;
     let (mouth, said) = mpsc::channel(2);
     mouth.send(frame(client_frame::Frame::Hello(hello))).await?;
     let path = PathAndQuery::from_static("/madang.v1.SyncService/Connect");
-    let response = client.streaming(somebody.sign(ReceiverStream::new(said))?, path, Counting).await;
+    let response = client.streaming(somebody.sign(ReceiverStream::new(said))?, path, codec).await;
     Ok((mouth, response.with_context(|| format!("stream {number}"))?.into_inner()))
 }
 
-fn frame(frame: client_frame::Frame) -> v1::ClientFrame {
+/// A frame of a client.
+pub fn frame(frame: client_frame::Frame) -> v1::ClientFrame {
     v1::ClientFrame { frame: Some(frame) }
 }
 
@@ -322,15 +344,49 @@ async fn acknowledge(mouths: Arc<Mutex<Vec<mpsc::Sender<v1::ClientFrame>>>>) {
     }
 }
 
-/// Encodes what a client says; of what it is told it reads the first byte.
-#[derive(Debug, Default)]
-struct Counting;
+/// Encodes what a client says; of what it is told it reads the first byte, and of messages when they were sent if it is to.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counting {
+    /// Texts begin with [`stamp`].
+    pub stamps: bool,
+}
 
 /// A frame's kind and size.
 #[derive(Debug)]
 pub struct Told {
     field: u8,
     bytes: u64,
+    stamp: Option<u64>,
+}
+
+impl Told {
+    /// Everything from before is told.
+    pub fn is_drained(&self) -> bool {
+        self.field == DRAINED
+    }
+
+    /// Microseconds since the message in it was sent.
+    pub fn age_us(&self) -> Option<u64> {
+        self.stamp.map(|sent| now_us().saturating_sub(sent))
+    }
+}
+
+const STAMP: &[u8] = b"@@";
+const DIGITS: usize = 16;
+
+/// What a text begins with that tells when it was sent.
+pub fn stamp() -> String {
+    format!("@@{:0DIGITS$x}", now_us())
+}
+
+fn now_us() -> u64 {
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    u64::try_from(BEGAN.elapsed().as_micros()).unwrap_or(u64::MAX)
+}
+
+fn stamp_in(frame: &[u8]) -> Option<u64> {
+    let at = frame.windows(STAMP.len()).position(|window| window == STAMP)? + STAMP.len();
+    u64::from_str_radix(str::from_utf8(frame.get(at..at + DIGITS)?).ok()?, 16).ok()
 }
 
 impl Codec for Counting {
@@ -344,7 +400,7 @@ impl Codec for Counting {
     }
 
     fn decoder(&mut self) -> Self {
-        Self
+        *self
     }
 }
 
@@ -353,12 +409,28 @@ impl Decoder for Counting {
     type Error = Status;
 
     fn decode(&mut self, bytes: &mut DecodeBuf<'_>) -> Result<Option<Told>, Status> {
-        let told = Told { field: bytes.chunk().first().map_or(0, |tag| tag >> 3), bytes: bytes.remaining() as u64 };
+        let field = bytes.chunk().first().map_or(0, |tag| tag >> 3);
+        let stamp = if self.stamps && field == ROOM_EVENT { stamp_in(bytes.chunk()) } else { None };
+        let told = Told { field, bytes: bytes.remaining() as u64, stamp };
         bytes.advance(bytes.remaining());
         Ok(Some(told))
     }
 
     fn buffer_settings(&self) -> BufferSettings {
         BufferSettings::new(BUFFERS.0, BUFFERS.1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_tells_when_it_was_sent() {
+        let text = stamped(0).body.expect("a text").text;
+        assert_eq!(text.len(), crowd::TEXT_BYTES);
+        let frame = [b"\x22frame ", text.as_bytes()].concat();
+        assert!(stamp_in(&frame).is_some_and(|sent| sent <= now_us()));
+        assert_eq!(stamp_in(b"no stamp"), None);
     }
 }
