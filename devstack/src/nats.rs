@@ -28,6 +28,11 @@ pub struct Nats {
 }
 
 impl Nats {
+    /// The program, where it is to be had.
+    pub fn program() -> &'static str {
+        if Path::new(IN_DEBIAN).exists() { IN_DEBIAN } else { PROGRAM }
+    }
+
     /// Starts one on any free port.
     pub async fn start() -> Result<Self> {
         let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
@@ -58,7 +63,7 @@ impl Nats {
 
     /// Starts the server again on the same port, after [`Nats::kill`].
     pub async fn restart(&mut self) -> Result<()> {
-        let mut command = Command::new(if Path::new(IN_DEBIAN).exists() { IN_DEBIAN } else { PROGRAM });
+        let mut command = Command::new(Self::program());
         command.args(["--addr", "127.0.0.1", "--port", &self.port.to_string()]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).process_group(0).kill_on_drop(true);
         let mut child = command.spawn().with_context(|| format!("run {PROGRAM}; Debian has it in a package"))?;

@@ -26,6 +26,9 @@ const PROBES: usize = 100;
 /// Bytes of one: a page of the log.
 const PROBE_BYTES: usize = 8192;
 
+/// Until all of the database's processes have read their settings again.
+const RELOAD: Duration = Duration::from_millis(300);
+
 /// The database server of the benches.
 pub struct Ground {
     cluster: Cluster,
@@ -45,6 +48,9 @@ impl Ground {
             ("shared_buffers", "1GB"),
             ("max_wal_size", "8GB"),
             ("checkpoint_timeout", "30min"),
+            // There, and silent until it is asked.
+            ("shared_preload_libraries", "pg_stat_statements"),
+            ("pg_stat_statements.track", "none"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let cluster = Cluster::at(&place, ClusterOptions { settings, ..ClusterOptions::default() }).await?;
@@ -90,6 +96,24 @@ impl Ground {
     /// Everything written so far is on the disk, so that the next measurement pays for itself alone.
     pub async fn settle(&self) -> Result<()> {
         sqlx::raw_sql("checkpoint").execute(&mut self.admin().await?).await.context("checkpoint")?;
+        Ok(())
+    }
+
+    /// The database server's version.
+    pub async fn version(&self) -> Result<String> {
+        Ok(sqlx::query_scalar("select current_setting('server_version')").fetch_one(&mut self.admin().await?).await?)
+    }
+
+    /// Whether the time of each statement is kept, of all connections.
+    pub async fn note_statements(&self, are: bool) -> Result<()> {
+        let track = if are { "top" } else { "none" };
+        let mut admin = self.admin().await?;
+        // A setting of the file alone would not reach who is connected before it is read again.
+        let set = format!("alter system set pg_stat_statements.track = {track}");
+        sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut admin).await.context("note statements")?;
+        sqlx::raw_sql("select pg_reload_conf()").execute(&mut admin).await?;
+        // Processes hear of it by a signal.
+        tokio::time::sleep(RELOAD).await;
         Ok(())
     }
 

@@ -162,6 +162,13 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     let plan = Plan::of(arguments)?;
     let wanted = |name| arguments.names.is_empty() || arguments.names.contains(&name);
     let ground = ground::Ground::prepare(&plan).await?;
+    if plan.json {
+        let (redis, nats) = (peers::Kind::Redis.version().await?, peers::Kind::Nats.version().await?);
+        let (postgresql, rounds) = (ground.version().await?, plan.rounds);
+        println!(
+            r#"{{"bench":"machine","postgresql":"{postgresql}","redis":"{redis}","nats":"{nats}","rounds":{rounds}}}"#
+        );
+    }
     let measured = measure(&plan, &ground, wanted).await;
     ground.stop().await?;
     let figures = measured?;

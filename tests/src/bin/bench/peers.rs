@@ -2,7 +2,6 @@
 //! Their clients only count, as ours do. A message carries as many bytes as a frame of ours.
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +18,8 @@ use tokio::task::JoinSet;
 
 use crate::streams::{self, Tally};
 
-/// Debian's package `redis-server` has it.
-const REDIS: &str = "/usr/bin/redis-server";
+/// Debian's package has the same name.
+const REDIS: &str = "redis-server";
 
 /// The one channel.
 const CHANNEL: &str = "room";
@@ -63,6 +62,19 @@ impl Kind {
             Self::Redis => "redis",
             Self::Nats => "nats",
         }
+    }
+
+    /// What the installed server says of its version.
+    pub async fn version(self) -> Result<String> {
+        let program = match self {
+            Self::Redis => REDIS,
+            Self::Nats => Nats::program(),
+        };
+        let output = Command::new(program).arg("--version").output().await.context(program)?;
+        // "Redis server v=7.0.15 sha=..." and "nats-server: v2.9.10".
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        let version = said.split([' ', '=', 'v']).find(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        Ok(version.unwrap_or_default().trim().to_owned())
     }
 
     /// Starts a server that keeps nothing, where one is installed.
@@ -109,8 +121,7 @@ impl Kind {
 
 async fn redis() -> Result<Peer> {
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
-    let program = if Path::new(REDIS).exists() { REDIS } else { "redis-server" };
-    let mut command = Command::new(program);
+    let mut command = Command::new(REDIS);
     command.args(["--bind", "127.0.0.1", "--port", &port.to_string(), "--save", "", "--appendonly", "no"]);
     // A reader that is late for a moment is not cut off in the middle of a measurement.
     command.args(["--maxclients", "20000", "--tcp-backlog", "4096", "--client-output-buffer-limit", "pubsub 0 0 0"]);

@@ -33,11 +33,29 @@ pub struct Door {
     seen: Arc<Vec<AtomicU64>>,
 }
 
+/// How much is sent, and where to.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Sends that wait at once.
+    pub in_flight: usize,
+    /// Rooms that they go to.
+    pub rooms: usize,
+    /// The sender has seen the room's newest item, so its mark moves along.
+    pub marks: bool,
+}
+
+impl Load {
+    /// So many at once, over all rooms.
+    pub fn of(in_flight: usize) -> Self {
+        Self { in_flight, rooms: ROOMS, marks: false }
+    }
+}
+
 /// Tells senders what to do, and gathers what they did.
 struct Course {
     counts: AtomicBool,
     ends: AtomicBool,
-    marks: bool,
+    load: Load,
 }
 
 impl Door {
@@ -63,13 +81,14 @@ impl Door {
 
     /// Sends for a while without counting: the tables' first pages, the statements' plans.
     pub async fn warm(&self, span: Duration) -> Result<()> {
-        self.run(512, span, false).await.map(drop)
+        self.run(Load::of(512), span).await.map(drop)
     }
 
-    /// Keeps so many sends waiting. With `marks` the sender has seen the room's newest item, so its mark moves along.
-    pub async fn run(&self, in_flight: usize, span: Duration, marks: bool) -> Result<Sends> {
-        let course = Arc::new(Course { counts: AtomicBool::new(false), ends: AtomicBool::new(false), marks });
-        let senders: Vec<_> = (0..in_flight).map(|_| tokio::spawn(self.clone().send(Arc::clone(&course)))).collect();
+    /// Keeps so many sends waiting.
+    pub async fn run(&self, load: Load, span: Duration) -> Result<Sends> {
+        let course = Arc::new(Course { counts: AtomicBool::new(false), ends: AtomicBool::new(false), load });
+        let senders: Vec<_> =
+            (0..load.in_flight).map(|_| tokio::spawn(self.clone().send(Arc::clone(&course)))).collect();
         tokio::time::sleep(WARM).await;
         let began = Instant::now();
         course.counts.store(true, Ordering::Relaxed);
@@ -88,8 +107,8 @@ impl Door {
     async fn send(self, course: Arc<Course>) -> Result<Vec<f64>> {
         let mut times = Vec::new();
         while !course.ends.load(Ordering::Relaxed) {
-            let room = rand::random_range(0..ROOMS);
-            let draft = self.draft(room, course.marks);
+            let room = rand::random_range(0..course.load.rooms);
+            let draft = self.draft(room, course.load.marks);
             let began = Instant::now();
             let sent = self.writer.send(draft, began + DEADLINE).await;
             let sent = sent.map_err(|error| anyhow!("a send was refused: {error:?}"))?;

@@ -5,10 +5,12 @@
 mod copy;
 mod door;
 mod grpc;
+mod profile;
 mod single;
 
 use anyhow::Result;
 
+use self::door::Load;
 use crate::Plan;
 use crate::crowd::{self, Crowd};
 use crate::figure::{Figure, Goal, median};
@@ -24,7 +26,10 @@ const PEOPLE: usize = 256;
 const MEMBERS: usize = 4;
 
 /// Sends that wait at once at the writer's door; its queue takes 8,192.
-const DOOR: [usize; 5] = [64, 256, 1_024, 2_048, 4_096];
+const DOOR: [usize; 6] = [1, 64, 256, 1_024, 2_048, 4_096];
+
+/// Of these, the one that stands for a busy server.
+const MIDDLE: usize = 1_024;
 
 /// The same over gRPC.
 const GRPC: [usize; 3] = [64, 256, 1_024];
@@ -47,9 +52,11 @@ struct Sends {
 struct Round {
     door: Vec<Sends>,
     marking: f64,
+    hot: f64,
     grpc: Vec<Sends>,
     copy: f64,
     single: f64,
+    single_hot: f64,
     fdatasyncs: f64,
 }
 
@@ -68,8 +75,11 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
         plan.say(&format!("send: round {number} of {}", plan.rounds));
         rounds.push(round(plan, ground, &door, &mut copy, &single, &grpc).await?);
     }
+    let profile = profile::measure(plan, ground, &door, &url).await?;
     grpc.stop().await?;
-    Ok(figures(&rounds, &single))
+    let mut figures = figures(&rounds, &single);
+    figures.push(profile);
+    Ok(figures)
 }
 
 async fn round(
@@ -84,9 +94,11 @@ async fn round(
     ground.settle().await?;
     round.single = single.run(plan.span).await?;
     for in_flight in DOOR {
-        round.door.push(door.run(in_flight, plan.span, false).await?);
+        round.door.push(door.run(Load::of(in_flight), plan.span).await?);
     }
-    round.marking = door.run(1_024, plan.span, true).await?.per_second;
+    round.marking = door.run(Load { marks: true, ..Load::of(MIDDLE) }, plan.span).await?.per_second;
+    round.single_hot = single.run_hot(plan.span).await?;
+    round.hot = door.run(Load { rooms: 1, ..Load::of(MIDDLE) }, plan.span).await?.per_second;
     round.copy = copy.run().await?;
     for in_flight in GRPC {
         round.grpc.push(grpc.run(in_flight, plan.span).await?);
@@ -113,7 +125,19 @@ fn figures(rounds: &[Round], single: &single::Single) -> Vec<Figure> {
     let marking = Figure::new("send with the sender's mark", of(&|r| r.marking), "messages/s").note(
         "the same with 1,024 in flight, each by somebody who has seen what came before, so that the mark moves too",
     );
-    let mut figures = vec![send, marking];
+    let hot = Figure::new("send, one hot room", of(&|r| r.hot), "messages/s")
+        .against("row by row", of(&|r| r.single_hot), of(&|r| r.hot / r.single_hot))
+        .goal(Goal::Ratio("row by row", 30.0))
+        .note(
+            "1,024 in flight; row by row: 64 clients, each takes the room's next number, inserts its row and commits",
+        );
+    let few = DOOR.iter().position(|in_flight| *in_flight == 64).unwrap_or_default();
+    let late = Figure::new("send, the last of 100", of(&|r| r.door[few].p99_ms / r.door[0].p50_ms), "commit times")
+        .beside("ms, p99", of(&|r| r.door[few].p99_ms))
+        .beside("a commit, ms", of(&|r| r.door[0].p50_ms))
+        .goal(Goal::AtMost(3.0))
+        .note("64 in flight; a commit is a send that is alone: one commit, nothing is waited for");
+    let mut figures = vec![send, hot, late, marking];
     let rate = |place: usize| of(&|round| round.grpc[place].per_second);
     let best = (0..GRPC.len()).max_by(|a, b| rate(*a).total_cmp(&rate(*b))).unwrap_or_default();
     let mut end_to_end = Figure::new("send over gRPC", rate(best), "messages/s")

@@ -32,11 +32,13 @@ pub struct Single {
     database_url: String,
     program: Option<Pgbench>,
     statement: String,
+    hot: String,
 }
 
 struct Pgbench {
     path: PathBuf,
-    script: PathBuf,
+    /// Where the scripts lie.
+    scripts: PathBuf,
     /// The client library that came with the server, for a pgbench that was not installed with its own.
     libraries: PathBuf,
 }
@@ -47,16 +49,17 @@ impl Single {
         let mut connection = PgConnection::connect(database_url).await?;
         connection.execute("create table messages_single (like messages including all)").await?;
         connection.execute("create sequence single_seq cache 100").await?;
+        connection.execute("create table rooms_single as select id, seq from rooms order by id limit 1").await?;
         connection.close().await?;
-        let statement = statement();
+        let (statement, hot) = (statement(ALL), statement(HOT));
         let program = match pgbench(plan, ground).await {
-            Ok(path) => Some(Pgbench::of(plan, ground, path, &statement)?),
+            Ok(path) => Some(Pgbench::of(plan, ground, path, &[("single", &statement), ("hot", &hot)])?),
             Err(e) => {
                 plan.say(&format!("send: no pgbench ({e:#}), so 64 connections of this process take its place"));
                 None
             }
         };
-        let single = Self { database_url: database_url.to_owned(), program, statement };
+        let single = Self { database_url: database_url.to_owned(), program, statement, hot };
         single.run(Duration::from_secs(1)).await?;
         Ok(single)
     }
@@ -70,21 +73,29 @@ impl Single {
         }
     }
 
-    /// Rows a second.
+    /// Rows a second, over all rooms.
     pub async fn run(&self, span: Duration) -> Result<f64> {
         match &self.program {
-            Some(program) => program.run(&self.database_url, span).await,
-            None => self.run_here(span).await,
+            Some(program) => program.run("single", &self.database_url, span).await,
+            None => self.run_here(&self.statement, span).await,
         }
     }
 
-    async fn run_here(&self, span: Duration) -> Result<f64> {
+    /// Rows a second in one room, each with the room's next number.
+    pub async fn run_hot(&self, span: Duration) -> Result<f64> {
+        match &self.program {
+            Some(program) => program.run("hot", &self.database_url, span).await,
+            None => self.run_here(&self.hot, span).await,
+        }
+    }
+
+    async fn run_here(&self, statement: &str, span: Duration) -> Result<f64> {
         let (ends, rows) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
         let mut clients = Vec::new();
         for _ in 0..CLIENTS {
             let mut connection = PgConnection::connect(&self.database_url).await?;
             let (ends, rows) = (Arc::clone(&ends), Arc::clone(&rows));
-            let statement = self.statement.replace(":room", "$1");
+            let statement = statement.replace(":room", "$1");
             clients.push(tokio::spawn(async move {
                 while !ends.load(Ordering::Relaxed) {
                     let room = i32::try_from(rand::random_range(0..ROOMS))?;
@@ -106,32 +117,47 @@ impl Single {
     }
 }
 
-/// One message into a random room; ids of rooms as `crowd` makes them.
-fn statement() -> String {
+/// Where a row goes to: a random room, with ids as `crowd` makes them, and a number of all rooms.
+const ALL: (&str, &str) =
+    ("nextval('single_seq') s", "('00000000-0000-7000-8000-' || lpad(to_hex(:room::int), 12, '0'))::uuid");
+
+/// The one room, whose row gives the number and is locked until the commit. The random number is of no use.
+const HOT: (&str, &str) = ("(select seq from moved where :room::int >= 0) m (s)", "(select id from rooms_single)");
+
+/// One message.
+fn statement((source, room): (&str, &str)) -> String {
+    let moved =
+        if source == HOT.0 { "with moved as (update rooms_single set seq = seq + 1 returning seq) " } else { "" };
     format!(
-        "insert into messages_single (room_id, seq, rev, count, sender_id, client_message_id, payload_hash, created_at, kind, text)
-         select ('00000000-0000-7000-8000-' || lpad(to_hex(:room::int), 12, '0'))::uuid, s, s, s,
+        "{moved}insert into messages_single (room_id, seq, rev, count, sender_id, client_message_id, payload_hash, created_at, kind, text)
+         select {room}, s, s, s,
              '00000000-0000-7000-9000-000000000001', gen_random_uuid(), decode(repeat('5a', 32), 'hex'), now(), 1, '{}'
-         from nextval('single_seq') s",
+         from {source}",
         crowd::text()
     )
 }
 
 impl Pgbench {
-    fn of(plan: &Plan, ground: &Ground, path: PathBuf, statement: &str) -> Result<Self> {
-        let script = plan.folder.join("single.sql");
+    fn of(plan: &Plan, ground: &Ground, path: PathBuf, scripts: &[(&str, &String)]) -> Result<Self> {
         let last = ROOMS - 1;
-        // A script's statement is one line, or ends with a semicolon.
-        fs::write(&script, format!("\\set room random(0, {last})\n{statement};\n"))?;
-        Ok(Self { path, script, libraries: libraries(ground)? })
+        for (name, statement) in scripts {
+            // A script's statement is one line, or ends with a semicolon.
+            let script = format!("\\set room random(0, {last})\n{statement};\n");
+            fs::write(plan.folder.join(name).with_extension("sql"), script)?;
+        }
+        Ok(Self { path, scripts: plan.folder.clone(), libraries: libraries(ground)? })
     }
 
-    async fn run(&self, database_url: &str, span: Duration) -> Result<f64> {
+    async fn run(&self, script: &str, database_url: &str, span: Duration) -> Result<f64> {
         let (password, address) = parts(database_url).context("the address of the database")?;
         let clients = CLIENTS.to_string();
         let mut command = Command::new(&self.path);
         command.args(["-n", "-M", "prepared", "-j", "2", "-c", &clients, "-T", &span.as_secs().to_string(), "-f"]);
-        command.arg(&self.script).arg(address).env("PGPASSWORD", password).env("LD_LIBRARY_PATH", &self.libraries);
+        command
+            .arg(self.scripts.join(script).with_extension("sql"))
+            .arg(address)
+            .env("PGPASSWORD", password)
+            .env("LD_LIBRARY_PATH", &self.libraries);
         let output = command.output().await.context("run pgbench")?;
         let text = String::from_utf8_lossy(&output.stdout);
         let rate = text.lines().find_map(|line| line.strip_prefix("tps = ")?.split(' ').next()?.parse().ok());
