@@ -313,3 +313,41 @@ async fn the_members_of_a_large_room_come_page_by_page_and_each_is_there_once() 
     assert!(names.eq(all), "the one who made the room, then the others by name");
     world.end().await;
 }
+
+/// More than are told one by one, on a live stream and on one that comes back.
+const COMPANY: i64 = 600;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn when_a_whole_company_changes_its_names_nobody_keeps_an_old_one() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let room = ann.room("plans", &[&bob]).await;
+    bob.sees(&room).await;
+    bob.look_at(&[&room]);
+    let sql = world.sql().await;
+    let come = sqlx::query(
+        "insert into users (id, issuer, subject, login, login_key, name_key, display_name, claimed_name)
+         select gen_random_uuid(), 'https://issuer.example', name, name, name, name, name, name
+         from (select 'member ' || n as name from generate_series(1, $1) n) n",
+    );
+    come.bind(COMPANY).execute(&sql).await.expect("they have come");
+    world.settle().await;
+    let shows = async |name: &str| bob.client.user(&ann.id).await.ok()??.display_name.eq(name).then_some(());
+    let rename = async |name: &str| {
+        let all = "update users set display_name = $1, profile_rev = profile_rev + 1,
+                       profile_xid = pg_current_xact_id()::text::bigint where (login = 'ann') = $2";
+        let mut tx = sql.begin().await.expect("begun");
+        // Whoever is looked for is the last one.
+        for is_ann in [false, true] {
+            sqlx::query(all).bind(name).bind(is_ann).execute(&mut *tx).await.expect("renamed");
+        }
+        tx.commit().await.expect("kept");
+    };
+    rename("live").await;
+    eventually("bob to see the new name", || shows("live")).await;
+    offline(&bob).await;
+    rename("while away").await;
+    bob.client.reconnect();
+    eventually("bob to see what changed while away", || shows("while away")).await;
+    world.end().await;
+}

@@ -27,6 +27,9 @@ const LIST_KEPT: Duration = Duration::from_mins(10);
 /// People that one statement asks for.
 const PEOPLE_AT_ONCE: usize = 1_000;
 
+/// Changed profiles that are told one by one, with a statement each; above it every stream hears that any may have changed.
+const MOST_PROFILES: usize = 500;
+
 /// Compares the database with the hub of one node.
 #[derive(Debug)]
 pub struct Poller {
@@ -46,10 +49,11 @@ struct Seen {
     at: Instant,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Found {
     rooms: Vec<(RoomId, i64)>,
-    profiles: Vec<(UserId, i64)>,
+    /// Nothing where any may have changed.
+    profiles: Option<Vec<(UserId, i64)>>,
 }
 
 impl Poller {
@@ -107,8 +111,13 @@ impl Poller {
             self.repair_person(user_id, user_rev).await?;
         }
         self.end_shut().await?;
-        for (user_id, profile_rev) in found.profiles {
-            self.tell_profile(user_id, profile_rev).await?;
+        match found.profiles {
+            Some(profiles) => {
+                for (user_id, profile_rev) in profiles {
+                    self.tell_profile(user_id, profile_rev).await?;
+                }
+            }
+            None => self.node.hub.soil_profiles(),
         }
         self.node.hub.cover(if self.node.database.guards().xmin() { seen.xmin } else { seen.xmax });
         self.prune(&seen).await?;
@@ -217,7 +226,7 @@ async fn look(tx: &mut PgConnection, before: Option<Seen>, rooms: Vec<RoomId>) -
     let seen = Seen { xmin: row.xmin, xmax: row.xmax, xip: row.xip, at: Instant::now() };
     let found = match before {
         Some(before) => changed_since(tx, &before).await?,
-        None => Found { rooms: all(tx, &rooms).await?, profiles: Vec::new() },
+        None => Found { rooms: all(tx, &rooms).await?, profiles: Some(Vec::new()) },
     };
     Ok((seen, found))
 }
@@ -230,11 +239,14 @@ async fn changed_since(tx: &mut PgConnection, before: &Seen) -> Result<Found> {
     );
     let rooms = rooms.fetch_all(&mut *tx).await?.into_iter().map(|row| (row.id.into(), row.rev)).collect();
     let profiles = sqlx::query!(
-        "select id, profile_rev from users where profile_xid >= $1 or profile_xid = any($2) limit 500",
+        "select id, profile_rev from users where profile_xid >= $1 or profile_xid = any($2) limit $3",
         before.xmax,
-        &before.xip
+        &before.xip,
+        i64::try_from(MOST_PROFILES + 1).unwrap_or(i64::MAX)
     );
-    let profiles = profiles.fetch_all(tx).await?.into_iter().map(|row| (row.id.into(), row.profile_rev)).collect();
+    let profiles = profiles.fetch_all(tx).await?;
+    let few = profiles.len() <= MOST_PROFILES;
+    let profiles = few.then(|| profiles.into_iter().map(|row| (row.id.into(), row.profile_rev)).collect());
     Ok(Found { rooms, profiles })
 }
 

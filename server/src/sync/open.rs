@@ -164,12 +164,9 @@ fn welcome(node: &Node, session: &Session, epoch: &str) -> Bytes {
     })
 }
 
-fn profiles(changed: Vec<(UserId, i64)>) -> Option<Bytes> {
-    if changed.is_empty() {
-        return None;
-    }
-    let all = i64::try_from(changed.len()).unwrap_or(i64::MAX) > store::MOST_PROFILES;
-    Some(realtime::wire::people_changed((!all).then_some(changed)))
+fn profiles(changed: Option<Vec<(UserId, i64)>>) -> Option<Bytes> {
+    let none = changed.as_ref().is_some_and(Vec::is_empty);
+    (!none).then(|| realtime::wire::people_changed(changed))
 }
 
 /// Gives the verdict on these rooms; whoever is no member learns that the room is gone and listens to it no longer.

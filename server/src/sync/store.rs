@@ -7,8 +7,10 @@ use crate::{
     ids::{RoomId, UserId},
 };
 
-/// Changed profiles that are named one by one; above it a device fetches again whatever it shows (contract).
-pub const MOST_PROFILES: i64 = 500;
+/// Changed profiles that are looked at one by one, each for 0.1 ms; above it a device fetches again whatever it shows. The
+/// contract lets 500 be named, but a crowd that comes back after a whole company has changed would keep the database from
+/// everything else.
+const MOST_PROFILES: usize = 200;
 
 /// The horizon: whatever commits after this was read has a transaction id at or above it. Without the guard, the next id,
 /// above which transactions that still run are not.
@@ -38,21 +40,26 @@ pub async fn changed_rooms(
     Ok(rows.fetch_all(connection).await?.into_iter().map(RoomId).collect())
 }
 
-/// People who share a small room with this one and whose profiles changed at or after a watermark; one more than are named.
+/// People who share a small room with this one and whose profiles changed at or after a watermark; nothing where so many
+/// changed that any may have.
 pub async fn changed_profiles(
     connection: &mut PgConnection,
     user_id: UserId,
     watermark: i64,
-) -> Result<Vec<(UserId, i64)>> {
+) -> Result<Option<Vec<(UserId, i64)>>> {
     let rows = sqlx::query!(
-        r#"select u.id, u.profile_rev from users u where u.profile_xid >= $2 and exists
+        r#"select u.id, u.profile_rev, exists
                (select from members mine join rooms r on r.id = mine.room_id and not r.large
                 join members theirs on theirs.room_id = mine.room_id and theirs.state = 1
-                where mine.user_id = $1 and mine.state = 1 and theirs.user_id = u.id)
-           limit $3"#,
+                where mine.user_id = $1 and mine.state = 1 and theirs.user_id = u.id) as "shares!"
+           from (select id, profile_rev from users where profile_xid >= $2 order by profile_xid limit $3) u"#,
         user_id as _,
         watermark,
-        MOST_PROFILES + 1
+        i64::try_from(MOST_PROFILES + 1).unwrap_or(i64::MAX)
     );
-    Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.id.into(), row.profile_rev)).collect())
+    let rows = rows.fetch_all(connection).await?;
+    if rows.len() > MOST_PROFILES {
+        return Ok(None);
+    }
+    Ok(Some(rows.into_iter().filter(|row| row.shares).map(|row| (row.id.into(), row.profile_rev)).collect()))
 }

@@ -217,6 +217,11 @@ impl Hub {
         }
     }
 
+    /// Any profile may have changed.
+    pub fn soil_profiles(&self) {
+        self.sessions().iter().for_each(|session| session.soil_profiles());
+    }
+
     /// Everything of the database before this watermark has been offered to the sessions or is dirty for them.
     pub fn cover(&self, watermark: i64) {
         self.covered.fetch_max(watermark, Ordering::Relaxed);

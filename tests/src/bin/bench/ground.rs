@@ -48,14 +48,16 @@ impl Ground {
             ("shared_buffers", "1GB"),
             ("max_wal_size", "8GB"),
             ("checkpoint_timeout", "30min"),
-            // There, and silent until it is asked.
             ("shared_preload_libraries", "pg_stat_statements"),
-            ("pg_stat_statements.track", "none"),
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let cluster = Cluster::at(&place, ClusterOptions { settings, ..ClusterOptions::default() }).await?;
         let ground = Self { cluster, place };
-        match ground.refuse_forgetful_settings().await {
+        let fit = async {
+            ground.refuse_forgetful_settings().await?;
+            ground.note_statements(false).await
+        };
+        match fit.await {
             Ok(()) => Ok(ground),
             Err(e) => {
                 ground.stop().await?;
@@ -108,7 +110,6 @@ impl Ground {
     pub async fn note_statements(&self, are: bool) -> Result<()> {
         let track = if are { "top" } else { "none" };
         let mut admin = self.admin().await?;
-        // A setting of the file alone would not reach who is connected before it is read again.
         let set = format!("alter system set pg_stat_statements.track = {track}");
         sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut admin).await.context("note statements")?;
         sqlx::raw_sql("select pg_reload_conf()").execute(&mut admin).await?;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use futures_util::StreamExt;
+use madang_proto::v1::identity_service_client::IdentityServiceClient;
 use madang_proto::v1::message_service_client::MessageServiceClient;
 use madang_proto::v1::sync_service_client::SyncServiceClient;
 use madang_proto::v1::{self, client_frame, server_frame};
@@ -43,7 +44,7 @@ const AT_ONCE: usize = 512;
 /// Time between two sends of somebody else.
 const BETWEEN: Duration = Duration::from_millis(20);
 
-/// Sends that are under way while the history is made.
+/// Calls that are under way while the history is made.
 const MAKING: usize = 64;
 
 /// What everybody holds, but for their rooms.
@@ -73,6 +74,7 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     crowd::insert_rooms(&url, rooms + 1, inside).await?;
     let launch = streams::launch(plan, &url, crowd.issuer_url());
     let mut server = launch.serve().await?;
+    sign_in(server.grpc(), &crowd.people).await?;
     let held = held(server.grpc(), &crowd.people[0]).await?;
     miss(server.grpc(), &crowd.people[..connections]).await?;
     server.kill().await?;
@@ -156,6 +158,24 @@ async fn held(address: SocketAddr, somebody: &Somebody) -> Result<Held> {
     anyhow::bail!("a stream ended before it was live")
 }
 
+/// Everybody has been here before: their profiles and devices are known.
+async fn sign_in(address: SocketAddr, people: &[Somebody]) -> Result<()> {
+    let client = IdentityServiceClient::new(streams::connect(address, 0).await?);
+    let calls = people.iter().map(|somebody| {
+        let (request, mut client) = (somebody.sign(v1::GetMeRequest {}), client.clone());
+        async move { client.get_me(request?).await.context("a sign-in was refused").map(drop) }
+    });
+    all(calls).await
+}
+
+async fn all(calls: impl Iterator<Item = impl Future<Output = Result<()>>>) -> Result<()> {
+    let mut calls = futures_util::stream::iter(calls).buffer_unordered(MAKING);
+    while let Some(done) = calls.next().await {
+        done?;
+    }
+    Ok(())
+}
+
 /// Fills the room that each has missed.
 async fn miss(address: SocketAddr, people: &[Somebody]) -> Result<()> {
     let client = MessageServiceClient::new(streams::connect(address, 0).await?);
@@ -164,11 +184,7 @@ async fn miss(address: SocketAddr, people: &[Somebody]) -> Result<()> {
         let request = people[room * MEMBERS].sign(streams::message(room));
         async move { client.send_message(request?).await.context("a send was refused").map(drop) }
     });
-    let mut sends = futures_util::stream::iter(sends).buffer_unordered(MAKING);
-    while let Some(sent) = sends.next().await {
-        sent?;
-    }
-    Ok(())
+    all(sends).await
 }
 
 /// Somebody who was there before, and sends on a schedule.
