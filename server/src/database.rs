@@ -34,10 +34,15 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// was left in none, which is every one; this way it warns of the others. One in a failed transaction refuses, and is closed.
 const CLEAN: &str = "begin; rollback";
 
+/// Of the node's connections, every fourth is the writer's alone: a crowd that opens streams fills the others, and whoever
+/// sends meanwhile must not stand in that queue.
+const WRITER_SHARE: u32 = 4;
+
 /// The database of one node.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
+    writer_pool: PgPool,
     epoch: watch::Receiver<String>,
     known: Arc<watch::Sender<String>>,
     guards: Guards,
@@ -56,30 +61,22 @@ impl Database {
             ("client_min_messages", "error"),
         ]);
         let (tell, epoch) = watch::channel(String::new());
-        let known = Arc::new(tell);
-        let tell = Arc::clone(&known);
-        let guards = config.guards();
-        let pool = PgPoolOptions::new()
-            .max_connections(config.database_connections)
-            .acquire_timeout(ACQUIRE_TIMEOUT)
-            .after_connect(move |connection, _| {
-                let tell = Arc::clone(&tell);
-                Box::pin(async move {
-                    keep(&tell, &read_epoch(connection).await?);
-                    Ok(())
-                })
-            })
-            .before_acquire(move |connection, _| {
-                Box::pin(async move {
-                    if guards.cancel_safe() {
-                        connection.execute(CLEAN).await?;
-                    }
-                    Ok(true)
-                })
-            })
-            .connect_with(options)
-            .await?;
-        Ok(Self { pool, epoch, known, guards })
+        let (tell, guards) = (Arc::new(tell), config.guards());
+        let writers = (config.database_connections / WRITER_SHARE).max(1);
+        let others = config.database_connections.saturating_sub(writers).max(1);
+        let pool = |connections| pool(connections, guards, Arc::clone(&tell), options.clone());
+        let (pool, writer_pool) = tokio::try_join!(pool(others), pool(writers))?;
+        Ok(Self { pool, writer_pool, epoch, known: tell, guards })
+    }
+
+    /// The connections of the writer of messages, who waits for nobody else.
+    pub fn writer_pool(&self) -> &PgPool {
+        &self.writer_pool
+    }
+
+    /// Gives all connections back to the database.
+    pub async fn close(&self) {
+        tokio::join!(self.pool.close(), self.writer_pool.close());
     }
 
     /// The pool, for single statements in store functions.
@@ -159,6 +156,34 @@ impl Database {
             Err(panic) => Err(Error::Internal(format!("a transaction panicked: {panic}"))),
         }
     }
+}
+
+async fn pool(
+    connections: u32,
+    guards: Guards,
+    tell: Arc<watch::Sender<String>>,
+    options: PgConnectOptions,
+) -> sqlx::Result<PgPool> {
+    PgPoolOptions::new()
+        .max_connections(connections)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(move |connection, _| {
+            let tell = Arc::clone(&tell);
+            Box::pin(async move {
+                keep(&tell, &read_epoch(connection).await?);
+                Ok(())
+            })
+        })
+        .before_acquire(move |connection, _| {
+            Box::pin(async move {
+                if guards.cancel_safe() {
+                    connection.execute(CLEAN).await?;
+                }
+                Ok(true)
+            })
+        })
+        .connect_with(options)
+        .await
 }
 
 async fn attempt<T, F>(pool: &PgPool, begin: &'static str, work: &F) -> Result<T>

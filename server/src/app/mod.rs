@@ -110,7 +110,7 @@ impl Running {
         }
         self.node.bus.leave().await;
         self.background.shutdown().await;
-        self.node.database.pool().close().await;
+        self.node.database.close().await;
     }
 }
 

@@ -145,7 +145,7 @@ impl Lanes {
     }
 
     async fn attempt(&self, jobs: &[Job], wait: bool) -> Result<batch::Written, Failure> {
-        let mut tx = self.node.database.pool().begin().await.map_err(Error::from)?;
+        let mut tx = self.node.database.writer_pool().begin().await.map_err(Error::from)?;
         let written = batch::write(&mut tx, &self.node, jobs, wait).await?;
         self.node.database.guards().pass("commit").await;
         match tx.commit().await {
