@@ -20,6 +20,11 @@ pub(crate) fn need_nginx() -> Result<()> {
     if Path::new(NGINX).exists() { Ok(()) } else { need("nginx", &["nginx-light"]) }
 }
 
+/// Makes sure that the other proxy's configuration can be checked; `caddy` says its version to a word of its own.
+pub(crate) fn need_caddy() -> Result<()> {
+    if Cargo::program("caddy").args(["version"]).succeeds() { Ok(()) } else { need("caddy", &["caddy"]) }
+}
+
 /// Makes sure that archives can be opened; `unzip` alone says its version to `-v`.
 pub(crate) fn need_unzip() -> Result<()> {
     if Cargo::program("unzip").args(["-v"]).succeeds() { Ok(()) } else { need("unzip", &["unzip"]) }

@@ -104,6 +104,7 @@ fn unit() -> Result<bool> {
 
 fn e2e() -> Result<bool> {
     packages::need_nginx()?;
+    packages::need_caddy()?;
     suite("e2e")
 }
 

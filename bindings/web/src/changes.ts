@@ -32,7 +32,8 @@ export class Listener {
   #ended = false;
 
   constructor(
-    private readonly only: string | undefined,
+    /** The room that it listens to; absent: to all. */
+    readonly only: string | undefined,
     private readonly leave: (listener: Listener) => void,
   ) {}
 
@@ -112,9 +113,11 @@ export class Observers {
     return () => this.#callbacks.delete(callback);
   }
 
-  /** Tells what has changed. */
+  /** Tells what has changed; first to who looks at one room, which is in front of the person. */
   publish(changes: Changes): void {
-    for (const listener of this.#listeners) listener.hear(changes);
+    const listeners = [...this.#listeners];
+    for (const listener of listeners.filter(({ only }) => only !== undefined)) listener.hear(changes);
+    for (const listener of listeners.filter(({ only }) => only === undefined)) listener.hear(changes);
     for (const callback of this.#callbacks) callback(changes);
   }
 

@@ -15,7 +15,7 @@ import * as marks from "./store/marks.js";
 import * as messages from "./store/messages.js";
 import * as outbox from "./store/outbox.js";
 import * as rooms from "./store/rooms.js";
-import type { Write } from "./store/store.js";
+import type { Warm, Write } from "./store/store.js";
 import { type Mark, markOf } from "./sync/mark.js";
 import { isJoined, type RoomState } from "./sync/room.js";
 import { newId } from "./time.js";
@@ -43,7 +43,7 @@ export async function send(core: Core, roomId: string, draft: Draft | string): P
     await seen(w, request, seenSeq);
     await putDraft(w, roomId, "");
     await changes.put(w, "Send", request, { changeId: clientMessageId, nowMs: Date.now() });
-  });
+  }, warmSeen(roomId));
   return clientMessageId;
 }
 
@@ -53,6 +53,13 @@ async function seen(w: Write, request: SendMessageRequest, seenSeq: bigint): Pro
   if (seenSeq === 0n || state.rev !== state.headRev) return;
   request.seenSeq = seenSeq;
   request.seenGeneration = marks.shown(markOf(state.membership), await marks.find(w.tx, request.roomId)).generation;
+}
+
+/** Begins to read what `seen` asks for. */
+function warmSeen(roomId: string): Warm {
+  return (tx) => {
+    for (const table of ["rooms", "marks"] as const) tx.warm(table, roomId);
+  };
 }
 
 /** Replaces the text of one's own message. */

@@ -261,6 +261,7 @@ export class Life {
     if (this.#resting) return;
     this.#resting = true;
     this.#tasks.abort();
+    this.core.store.rest();
     this.core.tabs.leave();
     this.core.lost();
   }
@@ -269,6 +270,7 @@ export class Life {
     if (!this.#resting) return;
     this.#resting = false;
     const { core } = this;
+    core.store.rise();
     const own = () => core.focus();
     core.tabs.join(own, (message) => this.#hear(message), () => core.attend());
     // Whatever was told meanwhile was not heard.

@@ -6,6 +6,8 @@ import type { Backoff } from "./config.js";
 /** Longest wait of a browser's timer; what is longer would end at once. */
 const LONGEST_MS = 2 ** 31 - 1;
 
+const ID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/;
+
 /** Ends after a while, or when the signal is aborted, whichever comes first. */
 export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
@@ -33,6 +35,11 @@ export function newId(now = Date.now()): string {
   bytes[8] = 0x80 | ((bytes[8] ?? 0) & 0x3f);
   const hex = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
+}
+
+/** Whether a text is an id, of any version. */
+export function isId(text: string): boolean {
+  return ID.test(text);
 }
 
 /** A time of the wire; what cannot be told apart from nothing is 1970. */

@@ -4,6 +4,7 @@ import "fake-indexeddb/auto";
 import { IDBFactory } from "fake-indexeddb";
 import { beforeEach, describe, expect, test, vi } from "vitest";
 import { ClientError } from "../src/error.js";
+import { take } from "../src/engine/outbox.js";
 import { type Entry, QUEUED } from "../src/store/outbox.js";
 import * as outbox from "../src/store/outbox.js";
 import { IndexedBackend } from "../src/store/indexed.js";
@@ -67,7 +68,7 @@ describe.each(places)("in %s", (_, open) => {
       for (const [room, id] of [["r", "r1"], ["r", "r2"], ["s", "s1"]] as const) await outbox.put(tx, entry(room, id), 0);
       const [first] = await outbox.ready(tx);
       expect(ids(await outbox.ready(tx))).toEqual(["r1", "s1"]);
-      await outbox.leave(tx, first?.id ?? 0);
+      await outbox.leave(tx, first as Entry);
       expect(ids(await outbox.ready(tx))).toEqual(["s1"]);
       await outbox.recover(tx);
       expect(ids(await outbox.ready(tx))).toEqual(["r1", "s1"]);
@@ -80,6 +81,23 @@ describe.each(places)("in %s", (_, open) => {
       expect([await outbox.unsent(tx), ids(await outbox.shown(tx, "r", 8n))]).toEqual([2, ["r1", "r2"]]);
       expect(ids(await outbox.shown(tx, "r", 9n))).toEqual(["r2"]);
     });
+  });
+
+  test("a change that cannot be said holds up its room, and neither others nor what a person writes", async () => {
+    const complained = vi.spyOn(console, "error").mockImplementation(() => undefined);
+    const store = new Store(await open(), () => undefined);
+    await store.write("strict", async ({ tx }) => {
+      const broken = { ...entry("r", "broken"), kind: "Edit", target: "not there", request: new Uint8Array([255]) } as const;
+      for (const one of [broken, entry("r", "behind it"), entry("s", "beside it")]) await outbox.put(tx, one, 0);
+    });
+    const taken = await store.write("strict", async (w) => {
+      await outbox.put(w.tx, entry("t", "written now"), 0);
+      return take(w, new Set(), 8);
+    });
+    expect(ids(taken)).toEqual(["beside it", "written now"]);
+    expect(ids(await store.read((r) => outbox.waiting(r.tx)))).toEqual(["broken", "behind it", "beside it", "written now"]);
+    expect(complained).toHaveBeenCalledOnce();
+    complained.mockRestore();
   });
 
   test("what was acknowledged under another epoch holds its room up until it is confirmed", async () => {
@@ -109,6 +127,32 @@ test("a store in IndexedDB is there for the next page, and gone when it is erase
   expect((await second.read((tx) => tx.get("drafts", "r")))?.text).toBe("half a");
   await second.erase();
   expect(await (await open()).read((tx) => tx.list("drafts"))).toEqual([]);
+});
+
+test("a page that is left in the middle of a write holds up no other page, and does it when it is there again", async () => {
+  const open = () => IndexedBackend.open("store", () => undefined);
+  const [left, other] = [await open(), await open()];
+  let begun = () => {};
+  const middle = new Promise<void>((resolve) => (begun = resolve));
+  let runs = 0;
+  const written = left.write("strict", async (tx) => {
+    await outbox.put(tx, entry("r", "of the page that is left"), 0);
+    runs += 1;
+    begun();
+    // As a page that is kept: it is never again heard of.
+    while (runs === 1) await tx.get("drafts", "r");
+  });
+  await middle;
+  left.rest();
+  await other.write("strict", (tx) => outbox.put(tx, entry("r", "of the other"), 0));
+  const read = left.read((tx) => outbox.waiting(tx));
+  left.rise();
+  await written;
+  expect([ids(await read)[0], ids(await left.read((tx) => outbox.waiting(tx)))]).toEqual([
+    "of the other",
+    ["of the other", "of the page that is left"],
+  ]);
+  expect(runs).toBe(2);
 });
 
 test("a store in memory is one client's at a time", async () => {

@@ -29,10 +29,12 @@ export function Shell() {
   const room = place.kind === "Room" ? rooms.find((item) => item.id === place.roomId) : undefined;
   const members = place.kind === "Room" && place.members && room !== undefined;
   const state = useObserved(client.state);
-  // A new browser knows no room before it has been connected.
-  const known = list !== undefined && (rooms.length > 0 || state.kind !== "Connecting");
+  // A new browser knows no room before it has been connected; the one in front comes first.
+  const known = room !== undefined || (list !== undefined && state.kind !== "Connecting");
   useNotifications(rooms, list !== undefined, place);
   useTitle(room?.name);
+  const shown = place.kind === "Room" ? place.roomId : undefined;
+  useEffect(() => client.setFocus(shown === undefined ? [] : [shown]), [client, shown]);
   useEffect(() => {
     const key = (event: KeyboardEvent) => {
       if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {

@@ -4,6 +4,7 @@ import { Client } from "@madang/client";
 import { Session, SignInRefused } from "../features/signin/session.js";
 import { preferences } from "../features/settings/preferences.js";
 import type { Host } from "./client.js";
+import { placeOf } from "./route.js";
 import { loadConfiguration, configurationFrom, type Configuration } from "./configuration.js";
 
 /** Where the start leads to. */
@@ -58,6 +59,9 @@ export async function start(): Promise<Start> {
       account,
       language: language === "system" ? undefined : language,
     });
+    // Before the client says what it has: the rows of this room come first then.
+    const place = placeOf(path);
+    if (place.kind === "Room") client.setFocus([place.roomId]);
     return { kind: "Ready", host: { client, session } };
   } catch (error) {
     const refused = error instanceof SignInRefused ? error.why : "Unreachable";

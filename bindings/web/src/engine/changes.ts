@@ -72,10 +72,9 @@ export async function take(w: Write, entry: Entry): Promise<Entry | undefined> {
       touch(w, entry);
       return undefined;
     }
-    await outbox.update(w.tx, entry.id, [QUEUED], { request });
     leaving = { ...entry, request };
   }
-  await outbox.leave(w.tx, entry.id);
+  await outbox.leave(w.tx, leaving);
   touch(w, entry);
   return leaving;
 }

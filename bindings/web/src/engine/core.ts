@@ -6,8 +6,10 @@ import type { Observers } from "../changes.js";
 import { ClientError } from "../error.js";
 import type { Connection } from "../net/connection.js";
 import { Bell, Cell } from "../observed.js";
-import type { Store, Write } from "../store/store.js";
+import * as outbox from "../store/outbox.js";
 import type { Entry } from "../store/outbox.js";
+import type { Store, Warm, Write } from "../store/store.js";
+import type { Tx } from "../store/tables.js";
 import { noOutcome, type Outcome, type View } from "./frames.js";
 import { type Ask, askRoom } from "./repair.js";
 import type { Tabs } from "./tabs.js";
@@ -186,14 +188,19 @@ export class Core {
    * Writes what a person does: it is on the disk when this returns. What may leave leaves by the same write: another one would
    * wait for all lists that are read because of this one.
    */
-  async put<T>(job: (w: Write) => Promise<T>): Promise<T> {
+  async put<T>(job: (w: Write) => Promise<T>, warm?: Warm): Promise<T> {
     let leaving: readonly Entry[] = [];
     const { sender } = this;
-    const value = await this.store.write("strict", async (w) => {
+    const write = async (w: Write) => {
       const done = await job(w);
       leaving = (await sender?.take(w)) ?? [];
       return done;
-    });
+    };
+    const warmAll = (tx: Tx) => {
+      outbox.warm(tx);
+      warm?.(tx);
+    };
+    const value = await this.store.write("strict", write, warmAll);
     if (leaving.length > 0) sender?.say(leaving);
     else this.ring("outbox");
     return value;

@@ -12,6 +12,7 @@ import * as outbox from "../store/outbox.js";
 import * as people from "../store/people.js";
 import * as rooms from "../store/rooms.js";
 import type { Write } from "../store/store.js";
+import type { Tx } from "../store/tables.js";
 import type { Island } from "../sync/islands.js";
 import { markOf } from "../sync/mark.js";
 import * as rules from "../sync/room.js";
@@ -91,6 +92,26 @@ export async function apply(w: Write, begun: View, frames: readonly ServerFrame[
     }
   }
   return out;
+}
+
+/** Begins to read what frames are applied to. */
+export function warm(tx: Tx, frames: readonly ServerFrame[]): void {
+  tx.warm("meta", "user_rev");
+  for (const { frame } of frames) {
+    if (frame.case === "roomSummary") tx.warm("rooms", frame.value.roomId);
+    else if (frame.case === "roomDelta") tx.warm("rooms", frame.value.summary?.roomId ?? "");
+    else if (frame.case === "roomEvent") warmEvent(tx, frame.value);
+    else if (frame.case === "userDelta") for (const { member } of frame.value.memberships) tx.warm("rooms", member?.roomId ?? "");
+  }
+}
+
+/** Begins to read what an event is applied to. */
+export function warmEvent(tx: Tx, { roomId, actorId, change }: RoomEvent): void {
+  tx.warm("rooms", roomId);
+  if (change.case !== "message") return;
+  tx.warm("messages", [roomId, Number(change.value.seq)]);
+  if (change.value.markGeneration !== undefined) tx.warm("receipts", [roomId, actorId]);
+  for (const userId of peopleOf(change.value)) if (userId !== "") tx.warm("users", userId);
 }
 
 /** The verdicts on different rooms that begin at a frame. */
@@ -180,8 +201,9 @@ export async function userDelta(w: Write, view: View, told: UserDelta, out: Outc
     await repair.userIsAt(w, told.toUserRev, out);
     return;
   }
-  // Whole states merge by their own numbers; a delta that is held already changes nothing.
-  for (const place of told.memberships) await membership(w, view, place, out);
+  // Whole states merge by their own numbers; a delta that is held already changes nothing. There is one of each room, and
+  // rooms have nothing to do with each other.
+  await Promise.all(told.memberships.map((place) => membership(w, view, place, out)));
   if (!told.last) await repair.userIsAt(w, told.toUserRev + 1n, out);
 }
 

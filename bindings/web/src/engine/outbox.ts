@@ -162,19 +162,25 @@ class Sender implements Leaving {
   }
 }
 
-/** Takes the entries that leave now, of rooms that are not busy. */
-async function take(w: Write, busy: ReadonlySet<string>, most: number): Promise<Entry[]> {
+/**
+ * Takes the entries that leave now, of rooms that are not busy. One that cannot be said holds up its room: neither the others, nor
+ * the write of a person that this is a part of.
+ */
+export async function take(w: Write, busy: ReadonlySet<string>, most: number): Promise<Entry[]> {
   const leaving: Entry[] = [];
   // What turns out not to leave makes way for the next of its room.
   for (;;) {
     const ready = (await outbox.ready(w.tx)).filter((entry) => !busy.has(entry.roomId)).slice(0, most - leaving.length);
     let left = 0;
     for (const entry of ready) {
-      const taken = await changes.take(w, entry);
-      if (taken) {
-        leaving.push(taken);
-        left += 1;
-      }
+      const taken = await changes.take(w, entry).catch((error: unknown) => {
+        // The whole transaction has failed.
+        if (error instanceof DOMException) throw error;
+        console.error("madang: a change cannot be said", entry.changeId, error);
+        return "Stuck" as const;
+      });
+      if (taken && taken !== "Stuck") leaving.push(taken);
+      if (taken) left += 1;
     }
     if (left === ready.length) return leaving;
   }

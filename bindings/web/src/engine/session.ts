@@ -14,7 +14,7 @@ import { Bell } from "../observed.js";
 import { joined, totalsOf } from "../store/totals.js";
 import { delayMs, sleep } from "../time.js";
 import type { Core, OpenStream } from "./core.js";
-import { apply, noOutcome, type Outcome, type View } from "./frames.js";
+import { apply, noOutcome, type Outcome, type View, warm } from "./frames.js";
 import * as repair from "./repair.js";
 import type { Ask } from "./repair.js";
 import * as welcome from "./welcome.js";
@@ -29,8 +29,8 @@ const ACK_SOON_MS = 1_000;
 const FOCUS_AGAIN_MS = 2_000;
 /** Frames that wait to be applied; beyond that the stream is not read, and the server keeps count of what it drops. */
 const WAITING = 256;
-/** Frames applied in one transaction. */
-const BATCH = 64;
+/** Frames applied in one transaction: while one catches up they are many, and after each the lists are read again. */
+const BATCH = 128;
 /** Rooms, messages and people in a Focus, and rooms in an Ack; the server takes no more. */
 const FOCUS_ROOMS = 16;
 const FOCUS_MESSAGES = 5;
@@ -296,7 +296,7 @@ class Stream implements OpenStream {
   async #apply(frames: readonly ServerFrame[]): Promise<void> {
     const { core } = this;
     const view = this.#view();
-    const outcome = await core.store.write("relaxed", (w) => apply(w, view, frames));
+    const outcome = await core.store.write("relaxed", (w) => apply(w, view, frames), (tx) => warm(tx, frames));
     core.wantPeople(outcome.people);
     this.#ask(outcome.asks);
     for (const [roomId, seq] of outcome.delivered) this.#delivered.set(roomId, seq);

@@ -79,7 +79,12 @@ export abstract class FollowedList<T> implements LiveList<T> {
     const turn = this.#turn.then(async () => {
       await first?.();
       this.#stale = true;
-      const items = await this.read(this.listener.take());
+      const changes = this.listener.take();
+      const items = await this.read(changes).catch((error: unknown) => {
+        // What was not read is still to be.
+        this.listener.hear(changes);
+        throw error;
+      });
       this.#stale = false;
       if (items) this.#now = items;
       this.listener.wake();

@@ -8,14 +8,15 @@ import type { Person } from "./item.js";
 /** Looks people up, and notes whom it did not find. */
 export class Names {
   readonly missing = new Set<string>();
-  readonly #known = new Map<string, Promise<Person>>();
 
-  constructor(private readonly tx: Tx) {}
+  /** `known`: whom a list has found before; it forgets them when profiles have changed. */
+  constructor(
+    private readonly tx: Tx,
+    private readonly known = new Map<string, Person>(),
+  ) {}
 
-  person(id: string): Promise<Person> {
-    const person = this.#known.get(id) ?? this.#find(id);
-    this.#known.set(id, person);
-    return person;
+  async person(id: string): Promise<Person> {
+    return this.known.get(id) ?? this.#find(id);
   }
 
   people(ids: readonly string[]): Promise<Person[]> {
@@ -24,8 +25,10 @@ export class Names {
 
   async #find(id: string): Promise<Person> {
     const user = id === "" ? undefined : await people.find(this.tx, id);
-    if (!user && id !== "") this.missing.add(id);
-    return { id, name: user?.displayName || user?.login || "" };
+    const person = { id, name: user?.displayName || user?.login || "" };
+    if (user || id === "") this.known.set(id, person);
+    else this.missing.add(id);
+    return person;
   }
 
   /** The shown name of a room: in a direct room that of the other person. */

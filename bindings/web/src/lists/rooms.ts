@@ -6,7 +6,7 @@ import { MessageSchema } from "../gen/madang/v1/message_pb.js";
 import { MemberRole } from "../gen/madang/v1/room_pb.js";
 import { decode } from "../store/rooms.js";
 import type { Read } from "../store/store.js";
-import { badgeOf, type Glance, glanceOf, joined, joinedAmong } from "../store/totals.js";
+import { badgeOf, type Glance, glanceOf, joined, joinedAmong, warmAmong } from "../store/totals.js";
 import { dateOf } from "../time.js";
 import type { RoomItem } from "./item.js";
 import { FollowedList, type LiveList } from "./list.js";
@@ -85,7 +85,10 @@ export class OpenRoomList extends FollowedList<RoomItem> implements RoomList {
 
   protected async read(changes: Changes): Promise<readonly RoomItem[]> {
     const all = changes.everything || changes.people;
-    const { rooms, missing } = await this.core.store.read((r) => readRooms(r, all ? undefined : changes.rooms));
+    const { rooms, missing } = await this.core.store.read(
+      (r) => readRooms(r, all ? undefined : changes.rooms),
+      all ? undefined : warmAmong(changes.rooms),
+    );
     if (all) this.#rooms.clear();
     for (const roomId of changes.rooms) this.#rooms.delete(roomId);
     for (const room of rooms) this.#rooms.set(room.item.id, room);

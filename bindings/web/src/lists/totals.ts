@@ -4,7 +4,7 @@ import { type Changes, noChanges } from "../changes.js";
 import type { Core } from "../engine/core.js";
 import { failureOf } from "../net/failure.js";
 import { Cell, type Watched } from "../observed.js";
-import { joined, joinedAmong, totalsOf } from "../store/totals.js";
+import { joined, joinedAmong, totalsOf, warmAmong } from "../store/totals.js";
 import { delayMs, sleep } from "../time.js";
 import { equal } from "./diff.js";
 import type { Totals } from "./item.js";
@@ -15,7 +15,10 @@ export async function watchTotals(core: Core): Promise<Watched<Totals>> {
   // A room is read again when it has changed: to read all of them for each message would be felt.
   const rooms = new Map<string, { readonly unread: number; readonly mentions: number }>();
   const read = async ({ everything, rooms: changed }: Changes) => {
-    const badges = await core.store.read((r) => (everything ? joined(r.tx) : joinedAmong(r.tx, changed)));
+    const badges = await core.store.read(
+      (r) => (everything ? joined(r.tx) : joinedAmong(r.tx, changed)),
+      everything ? undefined : warmAmong(changed),
+    );
     if (everything) rooms.clear();
     for (const roomId of changed) rooms.delete(roomId);
     for (const { row, unread, mentions } of badges) rooms.set(row.roomId, { unread, mentions });

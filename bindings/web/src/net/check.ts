@@ -7,12 +7,12 @@ import type { DescField, DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import type { FieldViolation } from "../error.js";
 import { type FieldLimits, LIMITS } from "../gen/rules.js";
+import { isId } from "../time.js";
 
 /** Violations told of one request; the server tells no more either. */
 const MOST_VIOLATIONS = 20;
 /** Control characters, and the invisible ones that turn the direction of a line and so disguise names. */
 const FORBIDDEN = /[\p{Cc}\u202a-\u202e\u2066-\u2069\ufeff]/u;
-const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-([0-9a-f])[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12}$/;
 
 type Add = (at: string, limit: string) => void;
 
@@ -92,9 +92,9 @@ function checkText(value: string, held: FieldLimits, at: string, add: Add): void
 function formOf(value: string, format: string | undefined): string | undefined {
   switch (format) {
     case "TEXT_FORMAT_UUID":
-      return UUID.test(value) ? undefined : "must be a UUID in lower case";
+      return isId(value) ? undefined : "must be a UUID in lower case";
     case "TEXT_FORMAT_UUID_V7":
-      return UUID.exec(value)?.[1] === "7" ? undefined : "must be a version 7 UUID in lower case";
+      return isId(value) && value[14] === "7" ? undefined : "must be a version 7 UUID in lower case";
     case "TEXT_FORMAT_LINE":
       if (value.trim() !== value) return "must not begin or end with white space";
       return FORBIDDEN.test(value) ? "must not contain control characters" : undefined;

@@ -54,7 +54,7 @@ export function reasonOf(name: ErrorReason | undefined): Reason {
 
 /** A reason that a newer server gave says nothing: the code decides. */
 function ruleOf(reason: Reason): { code: Code; action: ClientAction } {
-  const [code, action] = RULES[ErrorReasonSchema.value[reason]?.name ?? ""] ?? [0, 0];
+  const [code, action] = RULES[reason] ?? [0, 0];
   // The contract numbers its codes as gRPC does.
   return { code: code === 0 ? Code.Unknown : code, action };
 }

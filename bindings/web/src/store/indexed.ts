@@ -2,12 +2,20 @@
 
 import { deleteDB, type IDBPDatabase, type IDBPTransaction, openDB } from "idb";
 import { ClientError, type LocalReason } from "../error.js";
-import { type Backend, type Durability, type Key, LAYOUT, type Range, type Rows, type Table, TABLES, type Tx, VERSION } from "./tables.js";
+import { Cell } from "../observed.js";
+import { type Backend, type Durability, type Key, keyOf, LAYOUT, type Range, type Rows, type Table, TABLES, type Tx, VERSION } from "./tables.js";
 
 type Mode = "readonly" | "readwrite";
+type Begun = IDBPTransaction<unknown, string[], Mode>;
 
 /** Tables in IndexedDB. */
 export class IndexedBackend implements Backend {
+  /** Transactions that have not ended. */
+  readonly #begun = new Set<Begun>();
+  /** Those that were undone because the page was left. */
+  readonly #undone = new WeakSet<Begun>();
+  readonly #resting = new Cell(false);
+
   private constructor(
     readonly name: string,
     private readonly db: IDBPDatabase,
@@ -41,6 +49,15 @@ export class IndexedBackend implements Backend {
     return this.#run(() => this.db.transaction(TABLES, "readwrite", { durability }), job);
   }
 
+  rest(): void {
+    this.#resting.set(true);
+    for (const tx of this.#begun) if (abort(tx)) this.#undone.add(tx);
+  }
+
+  rise(): void {
+    this.#resting.set(false);
+  }
+
   close(): void {
     this.db.close();
   }
@@ -50,33 +67,60 @@ export class IndexedBackend implements Backend {
     await deleteDB(this.name);
   }
 
-  async #run<T>(begin: () => IDBPTransaction<unknown, string[], Mode>, job: (tx: Tx) => Promise<T>): Promise<T> {
-    let tx: IDBPTransaction<unknown, string[], Mode> | undefined;
-    try {
-      tx = begin();
-      // Whoever waits for the job hears of a failure there.
-      tx.done.catch(() => undefined);
-      const value = await job(new IndexedTx(tx as IDBPTransaction<unknown, string[], "readwrite">));
-      await tx.done;
-      return value;
-    } catch (error) {
+  async #run<T>(begin: () => Begun, job: (tx: Tx) => Promise<T>): Promise<T> {
+    for (;;) {
+      if (this.#resting.now) await this.#resting.until((resting) => !resting);
+      let tx: Begun | undefined;
       try {
-        tx?.abort();
-      } catch {
-        // It has ended already.
+        tx = begin();
+        this.#begun.add(tx);
+        // Whoever waits for the job hears of a failure there.
+        tx.done.catch(() => undefined);
+        const value = await job(new IndexedTx(tx as IDBPTransaction<unknown, string[], "readwrite">));
+        await tx.done;
+        return value;
+      } catch (error) {
+        if (tx && this.#undone.has(tx)) continue;
+        if (tx) abort(tx);
+        // What a request fails with when its transaction was aborted does not say why.
+        throw storageError((tx?.error as Error | null | undefined) ?? error);
+      } finally {
+        if (tx) this.#begun.delete(tx);
       }
-      // What a request fails with when its transaction was aborted does not say why.
-      throw storageError((tx?.error as Error | null | undefined) ?? error);
     }
   }
 }
 
+/** Undoes a transaction; `false`: it has ended already, or ends by itself. */
+function abort(tx: Begun): boolean {
+  try {
+    tx.abort();
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 class IndexedTx implements Tx {
+  /** Rows that were asked for by key, or changed, as this transaction sees them. */
+  readonly #rows = new Map<string, Promise<unknown>>();
+
   constructor(private readonly tx: IDBPTransaction<unknown, string[], "readwrite">) {}
 
   async get<T extends Table>(table: T, key: Key, index?: string): Promise<Rows[T] | undefined> {
-    const store = this.tx.objectStore(table);
-    return index === undefined ? store.get(key as IDBValidKey) : store.index(index).get(key as IDBValidKey);
+    if (index !== undefined) return this.tx.objectStore(table).index(index).get(key as IDBValidKey);
+    return this.#row(table, key) as Promise<Rows[T] | undefined>;
+  }
+
+  warm(table: Table, key: Key): void {
+    unwaited(this.#row(table, key));
+  }
+
+  #row(table: Table, key: Key): Promise<unknown> {
+    const name = rowName(table, key);
+    const row = this.#rows.get(name) ?? this.tx.objectStore(table).get(key as IDBValidKey);
+    this.#rows.set(name, row);
+    return row;
   }
 
   async list<T extends Table>(table: T, range: Range = {}): Promise<Rows[T][]> {
@@ -94,18 +138,26 @@ class IndexedTx implements Tx {
   }
 
   async put<T extends Table>(table: T, row: Rows[T]): Promise<void> {
+    const key = keyOf(LAYOUT[table].key, row);
+    if (key !== undefined) this.#rows.set(rowName(table, key), Promise.resolve(row));
     unwaited(this.tx.objectStore(table).put(row));
   }
 
   async delete(table: Table, key: Key): Promise<void> {
+    this.#rows.set(rowName(table, key), Promise.resolve(undefined));
     unwaited(this.tx.objectStore(table).delete(key as IDBValidKey));
   }
 
   async clear(table: Table, range?: { readonly from: Key; readonly to: Key }): Promise<void> {
+    for (const name of [...this.#rows.keys()]) if (name.startsWith(`${table} `)) this.#rows.delete(name);
     const store = this.tx.objectStore(table);
     const keys = keyRange(range?.from, range?.to);
     unwaited(keys ? store.delete(keys) : store.clear());
   }
+}
+
+function rowName(table: Table, key: Key): string {
+  return `${table} ${JSON.stringify(key)}`;
 }
 
 /** What comes later in the transaction sees the change, and if it fails the transaction does: nobody waits for the answer. */

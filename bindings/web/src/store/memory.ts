@@ -1,7 +1,7 @@
 /** A store that is gone with the page. */
 
 import { ClientError } from "../error.js";
-import { type Backend, type Durability, type Key, LAYOUT, type Layout, type Range, type Rows, type Table, TABLES, type Tx } from "./tables.js";
+import { type Backend, type Durability, type Key, keyOf, LAYOUT, type Layout, type Range, type Rows, type Table, TABLES, type Tx } from "./tables.js";
 
 /** A store that is gone with the page: one client at a time has it, and the next finds what the last one left. */
 export class MemoryStore {
@@ -20,6 +20,8 @@ export class MemoryStore {
     return {
       read: (job) => backend.read(job),
       write: (durability, job) => backend.write(durability, job),
+      rest: () => undefined,
+      rise: () => undefined,
       close: release,
       erase: async () => {
         await backend.erase();
@@ -52,6 +54,10 @@ export class MemoryBackend implements Backend {
     });
   }
 
+  rest(): void {}
+
+  rise(): void {}
+
   close(): void {}
 
   erase(): Promise<void> {
@@ -75,6 +81,7 @@ export class MemoryBackend implements Backend {
     return {
       get: async <T extends Table>(table: T, key: Key, index?: string) =>
         of(table).list({ from: key, to: key, limit: 1, ...(index === undefined ? {} : { index }) })[0] as Rows[T] | undefined,
+      warm: () => undefined,
       list: async <T extends Table>(table: T, range: Range = {}) => of(table).list(range) as Rows[T][],
       put: async (table, row) => {
         const held = of(table);
@@ -166,14 +173,6 @@ class Sorted<V> {
     }
     return low;
   }
-}
-
-/** What a row is found by; `undefined`: a field is missing. */
-function keyOf(fields: string | readonly string[], row: Row): Key | undefined {
-  const field = (name: string) => (row as unknown as Record<string, Key | undefined>)[name];
-  if (typeof fields === "string") return field(fields);
-  const parts = fields.map(field);
-  return parts.includes(undefined) ? undefined : (parts as Key[]);
 }
 
 function compareKeys(one: Key, other: Key): number {

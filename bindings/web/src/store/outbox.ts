@@ -57,6 +57,11 @@ export function messageId(entry: Entry): string {
   return kindOf(entry) === "Send" ? entry.changeId : entry.target;
 }
 
+/** Begins to read what putting an entry in, and letting it leave, asks for. */
+export function warm(tx: Tx): void {
+  for (const key of ["epoch", "reoffer"]) tx.warm("meta", key);
+}
+
 /** Puts an entry in. */
 export async function put(tx: Tx, { kind, ...entry }: NewEntry, nowMs: number): Promise<void> {
   await tx.put("outbox", {
@@ -98,7 +103,7 @@ export async function recover(tx: Tx): Promise<void> {
 
 /** Whether a later epoch makes it doubtful that the server still has what it acknowledged. */
 function isDoubtful(entry: Entry): boolean {
-  return entry.state === ACKNOWLEDGED && messageId(entry) !== "" && entry.kind <= KINDS.indexOf("Delete");
+  return entry.state === ACKNOWLEDGED && entry.kind <= KINDS.indexOf("Delete") && messageId(entry) !== "";
 }
 
 /**
@@ -121,9 +126,9 @@ export async function update(tx: Tx, id: number, states: readonly number[], chan
   if (entry && states.includes(entry.state)) await tx.put("outbox", { ...entry, ...change });
 }
 
-/** It is on its way. */
-export function leave(tx: Tx, id: number): Promise<void> {
-  return update(tx, id, [QUEUED], { state: SENDING, tried: true });
+/** It is on its way, as this transaction has found it. */
+export function leave(tx: Tx, entry: Entry): Promise<void> {
+  return tx.put("outbox", { ...entry, state: SENDING, tried: true });
 }
 
 /** It goes back to its place. */

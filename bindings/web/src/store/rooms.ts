@@ -7,7 +7,7 @@ import { type RoomCursor, RoomCursorSchema } from "../gen/madang/v1/sync_pb.js";
 import { cutBelow, type Island } from "../sync/islands.js";
 import { markOf } from "../sync/mark.js";
 import { type Drop, isForeseen, isJoined, isUnheardOf, newRoomState, type RoomState } from "../sync/room.js";
-import { dateOf } from "../time.js";
+import { dateOf, isId } from "../time.js";
 import * as meta from "./meta.js";
 import { beginningWith, type RoomRow, type Tx } from "./tables.js";
 
@@ -59,18 +59,24 @@ export async function unknown(tx: Tx): Promise<string[]> {
 }
 
 /**
- * Cursors for a Hello: these rooms first, then the most recently active ones that have rows. Before the person's first number
- * a server tells only which rooms there are, so then all are named: one that a command brought may be gone.
+ * Cursors for a Hello: the rooms on the screen first, also those of which nothing is held, so that their rows come before all
+ * else; then the most recently active ones that have rows. Before the person's first number a server tells only which rooms there
+ * are, so then all are named: one that a command brought may be gone.
  */
 export async function cursors(tx: Tx, first: ReadonlySet<string>, most: number): Promise<RoomCursor[]> {
   const numbered = (await meta.number(tx, "user_rev")) > 0n;
-  const rows = (await tx.list("rooms")).filter(
+  const rows = await tx.list("rooms");
+  const named = rows.filter(
     // One that waits to be made is nobody's yet.
-    (row) => row.joined && !(row.headRev === 0n && row.room) && (row.rev > 0n || !numbered),
+    (row) => row.joined && !(row.headRev === 0n && row.room) && (row.rev > 0n || !numbered || first.has(row.roomId)),
   );
   const rank = (row: RoomRow) => (first.has(row.roomId) ? 0 : 1);
-  rows.sort((one, other) => rank(one) - rank(other) || other.activeMs - one.activeMs);
-  return rows.slice(0, most).map(({ roomId, rev, seq }) => create(RoomCursorSchema, { roomId, rev, seq }));
+  named.sort((one, other) => rank(one) - rank(other) || other.activeMs - one.activeMs);
+  const held = new Set(rows.map((row) => row.roomId));
+  // A host may have it from an address that somebody typed.
+  const unheard = [...first].filter((roomId) => !held.has(roomId) && isId(roomId));
+  const nothing = unheard.map((roomId) => ({ roomId, rev: 0n, seq: 0n }));
+  return [...nothing, ...named].slice(0, most).map(({ roomId, rev, seq }) => create(RoomCursorSchema, { roomId, rev, seq }));
 }
 
 /** Writes what is held of a room. */

@@ -27,6 +27,9 @@ export interface Write {
   me: string;
 }
 
+/** Begins to read what a job will ask for. */
+export type Warm = (tx: Tx) => void;
+
 /** Everything of one store in another. */
 async function copy(from: Backend, to: Backend): Promise<void> {
   for (const table of TABLES) {
@@ -50,16 +53,19 @@ export class Store {
     private readonly onFull: () => Promise<boolean> = async () => false,
   ) {}
 
-  /** Reads. */
-  async read<T>(job: (r: Read) => Promise<T>): Promise<T> {
+  /** Reads. `warm` begins to read what the job will ask for. */
+  async read<T>(job: (r: Read) => Promise<T>, warm?: Warm): Promise<T> {
     this.#stillThere();
-    return this.backend.read(async (tx) => job({ tx, me: await meta.text(tx, "user_id") }));
+    return this.backend.read(async (tx) => {
+      warm?.(tx);
+      return job({ tx, me: await meta.text(tx, "user_id") });
+    });
   }
 
-  /** Writes in one transaction; nothing is changed when the job fails. */
-  async write<T>(durability: Durability, job: (w: Write) => Promise<T>): Promise<T> {
+  /** Writes in one transaction; nothing is changed when the job fails. `warm` begins to read what the job will ask for. */
+  async write<T>(durability: Durability, job: (w: Write) => Promise<T>, warm?: Warm): Promise<T> {
     // What is remembered beside the rows must not be changed by two at once.
-    const turn = this.#turn.then(() => this.#write(durability, job));
+    const turn = this.#turn.then(() => this.#write(durability, job, warm));
     this.#turn = turn.catch(() => undefined);
     return turn;
   }
@@ -82,6 +88,16 @@ export class Store {
     held.close();
   }
 
+  /** The page is left: what is on its way, and what comes, waits for `rise`. */
+  rest(): void {
+    this.backend.rest();
+  }
+
+  /** The page is there again. */
+  rise(): void {
+    this.backend.rise();
+  }
+
   /** Ends the store when what was begun is done. */
   async end(): Promise<void> {
     await this.#turn;
@@ -96,11 +112,11 @@ export class Store {
     await this.backend.erase();
   }
 
-  async #write<T>(durability: Durability, job: (w: Write) => Promise<T>): Promise<T> {
+  async #write<T>(durability: Durability, job: (w: Write) => Promise<T>, warm: Warm | undefined): Promise<T> {
     this.#stillThere();
     for (;;) {
       try {
-        return await this.#once(durability, job);
+        return await this.#once(durability, job, warm);
       } catch (error) {
         const full = error instanceof ClientError && error.local === "DiskFull";
         if (!full || !(await this.onFull())) throw error;
@@ -108,11 +124,13 @@ export class Store {
     }
   }
 
-  async #once<T>(durability: Durability, job: (w: Write) => Promise<T>): Promise<T> {
-    const changes = noChanges();
-    const value = await this.backend.write(durability, async (tx) =>
-      job({ tx, changes, repairs: this.#repairs, me: await meta.text(tx, "user_id") }),
-    );
+  async #once<T>(durability: Durability, job: (w: Write) => Promise<T>, warm?: Warm): Promise<T> {
+    let changes = noChanges();
+    const value = await this.backend.write(durability, async (tx) => {
+      changes = noChanges();
+      warm?.(tx);
+      return job({ tx, changes, repairs: this.#repairs, me: await meta.text(tx, "user_id") });
+    });
     if (!isEmpty(changes)) this.publish(changes);
     return value;
   }

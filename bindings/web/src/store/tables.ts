@@ -167,6 +167,8 @@ export interface Range {
 /** A transaction. It ends by itself: nothing but its own answers may be waited for. */
 export interface Tx {
   get<T extends Table>(table: T, key: Key, index?: string): Promise<Rows[T] | undefined>;
+  /** Begins to read a row that will be asked for: each answer takes its time to come, together they take that of one. */
+  warm(table: Table, key: Key): void;
   list<T extends Table>(table: T, range?: Range): Promise<Rows[T][]>;
   put<T extends Table>(table: T, row: Rows[T]): Promise<void>;
   delete(table: Table, key: Key): Promise<void>;
@@ -181,16 +183,31 @@ export type Durability =
   /** Typed by the person: on the disk. */
   | "strict";
 
-/** What tables lie in. */
+/** What tables lie in. A job may run more than once; what it did last counts. */
 export interface Backend {
   /** One state, however long it takes. */
   read<T>(job: (tx: Tx) => Promise<T>): Promise<T>;
   /** One after the other; nothing is changed when the job fails. */
   write<T>(durability: Durability, job: (tx: Tx) => Promise<T>): Promise<T>;
+  /**
+   * The page is left, and the browser may keep it to come back to: whatever is on its way is undone, because a page that runs
+   * nothing cannot end it and would hold up the other tabs. It is done anew by `rise`.
+   */
+  rest(): void;
+  /** Goes on. */
+  rise(): void;
   /** Lets go of it. */
   close(): void;
   /** Lets go of it and removes everything. */
   erase(): Promise<void>;
+}
+
+/** What a row is found by; `undefined`: a field is missing. */
+export function keyOf(fields: string | readonly string[], row: Rows[Table]): Key | undefined {
+  const field = (name: string) => (row as unknown as Record<string, Key | undefined>)[name];
+  if (typeof fields === "string") return field(fields);
+  const parts = fields.map(field);
+  return parts.includes(undefined) ? undefined : (parts as Key[]);
 }
 
 /** All keys that begin with a text. */

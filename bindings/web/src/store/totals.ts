@@ -6,6 +6,7 @@ import { type Mark, unreadOf } from "../sync/mark.js";
 import * as marks from "./marks.js";
 import * as outbox from "./outbox.js";
 import { decode } from "./rooms.js";
+import type { Warm } from "./store.js";
 import type { RoomRow, Tx } from "./tables.js";
 
 /** What is unread in a room, with the mark that is still on its way. */
@@ -47,6 +48,13 @@ export async function joinedAmong(tx: Tx, roomIds: Iterable<string>): Promise<Ba
   const found = [...roomIds].map((roomId) => Promise.all([tx.get("rooms", roomId), marks.find(tx, roomId)]));
   const [leaving, ...rows] = await Promise.all([leavingRooms(tx), ...found]);
   return rows.flatMap(([row, mark]) => (row?.joined && row.room && !leaving.has(row.roomId) ? [badgeOf(row, mark)] : []));
+}
+
+/** Begins to read what `joinedAmong` asks for. */
+export function warmAmong(roomIds: Iterable<string>): Warm {
+  return (tx) => {
+    for (const roomId of roomIds) for (const table of ["rooms", "marks"] as const) tx.warm(table, roomId);
+  };
 }
 
 /** Rooms that the person is about to leave. */

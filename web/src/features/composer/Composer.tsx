@@ -72,6 +72,7 @@ export function Composer({
     const { mentions, mentionAll } = mentioned(sent, mention.members, chosen.current, text.composer.mentionAll);
     // The line is free at once for the next message; what was in it stays the draft until the client has it.
     setTyped("");
+    keeper.sending();
     going.current += 1;
     try {
       await client.send(room.id, { text: sent, mentions, mentionAll });

@@ -13,6 +13,8 @@ beforeEach(() => {
   Object.assign(globalThis, { sessionStorage: storage });
 });
 
+const pause = () => new Promise((resolve) => setTimeout(resolve, 5));
+
 /** A store that writes when told. */
 function slowStore(first = "") {
   let draft = first;
@@ -28,8 +30,9 @@ function slowStore(first = "") {
         }),
       ),
     async writeOne() {
+      await pause();
       waiting.shift()?.();
-      await new Promise((resolve) => setTimeout(resolve));
+      await pause();
     },
     now: () => draft,
     waiting,
@@ -38,15 +41,17 @@ function slowStore(first = "") {
 
 test("the newest text is always in one of the two places", async () => {
   const store = slowStore();
-  const keeper = new DraftKeeper(store, "r");
+  const keeper = new DraftKeeper(store, "r", 0);
   for (const text of ["a", "ab", "abc"]) keeper.keep(text);
   expect(kept.get("madang.draft.r")).toBe("abc");
+  await pause();
   expect(store.waiting.length).toBe(1);
-  await store.writeOne();
-  expect(store.now()).toBe("a");
-  expect(kept.get("madang.draft.r")).toBe("abc");
+  keeper.keep("abcd");
   await store.writeOne();
   expect(store.now()).toBe("abc");
+  expect(kept.get("madang.draft.r")).toBe("abcd");
+  await store.writeOne();
+  expect(store.now()).toBe("abcd");
   expect(kept.size).toBe(0);
 });
 
@@ -58,7 +63,7 @@ test("what a reload overtook comes before what the store has", async () => {
 
 test("a store that fails loses nothing", async () => {
   const store = slowStore();
-  const keeper = new DraftKeeper(store, "r");
+  const keeper = new DraftKeeper(store, "r", 0);
   keeper.keep("fail");
   await store.writeOne();
   expect(kept.get("madang.draft.r")).toBe("fail");
@@ -68,13 +73,27 @@ test("a store that fails loses nothing", async () => {
   expect(kept.size).toBe(0);
 });
 
+test("what is being sent is not written as a draft behind that, and stands in one place until it was sent", async () => {
+  const store = slowStore();
+  const keeper = new DraftKeeper(store, "r", 0);
+  keeper.keep("a");
+  keeper.sending();
+  await pause();
+  expect([store.waiting.length, kept.get("madang.draft.r")]).toEqual([0, "a"]);
+  keeper.keep("a, and a bit more");
+  await store.writeOne();
+  expect([store.now(), kept.size]).toEqual(["a, and a bit more", 0]);
+});
+
 test("what was sent is in no place", async () => {
   const store = slowStore();
-  const keeper = new DraftKeeper(store, "r");
+  const keeper = new DraftKeeper(store, "r", 0);
   keeper.keep("a");
+  await pause();
   keeper.keep("ab");
   keeper.sent();
   await store.writeOne();
+  await pause();
   expect(kept.size).toBe(0);
   expect(store.waiting.length).toBe(0);
 });

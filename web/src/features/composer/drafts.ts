@@ -7,6 +7,9 @@
 
 import type { Client } from "@madang/client";
 
+/** After a key, before the store is written to: whoever types on, or sends, is not held up by that. */
+const PAUSE_MS = 200;
+
 const DRAFT = "madang.draft.";
 const EDIT = "madang.edit.";
 
@@ -24,12 +27,14 @@ function put(key: string, value: string | undefined): void {
 export class DraftKeeper {
   readonly #client: Pick<Client, "draft" | "setDraft">;
   readonly #roomId: string;
+  readonly #pauseMs: number;
   #newest: string | undefined;
   #writing = false;
 
-  constructor(client: Pick<Client, "draft" | "setDraft">, roomId: string) {
+  constructor(client: Pick<Client, "draft" | "setDraft">, roomId: string, pauseMs = PAUSE_MS) {
     this.#client = client;
     this.#roomId = roomId;
+    this.#pauseMs = pauseMs;
   }
 
   /** What was typed before: what a reload has overtaken, else what the client has. */
@@ -49,6 +54,11 @@ export class DraftKeeper {
     if (!this.#writing) void this.#write();
   }
 
+  /** It is given to the client, to be sent: from now on it must not be written as a draft. */
+  sending(): void {
+    this.#newest = undefined;
+  }
+
   /** It was sent, and the client has cleared it. */
   sent(): void {
     put(DRAFT + this.#roomId, undefined);
@@ -57,20 +67,23 @@ export class DraftKeeper {
 
   async #write(): Promise<void> {
     this.#writing = true;
-    while (this.#newest !== undefined) {
-      const text = this.#newest;
-      try {
-        await this.#client.setDraft(this.#roomId, text);
-      } catch {
-        // It stays in the session's storage, and the next key tries again.
-        break;
-      }
-      if (this.#newest === text) {
-        this.#newest = undefined;
-        put(DRAFT + this.#roomId, undefined);
-      }
-    }
+    do await new Promise((resolve) => setTimeout(resolve, this.#pauseMs));
+    while (await this.#writeNewest());
     this.#writing = false;
+  }
+
+  /** Tells whether something else was typed meanwhile. */
+  async #writeNewest(): Promise<boolean> {
+    const text = this.#newest;
+    if (text === undefined) return false;
+    try {
+      await this.#client.setDraft(this.#roomId, text);
+    } catch {
+      // It stays in the session's storage, and the next key tries again.
+      return false;
+    }
+    if (this.#newest === text) this.sent();
+    return this.#newest !== undefined;
   }
 }
 

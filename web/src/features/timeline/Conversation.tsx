@@ -139,20 +139,22 @@ function Open({
     }),
     [client, roomId, text],
   );
+  const toComposer = useCallback(() => composer.current?.focus(), []);
   const endEdit = useCallback(() => {
     setEditing(undefined);
-    composer.current?.focus();
-  }, []);
+    toComposer();
+  }, [toComposer]);
   return (
     <>
       <Timeline
         timeline={timeline}
+        newer={timeline.newer}
         roomName={name}
         editing={editing}
         onEditDone={endEdit}
         actions={actions}
         handle={handle}
-        onEscape={() => composer.current?.focus()}
+        onEscape={toComposer}
       />
       <div className="hidden-text" aria-live="polite">
         {said}

@@ -1,6 +1,6 @@
 import type { MessageItem, Timeline as OpenTimeline, TimelineItem } from "@madang/client";
 import { useVirtualizer } from "@tanstack/react-virtual";
-import { useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type RefObject } from "react";
+import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type RefObject } from "react";
 import { useItems } from "../../app/client.js";
 import { dayOf, timeOf } from "../../app/when.js";
 import { Icon } from "../../design/Icon.js";
@@ -36,9 +36,10 @@ export interface TimelineHandle {
   holdReading(): void;
 }
 
-/** The messages of a room: virtual both ways, at rest whatever comes above or below. */
-export function Timeline({
+/** The messages of a room: virtual both ways, at rest whatever comes above or below. Drawn for its own items, not for the list of rooms'. */
+export const Timeline = memo(function Timeline({
   timeline,
+  newer,
   roomName,
   editing,
   onEditDone,
@@ -47,6 +48,8 @@ export function Timeline({
   onEscape,
 }: {
   readonly timeline: OpenTimeline;
+  /** Items of the room after the last one here. */
+  readonly newer: number;
   readonly roomName: string;
   readonly editing: string | undefined;
   readonly onEditDone: () => void;
@@ -161,13 +164,13 @@ export function Timeline({
       {(!atEnd || !timeline.isAtNewest) && items.length > 0 && (
         <button type="button" className="timeline-latest" onClick={() => void latest()}>
           <Icon name="down" />
-          {timeline.newer > 0 ? text.timeline.newer(timeline.newer) : text.timeline.latest}
+          {newer > 0 ? text.timeline.newer(newer) : text.timeline.latest}
         </button>
       )}
       <Announcer items={items} live={timeline.isAtNewest} />
     </div>
   );
-}
+});
 
 /** Messages with a name above them are higher. */
 function kindOf(items: readonly TimelineItem[], index: number): keyof typeof GUESS {

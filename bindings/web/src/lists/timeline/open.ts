@@ -1,6 +1,7 @@
 /** An open timeline: what is held of a room, and what was typed and is not there yet, as one list. */
 
 import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import type { Changes } from "../../changes.js";
 import type { Core } from "../../engine/core.js";
 import * as frames from "../../engine/frames.js";
 import { syncNow } from "../../engine/repair.js";
@@ -8,13 +9,15 @@ import { ClientError } from "../../error.js";
 import type { Message } from "../../gen/madang/v1/message_pb.js";
 import { type ListMessagesRequest, type ListMessagesResponse, MessageService } from "../../gen/madang/v1/message_service_pb.js";
 import { failureOf, mayRepeat } from "../../net/failure.js";
+import type { Read, Warm } from "../../store/store.js";
 import type { Tx } from "../../store/tables.js";
 import { dateOf, delayMs, sleep } from "../../time.js";
-import type { TimelineItem } from "../item.js";
+import type { Person, TimelineItem } from "../item.js";
 import { FollowedList } from "../list.js";
+import { Names } from "../names.js";
 import { type Lines, readPage } from "./page.js";
 import type { Anchor, Timeline, TimelineOptions } from "./timeline.js";
-import { FIRST_PAGE, Ground, NO_WINDOW, type Window } from "./window.js";
+import { FIRST_PAGE, type Found, Ground, NO_WINDOW, type Window } from "./window.js";
 
 /** Messages in one call; the server gives no more. */
 const PAGE = 200;
@@ -34,6 +37,8 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   /** How often in a row that did not help. */
   #heals = 0;
   readonly #closed = new AbortController();
+  /** People whose names are known, until profiles change. */
+  readonly #known = new Map<string, Person>();
 
   private constructor(
     core: Core,
@@ -46,11 +51,15 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   /** Opens a timeline: what is held at once; an anchor of which nothing is held is fetched first. */
   static async open(core: Core, roomId: string, { anchor = "Newest", timeZone }: TimelineOptions): Promise<Timeline> {
     const dayOf = dayOfZone(timeZone);
-    const read = await core.store.read(async (r) => (await Ground.read(r.tx, roomId)).unreadAfter(r.tx));
+    const look = async (r: Read) => {
+      const ground = await Ground.read(r.tx, roomId);
+      return { read: await ground.unreadAfter(r.tx), place: await placeOf(ground, r.tx, anchor) };
+    };
+    const { read, place } = await core.store.read(look, warmGround(roomId));
     const timeline = new OpenTimeline(core, roomId, { dayOf, unreadAfter: read === undefined ? undefined : Number(read) });
     core.openTimeline(roomId);
     try {
-      timeline.#window = await timeline.#find(anchor);
+      timeline.#window = await timeline.#find(anchor, place);
       await timeline.begin();
     } catch (error) {
       timeline.close();
@@ -114,26 +123,28 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
     this.core.saw(this.roomId, Number(newestOf(this.items)));
   }
 
-  protected async read(): Promise<readonly TimelineItem[] | undefined> {
+  protected async read(changes: Changes): Promise<readonly TimelineItem[] | undefined> {
+    if (changes.people || changes.everything) this.#known.clear();
     const shown = newestOf(this.latest);
     const { anchor } = this.#window;
     const found = await this.core.store.read(async (r) => {
       const ground = await Ground.read(r.tx, this.roomId);
       const { window, lost } = ground.place(this.#window, shown);
-      const page = lost ? undefined : await readPage(r, ground, window, this.lines);
-      return { window, page, newest: ground.newestSeq, first: ground.first };
-    });
+      const names = new Names(r.tx, this.#known);
+      const items = lost ? undefined : await readPage(r, ground, window, this.lines, names);
+      return { window, items, missing: names.missing, newest: ground.newestSeq, first: ground.first };
+    }, warmGround(this.roomId));
     // Somebody may have scrolled on meanwhile.
     this.#window = this.#window.anchor === anchor ? found.window : { ...found.window, anchor: this.#window.anchor };
     this.#newer = found.window.high === 0n ? 0 : Number(found.newest - found.window.high);
     this.#isAtOldest = found.window.low <= found.first;
-    if (!found.page) {
+    if (!found.items) {
       if (!this.#healing) void this.#heal();
       return undefined;
     }
     this.#heals = 0;
-    this.core.wantPeople(found.page.missing);
-    return found.page.items;
+    this.core.wantPeople(found.missing);
+    return found.items;
   }
 
   /** Moves an end of the window, once what lies beyond is held; tells whether there is more. */
@@ -173,13 +184,11 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
     throw beganAnew();
   }
 
-  /** Finds the window of an anchor, and fetches what is there if nothing is held. */
-  async #find(anchor: Anchor): Promise<Window> {
+  /** Finds the window of an anchor, and fetches what is there if nothing is held. `place`: where it was found just now. */
+  async #find(anchor: Anchor, place?: Place): Promise<Window> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const { found, complete } = await this.#ground(async (ground, tx) => ({
-        found: await ground.find(tx, anchor),
-        complete: ground.isComplete,
-      }));
+      const now = attempt === 0 ? place : undefined;
+      const { found, complete } = now ?? (await this.#ground((ground, tx) => placeOf(ground, tx, anchor)));
       if ("window" in found) return found.window;
       if (!complete) {
         await syncNow(this.core, this.roomId);
@@ -229,6 +238,23 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
     this.#healing = false;
     if (!signal.aborted) await this.refresh().catch(() => undefined);
   }
+}
+
+/** Where an anchor lies, and whether everything that happened is held. */
+interface Place {
+  readonly found: Found;
+  readonly complete: boolean;
+}
+
+async function placeOf(ground: Ground, tx: Tx, anchor: Anchor): Promise<Place> {
+  return { found: await ground.find(tx, anchor), complete: ground.isComplete };
+}
+
+/** Begins to read what a window is decided from. */
+function warmGround(roomId: string): Warm {
+  return (tx) => {
+    for (const table of ["rooms", "islands", "marks"] as const) tx.warm(table, roomId);
+  };
 }
 
 function isSame(one: Window, other: Window): boolean {

@@ -5,7 +5,7 @@ import * as outbox from "../../store/outbox.js";
 import type { Read } from "../../store/store.js";
 import type { TimelineItem } from "../item.js";
 import { echoOf, isOf, itemOf, layOver } from "../messages.js";
-import { Names } from "../names.js";
+import type { Names } from "../names.js";
 import { Others } from "./others.js";
 import type { Ground, Window } from "./window.js";
 
@@ -17,16 +17,16 @@ export interface Lines {
   readonly unreadAfter: number | undefined;
 }
 
-/** The items of a window, and people whose names are not known. */
+/** The items of a window. */
 export async function readPage(
   r: Read,
   { state, first }: Ground,
   window: Window,
   lines: Lines,
-): Promise<{ items: TimelineItem[]; missing: ReadonlySet<string> }> {
+  names: Names,
+): Promise<TimelineItem[]> {
   const { roomId } = state;
   const atNewest = window.high === 0n;
-  const names = new Names(r.tx);
   // All at once: each answer takes its time to come.
   const [rows, others, echoes, edits] = await Promise.all([
     state.ended ? [] : messages.range(r.tx, roomId, window.low, atNewest ? state.seq : window.high),
@@ -46,7 +46,7 @@ export async function readPage(
       if (item.kind === "Message" && isOf(entry, item)) items[at] = layOver(item, entry);
     }
   }
-  return { items: withLines(items, lines, window.low <= first), missing: names.missing };
+  return withLines(items, lines, window.low <= first);
 }
 
 /**
