@@ -16,5 +16,6 @@ let package = Package(
     targets: [
         ffi,
         .target(name: "Madang", dependencies: ["MadangFFI"], path: "Sources/Madang"),
+        .executableTarget(name: "Rooms", dependencies: ["Madang"], path: "example"),
     ]
 )

@@ -7,13 +7,16 @@ use std::process::Stdio;
 use anyhow::{Context, Result, ensure};
 
 use crate::run::{Cargo, target};
-use crate::{packages, performance};
+use crate::{bindings, packages, performance};
 
 /// The profile; the programs find each other in its folder.
 const PROFILE: &str = "bench-run";
 
 /// Said to this command alone.
 const RECORD: &str = "--record";
+
+/// The bench that needs the clients of other languages.
+const BOUNDARY: &str = "ffi";
 
 pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     // One after the other: what the tests ask of the server's library must not get into the server.
@@ -24,7 +27,10 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     packages::need("redis-server", &["redis-server"])?;
     build("madang-server", "madang")?;
     build("madang-tests", "bench")?;
-    let benches = Cargo::program(target().join(PROFILE).join("bench"));
+    let mut benches = Cargo::program(target().join(PROFILE).join("bench"));
+    if arguments.iter().any(|argument| argument == BOUNDARY) {
+        benches = benches.arg("--bindings").arg(bindings::prepare(PROFILE)?);
+    }
     if arguments.iter().all(|argument| argument != RECORD) {
         return benches.args(arguments).run();
     }

@@ -61,7 +61,7 @@ fn npm(folder: &str, words: &[&str]) -> Cargo {
 }
 
 /// Debian's Node may be older than what the tools run on, so it is not installed from there.
-fn need_node() -> Result<()> {
+pub(crate) fn need_node() -> Result<()> {
     let version = Cargo::program("node").args(["--version"]).output().unwrap_or_default();
     let major = version.trim().trim_start_matches('v').split('.').next().and_then(|major| major.parse::<u32>().ok());
     match major {

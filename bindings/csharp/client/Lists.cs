@@ -12,7 +12,7 @@ namespace Madang
         {
             return LiveList<RoomItem>.Open(ItemsAsync, NextAsync, ListChanges.ApplyTo, Stop, this, cancellationToken);
         }
-#if NETCOREAPP3_0_OR_GREATER || NETSTANDARD2_1_OR_GREATER || NETCOREAPP3_1
+#if NETSTANDARD2_1
         /// <summary>All changes from now on, batch by batch, until the client ends.</summary>
         public async IAsyncEnumerable<IReadOnlyList<RoomChange>> ChangesAsync(
             [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken = default(CancellationToken))
@@ -29,7 +29,7 @@ namespace Madang
         {
             return LiveList<TimelineItem>.Open(ItemsAsync, NextAsync, ListChanges.ApplyTo, Stop, this, cancellationToken);
         }
-#if NETCOREAPP3_0_OR_GREATER || NETSTANDARD2_1_OR_GREATER || NETCOREAPP3_1
+#if NETSTANDARD2_1
         /// <summary>All changes from now on, batch by batch, until the client ends.</summary>
         public async IAsyncEnumerable<IReadOnlyList<TimelineChange>> ChangesAsync(
             [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken = default(CancellationToken))
@@ -46,7 +46,7 @@ namespace Madang
         {
             return LiveList<RoomMember>.Open(ItemsAsync, NextAsync, ListChanges.ApplyTo, Stop, this, cancellationToken);
         }
-#if NETCOREAPP3_0_OR_GREATER || NETSTANDARD2_1_OR_GREATER || NETCOREAPP3_1
+#if NETSTANDARD2_1
         /// <summary>All changes from now on, batch by batch, until the client ends.</summary>
         public async IAsyncEnumerable<IReadOnlyList<MemberChange>> ChangesAsync(
             [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken = default(CancellationToken))
@@ -63,7 +63,7 @@ namespace Madang
         {
             return LiveList<WaitingChange>.Open(ItemsAsync, NextAsync, ListChanges.ApplyTo, Stop, this, cancellationToken);
         }
-#if NETCOREAPP3_0_OR_GREATER || NETSTANDARD2_1_OR_GREATER || NETCOREAPP3_1
+#if NETSTANDARD2_1
         /// <summary>All changes from now on, batch by batch, until the client ends.</summary>
         public async IAsyncEnumerable<IReadOnlyList<OutboxChange>> ChangesAsync(
             [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken = default(CancellationToken))

@@ -23,6 +23,7 @@ static class Boundary
     {
         await Claim("null is refused by name", NullIsRefused);
         await Claim("half a pair of surrogates is refused and nothing is kept", HalfASurrogate);
+        await Claim("what was taken for a call that is refused is given back", GivenBack);
         await Claim("a text with a NUL and one of 10 MB end in a typed error or arrive as they are", LongAndNul);
         await Claim("a negative duration is refused", NegativeDuration);
         await Claim("times of the years 1 and 9999 are taken", FarTimes);
@@ -33,6 +34,7 @@ static class Boundary
         await Claim("what a provider throws is not fatal", ThrowingProvider);
         await Claim("a provider that blocks blocks nobody else", BlockingProvider);
         await Claim("a log sink that throws is kept from the client", ThrowingSink);
+        await Claim("the log reaches the sink", LogReaches);
         await Claim("what was sent and given up at once is in the outbox", SentAndGivenUp);
         await Claim("a second client on one store fails with StoreBusy", TwoClients);
         await Claim("a command does not wait for a change", CommandDuringWait);
@@ -94,6 +96,20 @@ static class Boundary
             await Throws<EncoderFallbackException>(() => client.SendAsync(room, new Draft("half \ud83d")));
             await Throws<EncoderFallbackException>(() => client.SetDraftAsync(room, "\udc00"));
             using (var outbox = await client.OutboxAsync()) True((await outbox.ItemsAsync()).Count == 1, "only the room waits");
+        }
+    }
+
+    // 30 times 10 MB, whose other argument cannot be passed.
+    static async Task GivenBack()
+    {
+        var text = new string('x', 10 << 20);
+        using (var client = await Open())
+        {
+            var before = Memory.Resident();
+            for (var n = 0; n < 30; n++) await Throws<EncoderFallbackException>(() => client.SetDraftAsync(text, "\udc00"));
+            GC.Collect();
+            var grown = (Memory.Resident() - before) / 1024;
+            True(grown < 150, "not " + grown + " MiB are held");
         }
     }
 
@@ -181,7 +197,7 @@ static class Boundary
     sealed class Throwing : ITokenProvider
     {
         internal int Asked;
-        public void TokenWanted(TokenRequest request) { Interlocked.Increment(ref Asked); throw new InvalidOperationException("no token today"); }
+        public void TokenWanted(TokenRequest request) { Interlocked.Increment(ref Asked); throw new InvalidOperationException("no token today \ud83d"); }
     }
 
     static async Task ThrowingProvider()
@@ -197,17 +213,18 @@ static class Boundary
 
     sealed class Blocking : ITokenProvider
     {
-        public void TokenWanted(TokenRequest request) { using (request) { Thread.Sleep(2000); request.Give("t"); } }
+        internal readonly ManualResetEventSlim Over = new ManualResetEventSlim();
+        public void TokenWanted(TokenRequest request) { using (request) { Over.Wait(); request.Give("t"); } }
     }
 
     static async Task BlockingProvider()
     {
-        using (var client = await Open(null, new Blocking()))
+        var tokens = new Blocking();
+        using (var client = await Open(null, tokens))
         {
-            var watch = System.Diagnostics.Stopwatch.StartNew();
             var room = await RoomOf(client);
             for (var n = 0; n < 50; n++) await client.SendAsync(room, new Draft("x"));
-            True(watch.ElapsedMilliseconds < 1500, "50 sends took " + watch.ElapsedMilliseconds + " ms");
+            tokens.Over.Set();
         }
     }
 
@@ -221,7 +238,39 @@ static class Boundary
     {
         var sink = new Sink();
         True(MadangFunctions.SetLogSink(LogLevel.Trace, sink), "the log goes there");
-        using (var client = await Open()) await RoomOf(client);
+        await OpenDamaged();
+        MadangFunctions.SetLogSink(LogLevel.Off, new Sink());
+        True(sink.Lines > 0, "it was called");
+    }
+
+    // What the log tells of for sure: a file that is no store, and is set aside.
+    static async Task OpenDamaged()
+    {
+        var folder = Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), "madang-" + Guid.NewGuid())).FullName;
+        var path = Path.Combine(folder, "store");
+        File.WriteAllText(path, "no store");
+        using (var client = await Open(new StoreLocation.File(path)))
+        {
+            True(client.Rescued() != null, "it was set aside");
+            await client.ShutdownAsync(TimeSpan.Zero);
+        }
+        Directory.Delete(folder, true);
+    }
+
+    sealed class Keeping : ILogSink
+    {
+        internal readonly TaskCompletionSource<LogLine> First = new TaskCompletionSource<LogLine>(TaskCreationOptions.RunContinuationsAsynchronously);
+        public void Log(LogLine line) { First.TrySetResult(line); }
+    }
+
+    static async Task LogReaches()
+    {
+        var sink = new Keeping();
+        True(MadangFunctions.SetLogSink(LogLevel.Warn, sink), "the log goes there");
+        await OpenDamaged();
+        var line = await sink.First.Task;
+        True(line.Level == LogLevel.Warn && line.Target.StartsWith("madang_sdk_core"), line.Level + " " + line.Target);
+        True(line.Message.StartsWith("the store could not be read and was set aside"), line.Message);
         MadangFunctions.SetLogSink(LogLevel.Off, new Sink());
     }
 

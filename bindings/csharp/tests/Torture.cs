@@ -1,7 +1,6 @@
 using System;
 using System.Collections.Generic;
 using System.Diagnostics;
-using System.IO;
 using System.Threading;
 using System.Threading.Tasks;
 using Madang;
@@ -40,7 +39,7 @@ static class Torture
                 for (var call = 0; call < calls / Steps; call++) cancelled += await One(client, rooms, room, random);
                 GC.Collect();
                 GC.WaitForPendingFinalizers();
-                sizes.Add(Resident());
+                sizes.Add(Memory.Resident());
                 Console.WriteLine("{0} calls, {1} given up, {2} KiB, {3} ms", (step + 1) * (calls / Steps), cancelled, sizes[step], watch.ElapsedMilliseconds);
             }
         }
@@ -83,12 +82,5 @@ static class Torture
             try { await next; return 0; }
             catch (OperationCanceledException) { return 1; }
         }
-    }
-
-    static long Resident()
-    {
-        foreach (var line in File.ReadAllLines("/proc/self/status"))
-            if (line.StartsWith("VmRSS:")) return long.Parse(line.Substring(6).Replace("kB", "").Trim());
-        throw new InvalidOperationException("no VmRSS");
     }
 }

@@ -24,6 +24,9 @@ struct Arguments {
     /// Make nothing; stop the machine's test cluster, if nobody uses it.
     #[arg(long)]
     stop: bool,
+    /// Make nothing; print the folder with PostgreSQL's programs and libraries.
+    #[arg(long)]
+    binaries: bool,
 }
 
 #[tokio::main]
@@ -31,6 +34,10 @@ async fn main() -> Result<()> {
     let arguments = Arguments::parse();
     if arguments.stop {
         Cluster::join().await?.leave().await?;
+        return Ok(());
+    }
+    if arguments.binaries {
+        println!("{}", Cluster::fetch().await?.display());
         return Ok(());
     }
     let migrations = read(&arguments.migrations)?;

@@ -129,9 +129,10 @@ impl Cluster {
         Ok(cluster)
     }
 
-    /// Fetches the server's binaries, if this machine does not have them yet; [`Cluster::at`] does so too.
-    pub async fn fetch() -> Result<()> {
-        binaries::installed(Account::pick()?).await.map(drop)
+    /// Fetches the server's binaries, if this machine does not have them yet; [`Cluster::at`] does so too. The answer is their
+    /// folder, with `bin`, `lib` and `share`.
+    pub async fn fetch() -> Result<PathBuf> {
+        binaries::installed(Account::pick()?).await
     }
 
     async fn prepared(base: PathBuf, account: Account, options: ClusterOptions, hold: File) -> Result<Self> {

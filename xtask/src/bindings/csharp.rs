@@ -1,12 +1,18 @@
-//! C#: a generator of our own, compiled by mcs and run by mono.
+//! C#: a generator of our own, compiled by mcs and run by mono; and compiled by Microsoft's compiler and run by .NET Core.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    CALLS, built, check_quotes, check_same,
-    scenarios::{Scenarios, converse},
+    CALLS, LIBRARY, MILLION, built, check_quotes, check_same,
+    dotnet::{self, Dotnet},
+    natives, pack,
+    scenarios::{Scenarios, Show, converse, show},
+    window,
 };
 use crate::{
     packages,
@@ -17,10 +23,11 @@ use crate::{
 const MONO: [&str; 4] = ["mono-mcs", "mono-runtime", "libmono-system-core4.0-cil", "libmono-system4.0-cil"];
 
 /// A program of C#, and the files that it is made of.
-const PROGRAMS: [(&str, &[&str]); 5] = [
+const PROGRAMS: [(&str, &[&str]); 6] = [
     ("Boundary", &["tests/Process.cs", "tests/Boundary.cs"]),
     ("Scenarios", &["tests/Process.cs", "tests/Json.cs", "tests/Ground.cs", "tests/Host.cs", "tests/Scenarios.cs"]),
     ("Torture", &["tests/Process.cs", "tests/Torture.cs"]),
+    ("Bench", &["tests/Process.cs", "bench/Bench.cs"]),
     ("Api", &["tests/Api.cs"]),
     ("Rooms", &["example/Rooms.cs"]),
 ];
@@ -37,8 +44,101 @@ pub(super) fn test(scenarios: &Scenarios) -> Result<()> {
     without_library()?;
     mono("Torture", &[CALLS, "1"])?;
     scenarios.play("csharp", |arguments| mono("Scenarios", &arguments.each_ref().map(String::as_str)))?;
+    example(Show::Check)?;
+    if dotnet::EXISTS {
+        return Core::build()?.test(scenarios);
+    }
+    println!("C#: not built and not run by .NET Core, of which there is none for this machine");
+    Ok(())
+}
+
+/// A program with another native library, in a folder of its own.
+pub(super) fn on_mono(library: &Path, place: &Path, program: &str) -> Result<Cargo> {
+    let program = beside(&csharp(), library, place, program)?;
+    Ok(Cargo::program("mono").arg(program).env("LD_LIBRARY_PATH", ""))
+}
+
+/// Lays a program, what it calls, and a native library beside each other.
+fn beside(from: &Path, library: &Path, place: &Path, program: &str) -> Result<PathBuf> {
+    fs::create_dir_all(place)?;
+    fs::copy(library, place.join(LIBRARY))?;
+    let program = Path::new(program).with_extension("exe");
+    for file in [Path::new("Madang.Client.dll"), &program] {
+        fs::copy(from.join(file), place.join(file))?;
+    }
+    Ok(place.join(program))
+}
+
+/// The package on .NET Core, taken out of what is handed out.
+pub(super) struct Core {
+    dotnet: Dotnet,
+    /// Programs of mcs, with what the package has for netstandard2.0.
+    programs: PathBuf,
+    /// A program of C# 8, with what it has for netstandard2.1.
+    newest: PathBuf,
+}
+
+impl Core {
+    /// Packs what was generated, and lays programs beside what is in the package for them.
+    pub(super) fn build() -> Result<Self> {
+        let dotnet = Dotnet::fetch()?;
+        natives::stage_tested()?;
+        let package = pack::nuget(&dotnet)?;
+        let [programs, newest] = ["netstandard2.0", "netstandard2.1"].map(|base| csharp().join("core").join(base));
+        for place in [&programs, &newest] {
+            fs::create_dir_all(place)?;
+            let base = place.file_name().context("it has a name")?;
+            fs::copy(package.join("lib").join(base).join("Madang.Client.dll"), place.join("Madang.Client.dll"))?;
+            fs::copy(package.join(natives::IN_NUGET).join(LIBRARY), place.join(LIBRARY))?;
+        }
+        for (program, _) in PROGRAMS {
+            let file = format!("{program}.exe");
+            fs::copy(csharp().join(&file), programs.join(&file))?;
+        }
+        let follow = root().join("bindings/csharp/tests/Follow.cs");
+        dotnet.compile(&[follow], &newest.join("Madang.Client.dll"), &newest.join("Follow.dll"))?;
+        Ok(Self { dotnet, programs, newest })
+    }
+
+    fn test(&self, scenarios: &Scenarios) -> Result<()> {
+        self.dotnet.program(&self.newest.join("Follow.dll")).run()?;
+        self.program("Boundary").run()?;
+        self.torture(CALLS)?;
+        scenarios.play("csharp-core", |arguments| self.program("Scenarios").args(arguments).run())
+    }
+
+    fn program(&self, name: &str) -> Cargo {
+        self.dotnet.program(&self.programs.join(name).with_extension("exe"))
+    }
+
+    /// A program with another native library, in a folder of its own.
+    pub(super) fn with(&self, library: &Path, place: &Path, program: &str) -> Result<Cargo> {
+        Ok(self.dotnet.program(&beside(&self.programs, library, place, program)?))
+    }
+
+    fn torture(&self, calls: &str) -> Result<()> {
+        self.program("Torture").args([calls, "1"]).run()
+    }
+}
+
+/// Writes down what the example says.
+pub(super) fn write_docs() -> Result<()> {
+    build()?;
+    example(Show::Write)
+}
+
+fn example(how: Show) -> Result<()> {
     let store = csharp().join("example.db");
-    converse(Cargo::program("mono").arg(csharp().join("Rooms.exe")), &store)
+    show("docs/csharp.md", &converse(Cargo::program("mono").arg(csharp().join("Rooms.exe")), &store)?, how)?;
+    window::need()?;
+    let library = format!("-r:{}", csharp().join("Madang.Client.dll").display());
+    let options = [&library, "-r:System.Windows.Forms.dll", "-r:System.Drawing.dll"];
+    compile("Window.exe", &options, &[root().join("bindings/csharp/example/Window.cs")])?;
+    let picture = window::play(&csharp().join("Window.exe"), &csharp())?;
+    match how {
+        Show::Check => Ok(()),
+        Show::Write => fs::copy(picture, root().join("docs/images/csharp-window.png")).map(drop).context("the picture"),
+    }
 }
 
 /// Writes the dump of the surface anew.
@@ -47,10 +147,11 @@ pub(super) fn write_api() -> Result<()> {
     mono("Api", &["Madang.Client.dll", &api().display().to_string()])
 }
 
-/// A million calls.
+/// A million calls, on each runtime.
 pub(super) fn torture() -> Result<()> {
     build()?;
-    mono("Torture", &["1000000", "1"])
+    mono("Torture", &[MILLION, "1"])?;
+    if dotnet::EXISTS { Core::build()?.torture(MILLION) } else { Ok(()) }
 }
 
 fn csharp() -> PathBuf {
@@ -61,15 +162,21 @@ fn api() -> PathBuf {
     root().join("bindings/csharp/api.txt")
 }
 
-/// Generates the code, and compiles it with all programs.
+/// Generates the code, and compiles it with all programs, by every compiler that there is.
+pub(super) fn build_all() -> Result<()> {
+    build()?;
+    if dotnet::EXISTS { Core::build().map(drop) } else { Ok(()) }
+}
+
+/// Generates the code, and compiles it with all programs by Mono's compiler.
 pub(super) fn build() -> Result<()> {
     for program in ["mcs", "mono"] {
         packages::need(program, &MONO)?;
     }
     Cargo::new(["build", "--quiet", "-p", "madang-sdk-ffi", "-p", "madang-csharp-generator"]).run()?;
-    let (place, library) = (csharp(), built("libmadang_sdk_ffi.so"));
+    let (place, library) = (csharp(), built(LIBRARY));
     fs::create_dir_all(&place)?;
-    fs::copy(&library, place.join("libmadang_sdk_ffi.so"))?;
+    fs::copy(&library, place.join(LIBRARY))?;
     let code = place.join("Madang.cs");
     Cargo::program(built("madang-csharp-generator"))
         .arg(&library)

@@ -1,15 +1,12 @@
 //! Kotlin and Java: uniffi's generator for Kotlin, a layer of Java over that, built by Maven and run by a JVM.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    CALLS, built, check_quotes, check_same, generate, place,
-    scenarios::{Scenarios, converse},
+    CALLS, MILLION, check_quotes, check_same, generate, natives, pack, place,
+    scenarios::{Scenarios, Show, converse, show},
 };
 use crate::{
     packages,
@@ -18,15 +15,6 @@ use crate::{
 
 /// What builds; the JDK comes along.
 const MAVEN: [&str; 2] = ["maven", "openjdk-17-jdk-headless"];
-/// Takes what is for debuggers off the library.
-const BINUTILS: [&str; 1] = ["binutils"];
-/// Its name, and where JNA looks for it.
-const LIBRARY: &str = "libmadang_sdk_ffi.so";
-#[cfg(target_arch = "x86_64")]
-const FOLDER: &str = "linux-x86-64";
-#[cfg(target_arch = "aarch64")]
-const FOLDER: &str = "linux-aarch64";
-
 /// A heap that is there from the beginning and does not grow: what grows then is a leak outside of it, or ends the program.
 const FIXED_HEAP: [&str; 4] = ["-Xms64m", "-Xmx64m", "-XX:+AlwaysPreTouch", "-XX:+UseSerialGC"];
 
@@ -61,24 +49,48 @@ const LANGUAGES: [Language; 2] = [
 
 /// Generates the code, and compiles it with all tests and programs.
 pub(super) fn build() -> Result<()> {
-    maven("test-compile")
+    stage()?;
+    maven("test-compile", &[])
+}
+
+/// Makes the jars with the libraries that are staged; the tests of them are in `test`.
+pub(super) fn package() -> Result<()> {
+    maven("package", &["-DskipTests"])
+}
+
+/// The library as tests have built it.
+fn stage() -> Result<()> {
+    Cargo::new(["build", "--quiet", "-p", "madang-sdk-ffi"]).run()?;
+    natives::stage_tested()
 }
 
 /// What both languages have beside the scenarios, then their transcripts.
 pub(super) fn test(scenarios: &Scenarios) -> Result<()> {
-    maven("test")?;
+    stage()?;
+    maven("package", &[])?;
+    pack::jar()?;
+    pack::aar()?;
     without_library()?;
     for language in &LANGUAGES {
         let now = place(&format!("{}.api.txt", language.name));
         dump(language, &now)?;
         check_same(&now, &language.api())?;
-        let page = format!("docs/{}.md", language.name);
-        check_quotes(&page, language.name, &format!("bindings/{}/example/{}", language.name, language.example))?;
+        check_quotes(
+            &language.page(),
+            language.name,
+            &format!("bindings/{}/example/{}", language.name, language.example),
+        )?;
         language.torture(CALLS)?;
         scenarios.play(language.name, |arguments| java(&[], language.scenarios).args(arguments).run())?;
-        converse(java(&[], language.rooms), &place(&format!("{}.example.db", language.name)))?;
+        language.example(Show::Check)?;
     }
     Ok(())
+}
+
+/// Writes down what the examples say.
+pub(super) fn write_docs() -> Result<()> {
+    build()?;
+    LANGUAGES.iter().try_for_each(|language| language.example(Show::Write))
 }
 
 /// Writes the dumps of the surface anew.
@@ -90,7 +102,18 @@ pub(super) fn write_api() -> Result<()> {
 /// A million calls of each.
 pub(super) fn torture() -> Result<()> {
     build()?;
-    LANGUAGES.iter().try_for_each(|language| language.torture("1000000"))
+    LANGUAGES.iter().try_for_each(|language| language.torture(MILLION))
+}
+
+/// Programs that are measured, with another native library: language, name, call.
+pub(super) fn measured(library: &Path) -> Vec<(&'static str, &'static str, Cargo)> {
+    let option = format!("-Duniffi.component.madang.libraryOverride={}", library.display());
+    let options = |heap: &[&'static str]| [heap, &[&option]].concat();
+    let mut all = vec![("kotlin", "bench", java(&options(&[]), "madang.BenchKt"))];
+    all.extend(
+        LANGUAGES.iter().map(|language| (language.name, "torture", java(&options(&FIXED_HEAP), language.torture))),
+    );
+    all
 }
 
 impl Language {
@@ -98,23 +121,29 @@ impl Language {
         root().join("bindings").join(self.name).join("api.txt")
     }
 
+    fn page(&self) -> String {
+        format!("docs/{}.md", self.name)
+    }
+
+    fn example(&self, how: Show) -> Result<()> {
+        let said = converse(java(&[], self.rooms), &place(&format!("{}.example.db", self.name)))?;
+        show(&self.page(), &said, how)
+    }
+
     fn torture(&self, calls: &str) -> Result<()> {
         java(&FIXED_HEAP, self.torture).args([calls, "1"]).run()
     }
 }
 
-fn maven(goal: &str) -> Result<()> {
+fn maven(goal: &str, options: &[&str]) -> Result<()> {
     packages::need("mvn", &MAVEN)?;
     packages::need("javac", &MAVEN)?;
-    packages::need("strip", &BINUTILS)?;
     generate("kotlin")?;
-    let natives = place("natives").join(FOLDER);
-    fs::create_dir_all(&natives)?;
-    Cargo::program("strip").arg("-o").arg(natives.join(LIBRARY)).arg(built(LIBRARY)).run()?;
     Cargo::program("mvn")
         .args(["--quiet", "--batch-mode", "--no-transfer-progress", "-f"])
         .arg(root().join("bindings/pom.xml"))
         .arg(format!("-Dbindings={}", place("").display()))
+        .args(options)
         .arg(goal)
         .env("LD_LIBRARY_PATH", "")
         .run()
@@ -143,7 +172,7 @@ fn without_library() -> Result<()> {
     let run = java(&[option], LANGUAGES[0].torture).args(["1", "1"]).into_command().output().context("java")?;
     ensure!(!run.status.success(), "it ran without its library");
     let said = String::from_utf8_lossy(&run.stderr);
-    let wanted = format!("{FOLDER}/libmadang_missing.so");
+    let wanted = format!("{}/libmadang_missing.so", natives::JNA);
     ensure!(said.contains(&wanted), "without its library it says: {said}");
     Ok(())
 }

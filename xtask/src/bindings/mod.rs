@@ -2,10 +2,15 @@
 //!
 //! Everything lands in `target/bindings`; nothing generated is in git.
 
+mod bench;
 mod csharp;
+mod dotnet;
 mod jvm;
+mod natives;
+mod pack;
 mod scenarios;
 mod swift;
+mod window;
 
 use std::{
     fs,
@@ -14,27 +19,41 @@ use std::{
 
 use anyhow::{Context as _, Result, bail, ensure};
 
-pub(crate) use self::scenarios::{Part, Scenarios};
+pub(crate) use self::{
+    bench::prepare,
+    scenarios::{Part, Scenarios},
+};
 use crate::run::{Cargo, root, target};
+
+/// The library for whoever runs on this system.
+const LIBRARY: &str = "libmadang_sdk_ffi.so";
 
 /// Calls of the torture in tests; `cargo xtask bindings torture` makes a million.
 const CALLS: &str = "20000";
+const MILLION: &str = "1000000";
 
 pub(crate) fn bindings(arguments: &[String]) -> Result<()> {
     match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
-        ["csharp"] => csharp::build(),
+        ["csharp"] => csharp::build_all(),
         ["jvm"] => jvm::build(),
         ["swift"] => swift::build().map(drop),
+        ["pack"] => pack::pack(),
         ["api"] => {
             csharp::write_api()?;
             jvm::write_api()
+        }
+        ["docs"] => {
+            Scenarios::build()?;
+            csharp::write_docs()?;
+            jvm::write_docs()
         }
         ["torture"] => {
             csharp::torture()?;
             jvm::torture()
         }
         _ => bail!(
-            "csharp, jvm, swift: generate and compile; api: write the dumps of the surface anew; torture: a million calls"
+            "csharp, jvm, swift: generate and compile; pack: packages as they are handed out; api: write the dumps of the surface \
+             anew; docs: write down what the examples say; torture: a million calls"
         ),
     }
 }
@@ -63,7 +82,7 @@ fn generate(language: &str) -> Result<()> {
     let out = place(language).join("generated");
     Cargo::program(built("madang-bindings-generate"))
         .arg(language)
-        .arg(built("libmadang_sdk_ffi.so"))
+        .arg(built(LIBRARY))
         .arg("--config")
         .arg(root().join("bindings/uniffi.toml"))
         .arg("--out")

@@ -15,8 +15,8 @@ use anyhow::{Context as _, Result, ensure};
 use super::{built, place};
 use crate::run::{Cargo, root};
 
-/// Longest wait for a line of the example.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// Longest wait for what an example is to show.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The scenarios, as Rust has played them.
 pub(crate) struct Scenarios(String);
@@ -31,10 +31,15 @@ pub(crate) enum Part {
 }
 
 impl Scenarios {
+    /// Builds the server that they are played against.
+    pub(super) fn build() -> Result<()> {
+        Cargo::new(["build", "--quiet", "-p", "madang-tests", "--bin", "ground", "--bin", "scenarios"]).run()?;
+        Ok(fs::create_dir_all(place(""))?)
+    }
+
     /// Plays them by the core itself.
     pub(crate) fn play_rust(part: Part) -> Result<Self> {
-        Cargo::new(["build", "--quiet", "-p", "madang-tests", "--bin", "ground", "--bin", "scenarios"]).run()?;
-        fs::create_dir_all(place(""))?;
+        Self::build()?;
         let (arguments, transcript) = arguments("rust");
         let part = (part == Part::Pages).then_some("pages");
         Cargo::program(built("scenarios")).args(arguments).args(part).run()?;
@@ -61,15 +66,15 @@ fn arguments(language: &str) -> ([String; 3], PathBuf) {
     (paths.map(|path| path.display().to_string()), transcript)
 }
 
-/// A program that is talked to.
-struct Spoken {
+/// A program that is talked to; it ends with this.
+pub(super) struct Spoken {
     child: Child,
     input: Option<ChildStdin>,
     lines: mpsc::Receiver<String>,
 }
 
 impl Spoken {
-    fn start(program: Cargo) -> Result<Self> {
+    pub(super) fn start(program: Cargo) -> Result<Self> {
         let mut child = program.into_command().stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let output = BufReader::new(child.stdout.take().context("a pipe")?);
         let (sender, lines) = mpsc::channel();
@@ -83,13 +88,49 @@ impl Spoken {
     }
 
     /// Reads up to a line with these words.
-    fn until(&self, words: &str) -> Result<String> {
+    pub(super) fn until(&self, words: &str) -> Result<String> {
         loop {
             let line = self.lines.recv_timeout(PATIENCE).with_context(|| format!("it never says {words}"))?;
             if line.contains(words) {
                 return Ok(line);
             }
         }
+    }
+}
+
+impl Drop for Spoken {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The program with the server: see bindings/scenario.md.
+pub(super) struct Server {
+    ground: Spoken,
+    /// Where it listens.
+    pub(super) address: String,
+}
+
+impl Server {
+    pub(super) fn start() -> Result<Self> {
+        let ground = Spoken::start(Cargo::program(built("ground")))?;
+        let address = value(&ground.until("server")?, "server")?.to_owned();
+        Ok(Self { ground, address })
+    }
+
+    /// A token for somebody.
+    pub(super) fn token(&mut self, login: &str) -> Result<String> {
+        self.ground.say(&format!("token {login}"))?;
+        Ok(value(&self.ground.until("token")?, "token")?.to_owned())
+    }
+
+    /// Ends when nobody talks to it any more.
+    pub(super) fn end(mut self) -> Result<()> {
+        self.ground.input = None;
+        self.ground.child.wait()?;
+        Ok(())
     }
 }
 
@@ -100,25 +141,46 @@ fn value<'a>(line: &'a str, name: &str) -> Result<&'a str> {
     text.with_context(|| format!("{line} says no {name}"))
 }
 
-/// Uses an example as its page shows it; it is started with the server and a store.
-pub(super) fn converse(program: Cargo, store: &Path) -> Result<()> {
-    let mut ground = Spoken::start(Cargo::program(built("ground")))?;
-    let server = ground.until("server")?;
-    ground.say("token ann")?;
-    let token = ground.until("token")?;
+/// Uses an example as its page shows it; it is started with the server and a store. What was typed, and what it said to that:
+/// lines that it says on the way there depend on the moment.
+pub(super) fn converse(program: Cargo, store: &Path) -> Result<String> {
+    let mut server = Server::start()?;
     let _ = fs::remove_file(store);
-    let run = program.args([value(&server, "server")?]).arg(store);
-    let mut rooms = Spoken::start(run.env("MADANG_TOKEN", value(&token, "token")?))?;
-    rooms.until("-- Live")?;
-    rooms.say("new lunch")?;
-    rooms.until("1. lunch")?;
-    rooms.say("1 who comes?")?;
-    rooms.until("Ann Kim: who comes?")?;
-    rooms.say("")?;
-    rooms.until("-- Ended")?;
+    let run = program.arg(&server.address).arg(store);
+    let mut rooms = Spoken::start(run.env("MADANG_TOKEN", server.token("ann")?))?;
+    let mut said = vec![rooms.until("-- Live")?];
+    for (typed, answer) in [("new lunch", "1. lunch"), ("1 who comes?", "Ann Kim: who comes?"), ("", "-- Ended")] {
+        rooms.say(typed)?;
+        said.extend([format!("> {typed}"), rooms.until(answer)?]);
+    }
     let status = rooms.child.wait()?;
     ensure!(status.success(), "the example: {status}");
-    ground.input = None;
-    ground.child.wait()?;
-    Ok(())
+    server.end()?;
+    let said: Vec<&str> = said.iter().map(|line| line.trim_end()).collect();
+    Ok(said.join("\n") + "\n")
+}
+
+/// What an example says is what its page shows, in the first block without a language; or is written there.
+pub(super) fn show(page: &str, said: &str, how: Show) -> Result<()> {
+    let path = root().join(page);
+    let text = fs::read_to_string(&path)?;
+    let (before, rest) = text.split_once("\n```\n\n").context("the page quotes an example")?;
+    let (words, rest) = rest.split_once("```\n").context("the page shows what the example says")?;
+    let (shown, after) = rest.split_once("```").context("what it shows has an end")?;
+    match how {
+        Show::Write => Ok(fs::write(&path, format!("{before}\n```\n\n{words}```\n{said}```{after}"))?),
+        Show::Check => {
+            ensure!(shown == said, "{page} shows what its example does not say: cargo xtask bindings docs\n{said}");
+            Ok(())
+        }
+    }
+}
+
+/// What is done with a page.
+#[derive(Clone, Copy)]
+pub(super) enum Show {
+    /// It is right, or this fails.
+    Check,
+    /// It becomes right.
+    Write,
 }

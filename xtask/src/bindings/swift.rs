@@ -4,14 +4,17 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result};
 
-use super::{built, generate, place};
+use super::{LIBRARY, built, check_quotes, generate, place};
 use crate::run::{Cargo, root};
 
 /// What of the package is not generated.
-const WRITTEN: [&str; 4] = [
+const WRITTEN: [&str; 7] = [
     "Package.swift",
     "Sources/Madang/Changes.swift",
     "Sources/Madang/Errors.swift",
+    "Sources/Madang/Operation.swift",
+    "Sources/Madang/Tokens.swift",
+    "example/Rooms.swift",
     "Sources/MadangFFI/module.modulemap",
 ];
 /// What is, and where it belongs.
@@ -30,7 +33,7 @@ pub(super) fn build() -> Result<bool> {
     }
     let there = Cargo::program("swiftc").args(["--version"]).succeeds();
     if there {
-        let library = built("libmadang_sdk_ffi.so").with_file_name("");
+        let library = built(LIBRARY).with_file_name("");
         Cargo::program("swift")
             .args(["build", "--package-path"])
             .arg(&package)
@@ -43,6 +46,7 @@ pub(super) fn build() -> Result<bool> {
 
 /// The part of the tests.
 pub(super) fn test() -> Result<()> {
+    check_quotes("docs/swift.md", "swift", "bindings/swift/example/Rooms.swift")?;
     if !build()? {
         println!("Swift: generated and put together, and compiled by nothing: there is no swiftc here");
     }

@@ -17,6 +17,14 @@ internal struct RustCallStatus
     public sbyte Code;
     public RustBuffer ErrorBuf;
 }
+// A value as it goes to Rust. Nothing of Rust's is taken for it before it is passed.
+internal struct Encoded
+{
+    readonly byte[] bytes;
+    readonly int length;
+    internal Encoded(byte[] bytes, int length) { this.bytes = bytes; this.length = length; }
+    internal RustBuffer Pass() { return Buffers.Of(bytes, length); }
+}
 internal static class Buffers
 {
     // What is no text is refused, and not changed in silence.
@@ -47,10 +55,16 @@ internal static class Buffers
             Native.__free__(buffer, ref status);
         }
     }
-    internal static RustBuffer OfString(string text)
+    internal static Encoded Encode(string text)
     {
         if (text == null) throw new ArgumentNullException("text");
         var bytes = Utf8.GetBytes(text);
+        return new Encoded(bytes, bytes.Length);
+    }
+    // What the host has thrown must arrive, whatever its words are.
+    internal static RustBuffer OfFailure(Exception thrown)
+    {
+        var bytes = Encoding.UTF8.GetBytes(thrown.GetType().Name + ": " + thrown.Message);
         return Of(bytes, bytes.Length);
     }
     internal static string TakeString(RustBuffer buffer)

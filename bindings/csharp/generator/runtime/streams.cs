@@ -60,7 +60,7 @@ internal sealed class Writer
 {
     byte[] bytes = new byte[256];
     int length;
-    internal RustBuffer Done() { return Buffers.Of(bytes, length); }
+    internal Encoded Done() { return new Encoded(bytes, length); }
     void Room(int more)
     {
         var needed = checked(length + more);

@@ -113,12 +113,12 @@ impl Generator<'_> {
         if let Some(thrown) = method.throws_type() {
             let convert = Self::converter(thrown);
             text.line(&format!(
-                "catch ({} thrown) {{ {status}.Code = 1; {status}.ErrorBuf = {convert}.Lower(thrown); }}",
+                "catch ({} thrown) {{ {status}.Code = 1; {status}.ErrorBuf = {convert}.Encode(thrown).Pass(); }}",
                 self.ty(thrown)
             ));
         }
         text.line(&format!(
-            "catch (Exception thrown) {{ {status}.Code = 2; {status}.ErrorBuf = Buffers.OfString(thrown.GetType().Name + \": \" + thrown.Message); }}"
+            "catch (Exception thrown) {{ {status}.Code = 2; {status}.ErrorBuf = Buffers.OfFailure(thrown); }}"
         ));
     }
 

@@ -97,15 +97,23 @@ impl Generator<'_> {
         }
     }
 
-    /// The call of the library, arguments and all. The object comes last: what comes after it could throw.
+    /// The call of the library, arguments and all. What can throw comes first, the object and buffers last: what comes after
+    /// them would leave them behind.
     fn handed(call: &Call<'_>, status: &str) -> (Vec<String>, String) {
         let mut before = Vec::new();
+        let mut objects = Vec::new();
         let mut handed = Vec::new();
         for (at, argument) in call.arguments.iter().enumerate() {
-            let value = Self::lower(&argument.as_type(), &names::argument(argument.name()));
-            before.push(format!("var argument{at} = {value};"));
-            handed.push(format!("argument{at}"));
+            let (ty, name) = (argument.as_type(), names::argument(argument.name()));
+            if let Some(value) = Self::encode(&ty, &name) {
+                before.push(format!("var argument{at} = {value};"));
+                handed.push(format!("argument{at}.Pass()"));
+            } else {
+                objects.push(format!("var argument{at} = {};", Self::lower(&ty, &name)));
+                handed.push(format!("argument{at}"));
+            }
         }
+        before.append(&mut objects);
         if call.method {
             handed.insert(0, "Handle.ForCall()".into());
         }

@@ -48,7 +48,7 @@ impl Generator<'_> {
         text.lines(write.iter().map(String::as_str));
         text.close();
         text.line(&format!("internal static {own} Lift(RustBuffer buffer) {{ var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }}"));
-        text.line(&format!("internal static RustBuffer Lower({own} value) {{ var writer = new Writer(); Write(writer, value); return writer.Done(); }}"));
+        text.line(&format!("internal static Encoded Encode({own} value) {{ var writer = new Writer(); Write(writer, value); return writer.Done(); }}"));
         text.close();
     }
 

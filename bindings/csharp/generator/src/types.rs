@@ -113,12 +113,23 @@ impl Generator<'_> {
 
     /// A value as it is handed to Rust.
     pub(crate) fn lower(ty: &Type, value: &str) -> String {
+        if let Some(encoded) = Self::encode(ty, value) {
+            return format!("{encoded}.Pass()");
+        }
         match bare(ty) {
-            Type::String => format!("Buffers.OfString({value})"),
             Type::Boolean => format!("(sbyte)({value} ? 1 : 0)"),
             Type::Object { .. } | Type::CallbackInterface { .. } => format!("{}.Lower({value})", Self::converter(ty)),
-            number if is_number(number) => value.to_owned(),
-            ty => format!("{}.Lower({value})", Self::converter(ty)),
+            _ => value.to_owned(),
+        }
+    }
+
+    /// A value that goes through a buffer, before anything of Rust's is taken for it.
+    pub(crate) fn encode(ty: &Type, value: &str) -> Option<String> {
+        match bare(ty) {
+            Type::String => Some(format!("Buffers.Encode({value})")),
+            Type::Boolean | Type::Object { .. } | Type::CallbackInterface { .. } => None,
+            number if is_number(number) => None,
+            ty => Some(format!("{}.Encode({value})", Self::converter(ty))),
         }
     }
 

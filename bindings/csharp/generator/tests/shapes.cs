@@ -29,6 +29,14 @@ namespace Shapes
         public sbyte Code;
         public RustBuffer ErrorBuf;
     }
+    // A value as it goes to Rust. Nothing of Rust's is taken for it before it is passed.
+    internal struct Encoded
+    {
+        readonly byte[] bytes;
+        readonly int length;
+        internal Encoded(byte[] bytes, int length) { this.bytes = bytes; this.length = length; }
+        internal RustBuffer Pass() { return Buffers.Of(bytes, length); }
+    }
     internal static class Buffers
     {
         // What is no text is refused, and not changed in silence.
@@ -59,10 +67,16 @@ namespace Shapes
                 Native.ffi_shapes_rustbuffer_free(buffer, ref status);
             }
         }
-        internal static RustBuffer OfString(string text)
+        internal static Encoded Encode(string text)
         {
             if (text == null) throw new ArgumentNullException("text");
             var bytes = Utf8.GetBytes(text);
+            return new Encoded(bytes, bytes.Length);
+        }
+        // What the host has thrown must arrive, whatever its words are.
+        internal static RustBuffer OfFailure(Exception thrown)
+        {
+            var bytes = Encoding.UTF8.GetBytes(thrown.GetType().Name + ": " + thrown.Message);
             return Of(bytes, bytes.Length);
         }
         internal static string TakeString(RustBuffer buffer)
@@ -132,7 +146,7 @@ namespace Shapes
     {
         byte[] bytes = new byte[256];
         int length;
-        internal RustBuffer Done() { return Buffers.Of(bytes, length); }
+        internal Encoded Done() { return new Encoded(bytes, length); }
         void Room(int more)
         {
             var needed = checked(length + more);
@@ -715,7 +729,7 @@ namespace Shapes
             writer.Bytes(value);
         }
         internal static byte[] Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(byte[] value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(byte[] value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertDuration
     {
@@ -728,7 +742,7 @@ namespace Shapes
             writer.Duration(value);
         }
         internal static TimeSpan Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(TimeSpan value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(TimeSpan value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertMapStringOptionalTypePoint
     {
@@ -753,7 +767,7 @@ namespace Shapes
             }
         }
         internal static IReadOnlyDictionary<string, global::Shapes.Point> Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(IReadOnlyDictionary<string, global::Shapes.Point> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(IReadOnlyDictionary<string, global::Shapes.Point> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertObjectCanvas
     {
@@ -779,7 +793,7 @@ namespace Shapes
             writer.String(value);
         }
         internal static string Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(string value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(string value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertOptionalTimestamp
     {
@@ -794,7 +808,7 @@ namespace Shapes
             writer.Timestamp(value.Value);
         }
         internal static DateTimeOffset? Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(DateTimeOffset? value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(DateTimeOffset? value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertOptionalTypePoint
     {
@@ -809,7 +823,7 @@ namespace Shapes
             ConvertTypePoint.Write(writer, value);
         }
         internal static global::Shapes.Point Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(global::Shapes.Point value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(global::Shapes.Point value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertOptionalTypeShape
     {
@@ -824,7 +838,7 @@ namespace Shapes
             ConvertTypeShape.Write(writer, value);
         }
         internal static global::Shapes.Shape Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(global::Shapes.Shape value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(global::Shapes.Shape value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertSequenceBytes
     {
@@ -841,7 +855,7 @@ namespace Shapes
             foreach (var item in value) writer.Bytes(item);
         }
         internal static IReadOnlyList<byte[]> Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(IReadOnlyList<byte[]> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(IReadOnlyList<byte[]> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertSequenceSequenceU8
     {
@@ -858,7 +872,7 @@ namespace Shapes
             foreach (var item in value) ConvertSequenceU8.Write(writer, item);
         }
         internal static IReadOnlyList<IReadOnlyList<byte>> Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(IReadOnlyList<IReadOnlyList<byte>> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(IReadOnlyList<IReadOnlyList<byte>> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertSequenceString
     {
@@ -875,7 +889,7 @@ namespace Shapes
             foreach (var item in value) writer.String(item);
         }
         internal static IReadOnlyList<string> Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(IReadOnlyList<string> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(IReadOnlyList<string> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertSequenceTypePoint
     {
@@ -892,7 +906,7 @@ namespace Shapes
             foreach (var item in value) ConvertTypePoint.Write(writer, item);
         }
         internal static IReadOnlyList<global::Shapes.Point> Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(IReadOnlyList<global::Shapes.Point> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(IReadOnlyList<global::Shapes.Point> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertSequenceTypeTree
     {
@@ -909,7 +923,7 @@ namespace Shapes
             foreach (var item in value) ConvertTypeTree.Write(writer, item);
         }
         internal static IReadOnlyList<global::Shapes.Tree> Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(IReadOnlyList<global::Shapes.Tree> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(IReadOnlyList<global::Shapes.Tree> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertSequenceU8
     {
@@ -926,7 +940,7 @@ namespace Shapes
             foreach (var item in value) writer.U8(item);
         }
         internal static IReadOnlyList<byte> Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(IReadOnlyList<byte> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(IReadOnlyList<byte> value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertTimestamp
     {
@@ -939,7 +953,7 @@ namespace Shapes
             writer.Timestamp(value);
         }
         internal static DateTimeOffset Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(DateTimeOffset value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(DateTimeOffset value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertTypeColour
     {
@@ -954,7 +968,7 @@ namespace Shapes
             writer.I32((int)value + 1);
         }
         internal static global::Shapes.Colour Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(global::Shapes.Colour value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(global::Shapes.Colour value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertTypeFlatError
     {
@@ -975,7 +989,7 @@ namespace Shapes
             throw new ArgumentException("a case that is not known");
         }
         internal static global::Shapes.FlatException Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(global::Shapes.FlatException value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(global::Shapes.FlatException value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertTypePoint
     {
@@ -994,7 +1008,7 @@ namespace Shapes
             writer.U32(value.Weight);
         }
         internal static global::Shapes.Point Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(global::Shapes.Point value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(global::Shapes.Point value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertTypeShape
     {
@@ -1017,7 +1031,7 @@ namespace Shapes
             throw new ArgumentException("a case that is not known");
         }
         internal static global::Shapes.Shape Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(global::Shapes.Shape value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(global::Shapes.Shape value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertTypeShapeError
     {
@@ -1038,7 +1052,7 @@ namespace Shapes
             throw new ArgumentException("a case that is not known");
         }
         internal static global::Shapes.ShapeException Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(global::Shapes.ShapeException value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(global::Shapes.ShapeException value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     internal static class ConvertTypeTree
     {
@@ -1053,7 +1067,7 @@ namespace Shapes
             ConvertSequenceTypeTree.Write(writer, value.Children);
         }
         internal static global::Shapes.Tree Lift(RustBuffer buffer) { var reader = new Reader(buffer); var value = Read(reader); reader.End(); return value; }
-        internal static RustBuffer Lower(global::Shapes.Tree value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
+        internal static Encoded Encode(global::Shapes.Tree value) { var writer = new Writer(); Write(writer, value); return writer.Done(); }
     }
     public sealed partial class Point
     {
@@ -1246,9 +1260,9 @@ namespace Shapes
         public static global::Shapes.Canvas Open(string path)
         {
             Library.Check();
-            var argument0 = Buffers.OfString(path);
+            var argument0 = Buffers.Encode(path);
             var status = default(RustCallStatus);
-            var value = Native.uniffi_shapes_fn_constructor_canvas_open(argument0, ref status);
+            var value = Native.uniffi_shapes_fn_constructor_canvas_open(argument0.Pass(), ref status);
             Calls.Check(ref status, ConvertTypeShapeError.Lift);
             return ConvertObjectCanvas.Lift(value);
         }
@@ -1275,7 +1289,7 @@ namespace Shapes
         /// <exception cref="Shapes.ShapeException">The call failed.</exception>
         public Task<ulong> DrawAsync(global::Shapes.Shape shape, global::Shapes.Colour colour, CancellationToken cancellationToken = default(CancellationToken))
         {
-            return Calls.Await<ulong, ulong>(() => { var argument0 = ConvertTypeShape.Lower(shape); var argument1 = ConvertTypeColour.Lower(colour); return Native.uniffi_shapes_fn_method_canvas_draw(Handle.ForCall(), argument0, argument1); }, Native.ffi_shapes_rust_future_poll_u64, Native.ffi_shapes_rust_future_cancel_u64, Native.ffi_shapes_rust_future_free_u64, Native.ffi_shapes_rust_future_complete_u64, value => value, ConvertTypeShapeError.Lift, cancellationToken);
+            return Calls.Await<ulong, ulong>(() => { var argument0 = ConvertTypeShape.Encode(shape); var argument1 = ConvertTypeColour.Encode(colour); return Native.uniffi_shapes_fn_method_canvas_draw(Handle.ForCall(), argument0.Pass(), argument1.Pass()); }, Native.ffi_shapes_rust_future_poll_u64, Native.ffi_shapes_rust_future_cancel_u64, Native.ffi_shapes_rust_future_free_u64, Native.ffi_shapes_rust_future_complete_u64, value => value, ConvertTypeShapeError.Lift, cancellationToken);
         }
         public void Paint(global::Shapes.IBrush brush, global::Shapes.IListener listener)
         {
@@ -1301,9 +1315,9 @@ namespace Shapes
         {
             try
             {
-                Marshal.StructureToPtr(Buffers.OfString(Held.Get(uniffiHandle).Name()), uniffiOutReturn, false);
+                Marshal.StructureToPtr(Buffers.Encode(Held.Get(uniffiHandle).Name()).Pass(), uniffiOutReturn, false);
             }
-            catch (Exception thrown) { status.Code = 2; status.ErrorBuf = Buffers.OfString(thrown.GetType().Name + ": " + thrown.Message); }
+            catch (Exception thrown) { status.Code = 2; status.ErrorBuf = Buffers.OfFailure(thrown); }
         };
         static readonly UniffiCallbackInterfaceBrushMethod1 onPick = (ulong uniffiHandle, RustBuffer from, IntPtr uniffiFutureCallback, ulong uniffiCallbackData, ref UniffiForeignFutureDroppedCallbackStruct uniffiOutDroppedCallback) =>
         {
@@ -1319,10 +1333,10 @@ namespace Shapes
                 try
                 {
                     var value = await host.PickAsync(argument0, wait.Token).ConfigureAwait(false);
-                    result.ReturnValue = ConvertTypeColour.Lower(value);
+                    result.ReturnValue = ConvertTypeColour.Encode(value).Pass();
                 }
-                catch (global::Shapes.ShapeException thrown) { result.CallStatus.Code = 1; result.CallStatus.ErrorBuf = ConvertTypeShapeError.Lower(thrown); }
-                catch (Exception thrown) { result.CallStatus.Code = 2; result.CallStatus.ErrorBuf = Buffers.OfString(thrown.GetType().Name + ": " + thrown.Message); }
+                catch (global::Shapes.ShapeException thrown) { result.CallStatus.Code = 1; result.CallStatus.ErrorBuf = ConvertTypeShapeError.Encode(thrown).Pass(); }
+                catch (Exception thrown) { result.CallStatus.Code = 2; result.CallStatus.ErrorBuf = Buffers.OfFailure(thrown); }
                 done(uniffiCallbackData, result);
             });
         };
@@ -1332,8 +1346,8 @@ namespace Shapes
             {
                 Marshal.WriteInt64(uniffiOutReturn, (long)Held.Get(uniffiHandle).Stroke(ConvertTypeShape.Lift(shape)));
             }
-            catch (global::Shapes.ShapeException thrown) { status.Code = 1; status.ErrorBuf = ConvertTypeShapeError.Lower(thrown); }
-            catch (Exception thrown) { status.Code = 2; status.ErrorBuf = Buffers.OfString(thrown.GetType().Name + ": " + thrown.Message); }
+            catch (global::Shapes.ShapeException thrown) { status.Code = 1; status.ErrorBuf = ConvertTypeShapeError.Encode(thrown).Pass(); }
+            catch (Exception thrown) { status.Code = 2; status.ErrorBuf = Buffers.OfFailure(thrown); }
         };
         static readonly HandleMap<CancellationTokenSource> waits = new HandleMap<CancellationTokenSource>();
         static readonly UniffiForeignFutureDroppedCallback dropped = handle => { var wait = waits.Remove(handle); if (wait != null) wait.Cancel(); };
@@ -1369,7 +1383,7 @@ namespace Shapes
             {
                 Held.Get(uniffiHandle).Drawn(count);
             }
-            catch (Exception thrown) { status.Code = 2; status.ErrorBuf = Buffers.OfString(thrown.GetType().Name + ": " + thrown.Message); }
+            catch (Exception thrown) { status.Code = 2; status.ErrorBuf = Buffers.OfFailure(thrown); }
         };
         static ConvertObjectListener()
         {
@@ -1413,10 +1427,10 @@ namespace Shapes
         public static string Greet(string name, string greeting = "hello")
         {
             Library.Check();
-            var argument0 = Buffers.OfString(name);
-            var argument1 = Buffers.OfString(greeting);
+            var argument0 = Buffers.Encode(name);
+            var argument1 = Buffers.Encode(greeting);
             var status = default(RustCallStatus);
-            var value = Native.uniffi_shapes_fn_func_greet(argument0, argument1, ref status);
+            var value = Native.uniffi_shapes_fn_func_greet(argument0.Pass(), argument1.Pass(), ref status);
             Calls.Check(ref status, ConvertTypeShapeError.Lift);
             return Buffers.TakeString(value);
         }
@@ -1431,18 +1445,18 @@ namespace Shapes
         public static IReadOnlyList<IReadOnlyList<byte>> Nested(IReadOnlyList<byte[]> chunks)
         {
             Library.Check();
-            var argument0 = ConvertSequenceBytes.Lower(chunks);
+            var argument0 = ConvertSequenceBytes.Encode(chunks);
             var status = default(RustCallStatus);
-            var value = Native.uniffi_shapes_fn_func_nested(argument0, ref status);
+            var value = Native.uniffi_shapes_fn_func_nested(argument0.Pass(), ref status);
             Calls.Check(ref status, null);
             return ConvertSequenceSequenceU8.Lift(value);
         }
         public static byte[] Raw(byte[] data)
         {
             Library.Check();
-            var argument0 = ConvertBytes.Lower(data);
+            var argument0 = ConvertBytes.Encode(data);
             var status = default(RustCallStatus);
-            var value = Native.uniffi_shapes_fn_func_raw(argument0, ref status);
+            var value = Native.uniffi_shapes_fn_func_raw(argument0.Pass(), ref status);
             Calls.Check(ref status, null);
             return ConvertBytes.Lift(value);
         }
@@ -1450,7 +1464,7 @@ namespace Shapes
         public static Task<IReadOnlyList<global::Shapes.Point>> TraceAsync(TimeSpan during, DateTimeOffset? since, CancellationToken cancellationToken = default(CancellationToken))
         {
             Library.Check();
-            return Calls.Await<RustBuffer, IReadOnlyList<global::Shapes.Point>>(() => { var argument0 = ConvertDuration.Lower(during); var argument1 = ConvertOptionalTimestamp.Lower(since); return Native.uniffi_shapes_fn_func_trace(argument0, argument1); }, Native.ffi_shapes_rust_future_poll_rust_buffer, Native.ffi_shapes_rust_future_cancel_rust_buffer, Native.ffi_shapes_rust_future_free_rust_buffer, Native.ffi_shapes_rust_future_complete_rust_buffer, value => ConvertSequenceTypePoint.Lift(value), ConvertTypeFlatError.Lift, cancellationToken);
+            return Calls.Await<RustBuffer, IReadOnlyList<global::Shapes.Point>>(() => { var argument0 = ConvertDuration.Encode(during); var argument1 = ConvertOptionalTimestamp.Encode(since); return Native.uniffi_shapes_fn_func_trace(argument0.Pass(), argument1.Pass()); }, Native.ffi_shapes_rust_future_poll_rust_buffer, Native.ffi_shapes_rust_future_cancel_rust_buffer, Native.ffi_shapes_rust_future_free_rust_buffer, Native.ffi_shapes_rust_future_complete_rust_buffer, value => ConvertSequenceTypePoint.Lift(value), ConvertTypeFlatError.Lift, cancellationToken);
         }
     }
 }

@@ -82,7 +82,7 @@ impl Stack {
             postgres: self.arguments.postgres_port,
         };
         tokio::select! {
-            fetched = Cluster::fetch() => fetched?,
+            fetched = Cluster::fetch() => drop(fetched?),
             () = interrupt.next() => return Ok(false),
         }
         let turn = tokio::select! {

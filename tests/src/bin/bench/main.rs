@@ -1,5 +1,5 @@
 //! What Madang reaches on this machine, beside what the machine could at best: `cargo xtask bench
-//! send|fanout|idle|storm|reads|day|recovery|core`.
+//! send|fanout|idle|storm|reads|day|recovery|core|ffi`.
 //!
 //! Always true: a figure is a median over rounds; its ceiling and its peers are measured in the same rounds, one after
 //! the other, because the disk and the neighbours of a machine change within minutes; commits are durable. The ratios are
@@ -11,6 +11,7 @@ mod core;
 mod crowd;
 mod day;
 mod fanout;
+mod ffi;
 mod figure;
 mod ground;
 mod idle;
@@ -31,11 +32,11 @@ use clap::{Parser, ValueEnum};
 
 use figure::Figure;
 
-/// Measures durable sends, fan-out to live streams, the memory of idle ones, times of recovery, and the client core.
+/// Measures durable sends, fan-out to live streams, the memory of idle ones, times of recovery, the client core, and the boundary.
 #[derive(Parser)]
 #[command(name = "bench")]
 struct Arguments {
-    /// What to measure; without a name, all.
+    /// What to measure; without a name, all but `ffi`.
     #[arg(value_enum)]
     names: Vec<Name>,
     /// One JSON object a line instead of tables.
@@ -59,6 +60,9 @@ struct Arguments {
     /// Seconds that each of these takes.
     #[arg(long, default_value_t = 100)]
     day_seconds: u64,
+    /// Programs of other languages, in a folder each; `cargo xtask bench` names it.
+    #[arg(long, hide = true)]
+    bindings: Option<PathBuf>,
     /// Idle connections to open.
     #[arg(long, default_value_t = 5_000)]
     connections: usize,
@@ -87,12 +91,15 @@ enum Name {
     Recovery,
     /// What the client core costs its host.
     Core,
+    /// What the boundary to other languages costs.
+    Ffi,
 }
 
 /// How the benches are run.
 struct Plan {
     folder: PathBuf,
     server: PathBuf,
+    bindings: Option<PathBuf>,
     rounds: usize,
     span: Duration,
     connections: usize,
@@ -110,6 +117,7 @@ impl Plan {
         let plan = Self {
             folder: arguments.folder.clone().unwrap_or_else(|| target.join("bench")),
             server: arguments.server.clone().unwrap_or_else(|| beside.join("madang")),
+            bindings: arguments.bindings.clone(),
             rounds: arguments.rounds,
             span: Duration::from_secs(arguments.seconds),
             connections: arguments.connections,
@@ -160,7 +168,8 @@ async fn run(arguments: &Arguments) -> Result<bool> {
     }
     process::raise_file_limit();
     let plan = Plan::of(arguments)?;
-    let wanted = |name| arguments.names.is_empty() || arguments.names.contains(&name);
+    // The boundary is measured by name alone: it needs what other languages are built with.
+    let wanted = |name| arguments.names.contains(&name) || arguments.names.is_empty() && name != Name::Ffi;
     let ground = ground::Ground::prepare(&plan).await?;
     if plan.json {
         let (redis, nats) = (peers::Kind::Redis.version().await?, peers::Kind::Nats.version().await?);
@@ -187,6 +196,7 @@ async fn measure(plan: &Plan, ground: &ground::Ground, wanted: impl Fn(Name) -> 
             Name::Day => day::measure(plan, ground).await.context("day"),
             Name::Recovery => recovery::measure(plan, ground).await.context("recovery"),
             Name::Core => core::measure(plan, ground).await.context("core"),
+            Name::Ffi => ffi::measure(plan).await.context("ffi"),
         }?;
         for figure in &figures {
             println!("{}", if plan.json { figure.json()? } else { figure.table() });

@@ -4,8 +4,8 @@ import java.nio.charset.CharacterCodingException
 import java.nio.file.Files
 import java.time.Duration
 import java.time.Instant
+import java.util.concurrent.CountDownLatch
 import java.util.concurrent.atomic.AtomicInteger
-import kotlin.system.measureTimeMillis
 import kotlin.time.Duration.Companion.milliseconds
 import kotlin.time.Duration.Companion.seconds
 import kotlinx.coroutines.CoroutineScope
@@ -15,6 +15,7 @@ import kotlinx.coroutines.Job
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancel
 import kotlinx.coroutines.cancelAndJoin
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.launch
@@ -54,6 +55,21 @@ class BoundaryTest {
             refused<CharacterCodingException> { client.setDraft(room, "\udc00") }
             assertEquals(1, client.waiting().size)
         }
+    }
+
+    @Test
+    fun `what was taken for a call that is refused is given back`() = claim {
+        val long = "x".repeat(10 shl 20)
+        val before = resident()
+        open().use { client ->
+            repeat(30) { refused<CharacterCodingException> { client.setDraft(long, "\udc00") } }
+        }
+        repeat(30) {
+            refused<CharacterCodingException> { serverInfo(long, NetworkConfig(listOf("\udc00"), Proxy.None)) }
+        }
+        // Each would have left 300 MB, and the heap is bounded.
+        val grown = (resident() - before) / 1024
+        assertTrue(grown < 400, "$grown MiB are held")
     }
 
     @Test
@@ -163,16 +179,17 @@ class BoundaryTest {
 
     @Test
     fun `a provider that blocks blocks nobody else`() = claim {
+        val over = CountDownLatch(1)
         val blocking = object : TokenProvider {
             override fun tokenWanted(request: TokenRequest) = request.use {
-                Thread.sleep(2000)
+                over.await()
                 it.give("t")
             }
         }
         open(tokens = blocking).use { client ->
             val room = client.room()
-            val time = measureTimeMillis { repeat(50) { client.send(room, Draft("x")) } }
-            assertTrue(time < 1500, "50 sends took $time ms")
+            repeat(50) { client.send(room, Draft("x")) }
+            over.countDown()
         }
     }
 
@@ -194,14 +211,50 @@ class BoundaryTest {
         }
     }
 
+    /** What the log tells of for sure: a file that is no store, and is set aside. */
+    private suspend fun openDamaged() {
+        val store = Files.createTempDirectory("madang-").resolve("store")
+        Files.writeString(store, "no store")
+        open(StoreLocation.File(store.toString())).use { client ->
+            assertNotEquals(null, client.rescued())
+            client.shutdown(Duration.ZERO)
+        }
+    }
+
+    /** Has the log go there for a while. */
+    private suspend fun logged(sink: LogSink, work: suspend () -> Unit) {
+        assertTrue(setLogSink(LogLevel.WARN, sink))
+        work()
+        setLogSink(LogLevel.OFF, object : LogSink { override fun log(line: LogLine) = Unit })
+    }
+
+    @Test
+    fun `the log reaches the sink`() = claim {
+        val lines = Channel<LogLine>(Channel.UNLIMITED)
+        val sink = object : LogSink {
+            override fun log(line: LogLine) {
+                lines.trySend(line)
+            }
+        }
+        logged(sink) {
+            openDamaged()
+            val line = lines.receive()
+            assertTrue(line.level == LogLevel.WARN && line.target.startsWith("madang_sdk_core"), "$line")
+            assertTrue(line.message.startsWith("the store could not be read and was set aside"), line.message)
+        }
+    }
+
     @Test
     fun `a log sink that throws is kept from the client`() = claim {
+        val called = AtomicInteger()
         val throwing = object : LogSink {
-            override fun log(line: LogLine) = error("the host's log is full")
+            override fun log(line: LogLine) {
+                called.incrementAndGet()
+                error("the host's log is full")
+            }
         }
-        assertTrue(setLogSink(LogLevel.TRACE, throwing))
-        open().use { it.room() }
-        setLogSink(LogLevel.OFF, object : LogSink { override fun log(line: LogLine) = Unit })
+        logged(throwing) { openDamaged() }
+        assertTrue(called.get() > 0)
     }
 
     @Test

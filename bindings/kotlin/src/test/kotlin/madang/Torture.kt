@@ -78,5 +78,6 @@ private suspend fun giveUp(rooms: RoomList, random: Random): Int = coroutineScop
     if (next.isCancelled) 1 else 0
 }
 
-private fun resident(): Long =
+/** What the process holds, in KiB. */
+internal fun resident(): Long =
     File("/proc/self/status").readLines().first { it.startsWith("VmRSS:") }.filter(Char::isDigit).toLong()

@@ -11,7 +11,11 @@ final class Alive {
 
   /** Waits until nothing is. */
   static void nothing() throws InterruptedException {
-    LiveObjects wanted = new LiveObjects(0, 0, 0, 0, 0);
+    only(new LiveObjects(0, 0, 0, 0, 0));
+  }
+
+  /** Waits until this is all. */
+  static void only(LiveObjects wanted) throws InterruptedException {
     for (int look = 0; !MadangKt.liveObjects().equals(wanted); look++) {
       if (look == LOOKS) throw new IllegalStateException("alive is " + MadangKt.liveObjects());
       System.gc();

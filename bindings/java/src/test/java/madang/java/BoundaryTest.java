@@ -7,6 +7,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.charset.CharacterCodingException;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -24,6 +26,10 @@ import madang.ClientErrorKind;
 import madang.ClientErrors;
 import madang.ClientException;
 import madang.Draft;
+import madang.LiveObjects;
+import madang.LogLevel;
+import madang.LogLine;
+import madang.MadangKt;
 import madang.RoomItem;
 import madang.SignInNeededException;
 import madang.StoreLocation;
@@ -257,8 +263,27 @@ class BoundaryTest {
     }
   }
 
+  @Test
+  void theLogReachesTheSink() throws Exception {
+    LinkedBlockingQueue<LogLine> lines = new LinkedBlockingQueue<>();
+    assertTrue(MadangKt.setLogSink(LogLevel.WARN, lines::add));
+    // What the log tells of for sure: a file that is no store, and is set aside.
+    Path store = Files.createTempDirectory("madang-").resolve("store");
+    Files.writeString(store, "no store");
+    ClientConfig config = new ClientConfigBuilder("http://127.0.0.1:1", new StoreLocation.File(store.toString())).build();
+    try (Client client = Client.open(config, TOKENS).join()) {
+      LogLine line = lines.poll(5, TimeUnit.SECONDS);
+      assertEquals(LogLevel.WARN, line.getLevel());
+      assertTrue(line.getTarget().startsWith("madang_sdk_core"), line.toString());
+      assertTrue(line.getMessage().startsWith("the store could not be read and was set aside"), line.toString());
+    } finally {
+      MadangKt.setLogSink(LogLevel.OFF, line -> {});
+    }
+  }
+
+  /** The log sink that takes nothing stays. */
   @AfterAll
   static void inTheEndNothingIsAlive() throws InterruptedException {
-    Alive.nothing();
+    Alive.only(new LiveObjects(0, 0, 0, 1, 0));
   }
 }
