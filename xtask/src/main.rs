@@ -34,7 +34,7 @@ cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e,
                                 torture, bindings, web, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
 cargo xtask bench [NAME...]     measure send, fanout, idle, storm, reads, day, recovery, core; by name only ffi
-                                [--json]; --record: into docs/performance.md
+                                [--json] [--quick]; --record: into docs/performance.md
 cargo xtask bindings WHAT       the client in other languages: csharp, jvm, swift, pack, api, docs, torture
 cargo xtask fuzz [SECONDS]      bytes of all kinds as frames, against the client core
 cargo xtask guards              each rule of sync with the test that fails without it

@@ -219,7 +219,9 @@ impl Hub {
 
     /// Any profile may have changed.
     pub fn soil_profiles(&self) {
-        self.sessions().iter().for_each(|session| session.soil_profiles());
+        for session in self.sessions() {
+            session.soil_profiles();
+        }
     }
 
     /// Everything of the database before this watermark has been offered to the sessions or is dirty for them.

@@ -147,7 +147,9 @@ const READERS: u64 = 1_000;
 fn what_is_told_to_a_thousand_readers_allocates_nothing_for_each() {
     let hub = hub();
     let sessions: Vec<_> = (1..=u128::from(READERS)).map(|n| session(&hub, n)).collect();
-    sessions.iter().for_each(|session| hub.listen(session, &stay(1)));
+    for session in &sessions {
+        hub.listen(session, &stay(1));
+    }
     let told = |rev| {
         hub.publish(change(rev));
         for session in &sessions {

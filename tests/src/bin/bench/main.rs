@@ -42,6 +42,9 @@ struct Arguments {
     /// One JSON object a line instead of tables.
     #[arg(long)]
     json: bool,
+    /// One short round of everything: whether it runs, and no more than that.
+    #[arg(long, conflicts_with_all = ["rounds", "seconds", "day_seconds"])]
+    quick: bool,
     /// How often each measurement is repeated; the median counts.
     #[arg(long, default_value_t = 3)]
     rounds: usize,
@@ -58,7 +61,7 @@ struct Arguments {
     #[arg(long, value_delimiter = ',', default_values_t = [1_000, 5_000, 20_000])]
     people: Vec<usize>,
     /// Seconds that each of these takes.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 60)]
     day_seconds: u64,
     /// Programs of other languages, in a folder each; `cargo xtask bench` names it.
     #[arg(long, hide = true)]
@@ -72,6 +75,9 @@ struct Arguments {
     #[command(flatten)]
     resident: core::Resident,
 }
+
+/// Seconds of a quick day.
+const QUICK_DAY: u64 = 10;
 
 #[derive(Clone, Copy, ValueEnum, PartialEq, Eq)]
 enum Name {
@@ -118,11 +124,11 @@ impl Plan {
             folder: arguments.folder.clone().unwrap_or_else(|| target.join("bench")),
             server: arguments.server.clone().unwrap_or_else(|| beside.join("madang")),
             bindings: arguments.bindings.clone(),
-            rounds: arguments.rounds,
-            span: Duration::from_secs(arguments.seconds),
+            rounds: if arguments.quick { 1 } else { arguments.rounds },
+            span: Duration::from_secs(if arguments.quick { 1 } else { arguments.seconds }),
             connections: arguments.connections,
             people: arguments.people.clone(),
-            day: Duration::from_secs(arguments.day_seconds),
+            day: Duration::from_secs(if arguments.quick { QUICK_DAY } else { arguments.day_seconds }),
             json: arguments.json,
         };
         ensure!(plan.rounds > 0 && arguments.seconds > 0, "a measurement takes at least a second and a round");
