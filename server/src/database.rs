@@ -12,7 +12,7 @@ use sqlx::{
     Executor as _, PgPool,
     postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
 };
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::{
     config::Config,
@@ -38,11 +38,16 @@ const CLEAN: &str = "begin; rollback";
 /// sends meanwhile must not stand in that queue.
 const WRITER_SHARE: u32 = 4;
 
+/// Of the others, streams read over a third at once: more would not be quicker, and a crowd that opens them would keep
+/// processors and connections from everybody else.
+const STREAM_SHARE: u32 = 3;
+
 /// The database of one node.
 #[derive(Debug, Clone)]
 pub struct Database {
     pool: PgPool,
     writer_pool: PgPool,
+    stream_turns: Arc<Semaphore>,
     epoch: watch::Receiver<String>,
     known: Arc<watch::Sender<String>>,
     guards: Guards,
@@ -64,14 +69,21 @@ impl Database {
         let (tell, guards) = (Arc::new(tell), config.guards());
         let writers = (config.database_connections / WRITER_SHARE).max(1);
         let others = config.database_connections.saturating_sub(writers).max(1);
+        let stream_turns = Arc::new(Semaphore::new((others / STREAM_SHARE).max(1) as usize));
         let pool = |connections| pool(connections, guards, Arc::clone(&tell), options.clone());
         let (pool, writer_pool) = tokio::try_join!(pool(others), pool(writers))?;
-        Ok(Self { pool, writer_pool, epoch, known: tell, guards })
+        Ok(Self { pool, writer_pool, stream_turns, epoch, known: tell, guards })
     }
 
     /// The connections of the writer of messages, who waits for nobody else.
     pub fn writer_pool(&self) -> &PgPool {
         &self.writer_pool
+    }
+
+    /// Waits until a stream may read; its turn lasts as long as the value.
+    pub async fn stream_turn(&self) -> Option<OwnedSemaphorePermit> {
+        // Never closed; without a turn it would only be read sooner.
+        Arc::clone(&self.stream_turns).acquire_owned().await.ok()
     }
 
     /// Gives all connections back to the database.

@@ -64,7 +64,7 @@ impl Outgoing {
         incoming: Option<(Streaming<v1::ClientFrame>, frames::Ears)>,
     ) -> Self {
         let (first, listener) = (node.clone(), Arc::clone(&session));
-        let reading = read(move || {
+        let reading = read(&node, move || {
             let (node, session, stand) = (first.clone(), Arc::clone(&listener), stand.clone());
             async move { open::begin(&node, &session, stand).await.map(Told::Beginning) }.boxed()
         });
@@ -114,7 +114,7 @@ impl Outgoing {
         let (node, session, call) = (self.node.clone(), Arc::clone(&self.session), self.call.clone());
         let reading = match self.owed.pop_front() {
             None => return false,
-            Some(Owed::Delta(cursor)) => read(move || {
+            Some(Owed::Delta(cursor)) => read(&self.node, move || {
                 let (node, session, call) = (node.clone(), Arc::clone(&session), call.clone());
                 async move { open::named_delta(&node, &session, &call, cursor).await.map(Told::Frames) }.boxed()
             }),
@@ -134,7 +134,7 @@ impl Outgoing {
 
     fn read_work(&mut self, work: Work) -> bool {
         let (node, session) = (self.node.clone(), Arc::clone(&self.session));
-        self.reading = Some(read(move || {
+        self.reading = Some(read(&self.node, move || {
             let (node, session, work) = (node.clone(), Arc::clone(&session), work.clone());
             async move { open::dirt(&node, &session, work).await.map(Told::Frames) }.boxed()
         }));
@@ -209,10 +209,17 @@ impl Outgoing {
 }
 
 /// Reads until the database answers, whatever becomes of the reader; gives up after half a minute.
-fn read(attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<Told>> + Send>> + Send + 'static) -> Reading {
+fn read(
+    node: &Node,
+    attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<Told>> + Send>> + Send + 'static,
+) -> Reading {
+    let database = node.database.clone();
     Box::pin(async move {
         for _ in 0..TRIES {
-            match attempt().await {
+            let turn = database.stream_turn().await;
+            let answer = attempt().await;
+            drop(turn);
+            match answer {
                 Err(Error::Database(error)) => {
                     tracing::warn!(%error, "a stream's read is tried again");
                     tokio::time::sleep(TRY_AFTER).await;
