@@ -100,7 +100,7 @@ async function scrollUp({ steps, by }: { steps: number; by: number }) {
   let [jumps, worst, rows, longest] = [0, 0, 0, 0];
   for (let n = 0; n < steps; n += 1) {
     // At the upper end one waits for the page that is coming.
-    for (let waited = 0; scroller.scrollTop < by && waited < 1_200; waited += 1) await frame();
+    for (let waited = 0; scroller.scrollTop < by && waited < 200; waited += 1) await frame();
     if (scroller.scrollTop < by) break;
     const was = tops();
     const began = performance.now();
