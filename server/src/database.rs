@@ -34,9 +34,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// was left in none, which is every one; this way it warns of the others. One in a failed transaction refuses, and is closed.
 const CLEAN: &str = "begin; rollback";
 
-/// Of the node's connections, every fourth is the writer's alone: a crowd that opens streams fills the others, and whoever
-/// sends meanwhile must not stand in that queue.
-const WRITER_SHARE: u32 = 4;
+/// Connections that are the writer's alone: as many as it has batches under way, none of which waits for a lock. A crowd that
+/// opens streams fills the others, and whoever sends meanwhile must not stand in that queue.
+pub const WRITER_CONNECTIONS: u32 = 2;
 
 /// Of the others, streams read over a third at once: more would not be quicker, and a crowd that opens them would keep
 /// processors and connections from everybody else.
@@ -67,15 +67,15 @@ impl Database {
         ]);
         let (tell, epoch) = watch::channel(String::new());
         let (tell, guards) = (Arc::new(tell), config.guards());
-        let writers = (config.database_connections / WRITER_SHARE).max(1);
-        let others = config.database_connections.saturating_sub(writers).max(1);
+        let writers = WRITER_CONNECTIONS.min(config.database_connections / 2);
+        let others = config.database_connections - writers;
         let stream_turns = Arc::new(Semaphore::new((others / STREAM_SHARE).max(1) as usize));
         let pool = |connections| pool(connections, guards, Arc::clone(&tell), options.clone());
         let (pool, writer_pool) = tokio::try_join!(pool(others), pool(writers))?;
         Ok(Self { pool, writer_pool, stream_turns, epoch, known: tell, guards })
     }
 
-    /// The connections of the writer of messages, who waits for nobody else.
+    /// The connections of the writer of messages, for what waits for no lock.
     pub fn writer_pool(&self) -> &PgPool {
         &self.writer_pool
     }

@@ -240,3 +240,38 @@ async fn what_waits_for_a_room_that_is_gone_fails_without_a_call_for_each() {
     world.settle().await;
     world.end().await;
 }
+
+/// More than have a lane of their own at once.
+const LOCKED: usize = 6;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_locked_rooms_hold_up_no_other() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    let mut locked = Vec::new();
+    for number in 0..LOCKED {
+        locked.push(ann.room(&format!("locked {number}"), &[]).await);
+    }
+    let free = ann.room("free", &[]).await;
+    world.settle().await;
+    let mut holder = world.sql().await.begin().await.expect("begun");
+    let lock = sqlx::query("select from rooms where id = any($1::uuid[]) for update").bind(&locked);
+    lock.execute(&mut *holder).await.expect("locked");
+    let send = |room: &str, text: &'static str| {
+        let (calls, room) = (ann.calls.clone(), room.to_owned());
+        tokio::spawn(async move { calls.send(&room, text).await })
+    };
+    let waiting: Vec<_> = locked.iter().map(|room| send(room, "waits")).collect();
+    // Each has been found locked by now, or stands behind those that were; and again, while they wait.
+    for _ in 0..3 {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        send(&free, "goes on").await.expect("no panic").expect("sent");
+        assert!(waiting.iter().all(|send| !send.is_finished()), "a send waited until the lock was given up");
+    }
+    holder.rollback().await.expect("given back");
+    for send in waiting {
+        send.await.expect("no panic").expect("sent when the lock was gone");
+    }
+    world.settle().await;
+    world.end().await;
+}

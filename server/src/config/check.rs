@@ -13,6 +13,7 @@ impl Config {
             }
         };
         wrong(!self.database_url.starts_with("postgres"), "database_url: must begin with postgres://");
+        wrong(self.database_connections < 2, "database_connections: must be 2 or more, one of which serves sends");
         wrong(self.issuer.is_empty(), "issuer: must be the URL of the issuer");
         wrong(!self.issuer.is_empty() && !self.may_fetch(&self.issuer), "issuer: must be https, or http on loopback");
         wrong(self.audience.is_empty(), "audience: must not be empty");
@@ -61,7 +62,6 @@ impl Config {
 
     fn find_zeros(&self, mistakes: &mut Vec<String>) {
         let counts = [
-            ("database_connections", i64::from(self.database_connections)),
             ("streams_per_person", count(self.streams_per_person)),
             ("calls_in_flight_per_person", count(self.calls_in_flight_per_person)),
             ("database_waiters_per_person", count(self.database_waiters_per_person)),

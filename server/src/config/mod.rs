@@ -76,7 +76,7 @@ settings! {
     /// Where the database is, as in `postgres://madang:secret@db:5432/madang?sslmode=verify-full`. PostgreSQL 15 or newer
     /// with encoding UTF-8. Keep it in the environment: it holds a password.
     database_url: String = String::new();
-    /// Connections to the database that a node keeps at most; every fourth serves sends alone.
+    /// Connections to the database that a node keeps at most, 2 or more; two of them, or one of few, serve sends alone.
     database_connections: u32 = 16;
     /// Where the node listens for gRPC and gRPC-web.
     listen: SocketAddr = loopback(7080);

@@ -11,10 +11,13 @@ use std::{
 use tokio::task::{Id, JoinSet};
 
 use super::{Job, Task, lanes::MOST_IN_BATCH};
-use crate::ids::{RoomId, UserId};
+use crate::{
+    database::WRITER_CONNECTIONS,
+    ids::{RoomId, UserId},
+};
 
 /// Transactions at once: one computes while the other waits for the disk. More only make batches smaller.
-const IN_FLIGHT: usize = 2;
+const IN_FLIGHT: usize = WRITER_CONNECTIONS as usize;
 
 /// A second batch must be worth its commit; fewer drafts wait for the first to land, as they would alone.
 const WORTH: usize = 64;

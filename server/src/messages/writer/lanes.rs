@@ -145,7 +145,10 @@ impl Lanes {
     }
 
     async fn attempt(&self, jobs: &[Job], wait: bool) -> Result<batch::Written, Failure> {
-        let mut tx = self.node.database.writer_pool().begin().await.map_err(Error::from)?;
+        let database = &self.node.database;
+        // What waits for a lock must not hold what everybody else's sends need.
+        let pool = if wait { database.pool() } else { database.writer_pool() };
+        let mut tx = pool.begin().await.map_err(Error::from)?;
         let written = batch::write(&mut tx, &self.node, jobs, wait).await?;
         self.node.database.guards().pass("commit").await;
         match tx.commit().await {
