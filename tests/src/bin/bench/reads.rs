@@ -102,11 +102,7 @@ fn of(costs: &[Cost], get: fn(&Cost) -> f64) -> f64 {
 }
 
 async fn calls(address: SocketAddr, somebody: &Somebody) -> Result<Vec<(&'static str, Call)>> {
-    let mut channels = Vec::new();
-    for number in 0..CONNECTIONS {
-        channels.push(streams::connect(address, number).await?);
-    }
-    let caller = Caller { channels: Arc::new(channels), somebody: somebody.clone() };
+    let caller = Caller::open(address, somebody).await?;
     let room = |number: usize| crowd::room_id(number % ROOMS).to_string();
     let end = i64::try_from(EACH)?;
     Ok(vec![
@@ -152,11 +148,7 @@ async fn calls(address: SocketAddr, somebody: &Somebody) -> Result<Vec<(&'static
 
 /// The same with nothing behind it.
 async fn bare_call(address: SocketAddr, somebody: &Somebody) -> Result<Call> {
-    let mut channels = Vec::new();
-    for number in 0..CONNECTIONS {
-        channels.push(streams::connect(address, number).await?);
-    }
-    let caller = Caller { channels: Arc::new(channels), somebody: somebody.clone() };
+    let caller = Caller::open(address, somebody).await?;
     Ok(caller.call(
         |channel, request| async move { MessageServiceClient::new(channel).send_message(request).await.map(drop) },
         streams::message,
@@ -169,6 +161,14 @@ struct Caller {
 }
 
 impl Caller {
+    async fn open(address: SocketAddr, somebody: &Somebody) -> Result<Self> {
+        let mut channels = Vec::new();
+        for number in 0..CONNECTIONS {
+            channels.push(streams::connect(address, number).await?);
+        }
+        Ok(Self { channels: Arc::new(channels), somebody: somebody.clone() })
+    }
+
     fn call<R: Send + 'static, F>(
         &self,
         ask: impl Fn(Channel, tonic::Request<R>) -> F + Send + Sync + 'static,

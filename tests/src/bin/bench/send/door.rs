@@ -15,7 +15,7 @@ use madang_server::realtime::{Bus, Hub, Node, Record};
 
 use super::{MEMBERS, ROOMS, Sends, member};
 use crate::crowd::{self, room_id, user_id};
-use crate::figure::{float, median};
+use crate::figure::{float, median, percentile};
 
 /// Before a measurement counts, until batches have their size.
 const WARM: Duration = Duration::from_millis(500);
@@ -142,9 +142,8 @@ impl Door {
 
 impl Sends {
     /// From the times of those that were answered within `took`, in seconds.
-    pub fn of(mut times: Vec<f64>, took: Duration) -> Self {
-        times.sort_by(f64::total_cmp);
-        let p99 = times.get(times.len() * 99 / 100).copied().unwrap_or_default();
+    pub fn of(times: Vec<f64>, took: Duration) -> Self {
+        let p99 = percentile(times.clone(), 99);
         let per_second = float(times.len() as u64) / took.as_secs_f64();
         Self { per_second, p50_ms: median(times) * 1_000.0, p99_ms: p99 * 1_000.0 }
     }
