@@ -30,34 +30,43 @@ pub fn most_connections() -> usize {
 
 /// Processor time that a process has used since its start, in all its threads.
 pub fn processor_time(pid: u32) -> Result<Duration> {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("read the processor time of a process")?;
-    // "PID (name) STATE ...": the name may hold anything, so counting begins behind it; user and system are 14 and 15.
-    let after = stat.rsplit_once(')').context("a process has a name")?.1;
-    let sum = after.split_whitespace().skip(11).take(2).map(str::parse::<u64>).sum::<Result<u64, _>>()?;
-    Ok(ticks(sum))
+    Ok(Stat::of(pid).context("read the processor time of a process")?.own)
 }
 
 /// Processor time of a process and its children, those that have ended included.
 pub fn family_time(pid: u32) -> Result<Duration> {
-    let mut whole = Duration::ZERO;
+    let mut whole = processor_time(pid)?;
     for entry in std::fs::read_dir("/proc")?.flatten() {
-        let Some(child) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else { continue };
+        let Some(other) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
         // One that has just ended is in its parent's sum.
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{child}/stat")) else { continue };
-        let fields: Vec<u64> = stat
-            .rsplit_once(')')
-            .map(|(_, after)| after.split_whitespace().skip(1).map(|field| field.parse().unwrap_or_default()).collect())
-            .unwrap_or_default();
-        // Parent; user, system; the same of children that have ended.
-        let (parent, own, ended) = (fields.first(), fields.get(10..12), fields.get(12..14));
-        let of = |times: Option<&[u64]>| ticks(times.unwrap_or_default().iter().sum());
-        if child == pid {
-            whole += of(own) + of(ended);
-        } else if parent == Some(&u64::from(pid)) {
-            whole += of(own);
+        let Ok(stat) = Stat::of(other) else { continue };
+        if other == pid {
+            whole += stat.of_ended;
+        } else if stat.parent == pid {
+            whole += stat.own;
         }
     }
     Ok(whole)
+}
+
+/// What the kernel tells of a process.
+struct Stat {
+    parent: u32,
+    own: Duration,
+    /// Of children that have ended.
+    of_ended: Duration,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Result<Self> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // "PID (name) STATE PARENT ...": the name may hold anything, so counting begins behind it.
+        let after = stat.rsplit_once(')').context("a process has a name")?.1;
+        let field = |place: usize| after.split_whitespace().nth(place).context("a process has all fields");
+        // User and system are 14 and 15 of all; those of children that have ended follow.
+        let both = |place| anyhow::Ok(ticks(field(place)?.parse::<u64>()? + field(place + 1)?.parse::<u64>()?));
+        Ok(Self { parent: field(1)?.parse()?, own: both(11)?, of_ended: both(13)? })
+    }
 }
 
 fn ticks(count: u64) -> Duration {
