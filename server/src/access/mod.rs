@@ -12,7 +12,7 @@ pub use self::{
     call::{Call, Caller},
     room::{
         ADMIN, BANNED, DM, Entrance, JOINED, LEFT, OPEN, Place, RoomAccess, RoomRow, create_room, entrance,
-        lock_for_server, lock_room, may, room,
+        lock_for_server, lock_room, may, room, rooms,
     },
     table::policy,
 };

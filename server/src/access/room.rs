@@ -1,5 +1,7 @@
 //! The proof that the caller may do in a room what their method declares. Store functions that touch a room take it.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use madang_proto::v1::RoomPermission;
 use sqlx::postgres::PgConnection;
@@ -149,12 +151,40 @@ pub enum Entrance {
 
 /// Enters a room to read. The right comes from the method's row.
 pub async fn room(connection: &mut PgConnection, call: &Call, room_id: RoomId, guards: Guards) -> Result<RoomAccess> {
-    let user_id = call.user_id()?;
-    let room = sqlx::query_as!(RoomRow, "select * from rooms where id = $1", room_id as _)
-        .fetch_optional(&mut *connection)
-        .await?;
-    let place = find_place(connection, room_id, user_id).await?;
-    prove(call, room, place, user_id, guards)
+    let mut entered = rooms(connection, &[(call, room_id)], guards).await?;
+    entered.pop().unwrap_or_else(|| Err(Error::room_not_found()))
+}
+
+/// Enters rooms to read, for several calls at once: each is let in or refused by itself, in the place where it stood.
+pub async fn rooms(
+    connection: &mut PgConnection,
+    calls: &[(&Call, RoomId)],
+    guards: Guards,
+) -> Result<Vec<Result<RoomAccess>>> {
+    let callers = calls.iter().map(|(call, room_id)| Ok((*call, *room_id, call.user_id()?)));
+    let callers = callers.collect::<Result<Vec<_>>>()?;
+    let ids: Vec<Uuid> = callers.iter().map(|(_, room_id, _)| room_id.0).collect();
+    let people: Vec<Uuid> = callers.iter().map(|(.., user_id)| user_id.0).collect();
+    let found = sqlx::query_as!(RoomRow, "select * from rooms where id = any($1)", &ids);
+    let found = found.fetch_all(&mut *connection).await?;
+    let found: HashMap<RoomId, RoomRow> = found.into_iter().map(|room| (room.id, room)).collect();
+    let places = sqlx::query!(
+        r#"select m.room_id, m.user_id, m.state, m.role, m.history_from_seq
+           from unnest($1::uuid[], $2::uuid[]) as w(room_id, user_id)
+           join members m on m.room_id = w.room_id and m.user_id = w.user_id"#,
+        &ids,
+        &people
+    );
+    let places = places.fetch_all(connection).await?.into_iter().map(|row| {
+        let place = Place { state: row.state, role: row.role, history_from_seq: row.history_from_seq };
+        ((RoomId(row.room_id), UserId(row.user_id)), place)
+    });
+    let places: HashMap<(RoomId, UserId), Place> = places.collect();
+    let enter = |(call, room_id, user_id)| {
+        let place = places.get(&(room_id, user_id)).cloned();
+        prove(call, found.get(&room_id).cloned(), place, user_id, guards)
+    };
+    Ok(callers.into_iter().map(enter).collect())
 }
 
 /// Enters a room to change it. The row is locked first and the membership read in the next statement, because a single

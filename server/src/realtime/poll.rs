@@ -1,7 +1,10 @@
 //! The node compares the database with what its sessions were told, always: publications may be lost, other nodes may have
 //! died between commit and publication, and without a bus this is how nodes learn of each other's commits at all.
 
-use std::time::{Duration, Instant};
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
 
 use sqlx::postgres::PgConnection;
 use tokio::sync::watch;
@@ -150,7 +153,7 @@ impl Poller {
             return Ok(());
         }
         let mut connection = self.node.database.pool().acquire().await?;
-        let joined = memberships(&mut connection, user_id).await?;
+        let joined = memberships(&mut connection, &[user_id]).await?.remove(&user_id).unwrap_or_default();
         for session in late {
             let opener = session.opener();
             let visit = Visit::to_check(user_id, opener.device_id, &opener.sid, opener.issued_at);
@@ -256,24 +259,25 @@ async fn all(tx: &mut PgConnection, rooms: &[RoomId]) -> Result<Vec<(RoomId, i64
     Ok(rows.into_iter().map(|row| (row.id.into(), row.rev)).collect())
 }
 
-/// The rooms a person is in, as a session must know them to listen; bounded by the rooms a person may be in.
-pub async fn memberships(connection: &mut PgConnection, user_id: UserId) -> Result<Vec<Membership>> {
+/// The rooms that people are in, as their sessions must know them to listen; bounded by the rooms a person may be in.
+pub async fn memberships(connection: &mut PgConnection, people: &[UserId]) -> Result<HashMap<UserId, Vec<Membership>>> {
+    let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
     let rows = sqlx::query!(
-        r#"select m.room_id, m.rev, m.history_from_seq, r.rev as room_rev, r.seq as room_seq from members m join rooms r on r.id = m.room_id
-           where m.user_id = $1 and m.state = 1 and r.state <> 3"#,
-        user_id as _
+        r#"select m.user_id, m.room_id, m.rev, m.history_from_seq, r.rev as room_rev, r.seq as room_seq
+           from members m join rooms r on r.id = m.room_id
+           where m.user_id = any($1) and m.state = 1 and r.state <> 3"#,
+        &ids
     );
-    Ok(rows
-        .fetch_all(connection)
-        .await?
-        .into_iter()
-        .map(|row| Membership {
+    let mut found: HashMap<UserId, Vec<Membership>> = HashMap::new();
+    for row in rows.fetch_all(connection).await? {
+        found.entry(row.user_id.into()).or_default().push(Membership {
             room_id: row.room_id.into(),
             joined: true,
             rev: row.rev,
             history_from_seq: row.history_from_seq,
             room_rev: row.room_rev,
             room_seq: row.room_seq,
-        })
-        .collect())
+        });
+    }
+    Ok(found)
 }

@@ -1,5 +1,7 @@
 //! Rooms and members in the database.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 use uuid::Uuid;
@@ -9,8 +11,11 @@ use crate::{
     access::{RoomAccess, RoomRow},
     error::{Error, Result},
     ids::{RoomId, UserId},
-    timeline,
+    timeline::{self, Item},
 };
+
+/// A person in a room.
+pub type PlaceKey = (RoomId, UserId);
 
 /// Unread mentions that are listed; clients show 99+ (contract).
 pub const MOST_MENTIONS: i64 = 100;
@@ -211,10 +216,9 @@ pub async fn find_made(connection: &mut PgConnection, room_id: RoomId) -> Result
     Ok(row.fetch_optional(connection).await?.map(|row| (row.created_by.into(), row.payload_hash)))
 }
 
-/// These rooms as the person sees them in this snapshot: only those that the person is in. Four statements, however
-/// many rooms.
+/// These rooms as the person sees them in this snapshot: only those that the person is in.
 pub async fn summaries(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<Summary>> {
-    summaries_unless(connection, user_id, rooms, false).await
+    summaries_unless(connection, &places_of(user_id, rooms), false).await
 }
 
 /// One room as the person sees it; refused when they are not in it.
@@ -223,58 +227,71 @@ pub async fn summary(connection: &mut PgConnection, user_id: UserId, room_id: Ro
     summaries.into_iter().next().ok_or_else(Error::room_not_found)
 }
 
-/// These rooms without the check of membership: what a server without that guard would tell.
+/// A person in each of these rooms.
+pub fn places_of(user_id: UserId, rooms: &[RoomId]) -> Vec<PlaceKey> {
+    rooms.iter().map(|room_id| (*room_id, user_id)).collect()
+}
+
+/// Rooms and people in two columns.
+fn columns(places: &[PlaceKey]) -> (Vec<Uuid>, Vec<Uuid>) {
+    places.iter().map(|(room_id, user_id)| (room_id.0, user_id.0)).unzip()
+}
+
+/// Rooms as these people see them in this snapshot; unchecked, what a server that does not look at memberships would tell.
+/// Four statements, however many there are.
 pub async fn summaries_unless(
     connection: &mut PgConnection,
-    user_id: UserId,
-    rooms: &[RoomId],
+    places: &[PlaceKey],
     unchecked: bool,
 ) -> Result<Vec<Summary>> {
-    let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
+    let (mut rooms, people) = columns(places);
     let members = sqlx::query_as!(
         Member,
-        "select * from members where user_id = $1 and room_id = any($2) and (state = 1 or $3)",
-        user_id as _,
-        &ids,
+        r#"select m.* from unnest($1::uuid[], $2::uuid[]) as w(room_id, user_id)
+           join members m on m.room_id = w.room_id and m.user_id = w.user_id where m.state = 1 or $3"#,
+        &rooms,
+        &people,
         unchecked
     )
     .fetch_all(&mut *connection)
     .await?;
-    let rows = sqlx::query_as!(RoomRow, "select * from rooms where id = any($1) and state <> 3", &ids)
-        .fetch_all(&mut *connection)
+    let mentions = unread_mentions(connection, places).await?;
+    rooms.sort_unstable();
+    rooms.dedup();
+    let last = timeline::last_items(connection, &rooms).await?;
+    let rows = sqlx::query_as!(RoomRow, "select * from rooms where id = any($1) and state <> 3", &rooms)
+        .fetch_all(connection)
         .await?;
-    let last = timeline::last_items(connection, user_id, rooms).await?;
-    let mentions = unread_mentions(connection, user_id, rooms).await?;
-    let mut by_room: std::collections::HashMap<RoomId, Member> = members.into_iter().map(|m| (m.room_id, m)).collect();
-    let summary = |room: RoomRow| {
-        let member = by_room.remove(&room.id)?;
-        let last = last.iter().find(|item| item.room_id == room.id).cloned();
-        let mentions = mentions.iter().filter(|(id, _)| *id == room.id).map(|(_, seq)| *seq).collect();
+    let rows: HashMap<RoomId, RoomRow> = rows.into_iter().map(|row| (row.id, row)).collect();
+    let last: HashMap<RoomId, Item> = last.into_iter().map(|item| (item.room_id, item)).collect();
+    let summary = |member: Member| {
+        let (room, place) = (rows.get(&member.room_id)?.clone(), (member.room_id, member.user_id));
+        let last = last.get(&member.room_id).filter(|item| item.seq >= member.history_from_seq).cloned();
+        let mentions = mentions.iter().filter(|(of, _)| *of == place).map(|(_, seq)| *seq).collect();
         Some(Summary { room, member, last, mentions })
     };
-    Ok(rows.into_iter().filter_map(summary).collect())
+    Ok(members.into_iter().filter_map(summary).collect())
 }
 
-/// Unread items that mention the person, oldest first, at most 100 of each room.
-pub async fn unread_mentions(
-    connection: &mut PgConnection,
-    user_id: UserId,
-    rooms: &[RoomId],
-) -> Result<Vec<(RoomId, i64)>> {
-    let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
+/// Unread items that mention people in rooms, oldest first, at most 100 of each.
+pub async fn unread_mentions(connection: &mut PgConnection, places: &[PlaceKey]) -> Result<Vec<(PlaceKey, i64)>> {
+    let (rooms, people) = columns(places);
     let rows = sqlx::query!(
-        r#"select m.room_id as "room_id!", x.seq as "seq!" from members m cross join lateral
+        r#"select m.room_id as "room_id!", m.user_id as "user_id!", x.seq as "seq!"
+           from unnest($1::uuid[], $2::uuid[]) as w(room_id, user_id)
+           join members m on m.room_id = w.room_id and m.user_id = w.user_id cross join lateral
                (select distinct n.seq from mentions n join messages i on i.room_id = n.room_id and i.seq = n.seq
                 where n.room_id = m.room_id and (n.user_id = m.user_id or n.user_id is null)
                     and n.seq > m.last_read_seq and n.seq >= m.history_from_seq
                     and i.deleted_at is null and i.sender_id <> m.user_id
                 order by n.seq limit $3) x
-           where m.user_id = $1 and m.room_id = any($2) and m.state = 1 order by 1, 2"#,
-        user_id as _,
-        &ids,
+           where m.state = 1 order by 1, 2, 3"#,
+        &rooms,
+        &people,
         MOST_MENTIONS
     );
-    Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.room_id.into(), row.seq)).collect())
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    Ok(rows.map(|row| ((row.room_id.into(), row.user_id.into()), row.seq)).collect())
 }
 
 /// A page of the person's rooms, the most recently active first.
@@ -353,6 +370,24 @@ pub async fn memberships_changed(
     Ok(rows.fetch_all(connection).await?)
 }
 
+/// The first memberships of people that changed after a number of each, at most so many of each person.
+pub async fn memberships_changed_of(
+    connection: &mut PgConnection,
+    people: &[(UserId, i64)],
+    limit: i64,
+) -> Result<Vec<Member>> {
+    let (ids, after): (Vec<Uuid>, Vec<i64>) = people.iter().map(|(user_id, after)| (user_id.0, *after)).unzip();
+    let rows = sqlx::query_as!(
+        Member,
+        r#"select m.* from unnest($1::uuid[], $2::bigint[]) as w(user_id, after) cross join lateral
+               (select * from members x where x.user_id = w.user_id and x.user_rev > w.after order by x.user_rev limit $3) m"#,
+        &ids,
+        &after,
+        limit
+    );
+    Ok(rows.fetch_all(connection).await?)
+}
+
 /// One's place in a room that is gone.
 #[derive(Debug, Clone, Copy)]
 pub struct Gone {
@@ -390,6 +425,12 @@ pub async fn find_gone(connection: &mut PgConnection, user_id: UserId, rooms: &[
 
 /// The person's number.
 pub async fn user_rev(connection: &mut PgConnection, user_id: UserId) -> Result<i64> {
-    let rev = sqlx::query_scalar!("select user_rev from user_cursors where user_id = $1", user_id as _);
-    Ok(rev.fetch_optional(connection).await?.unwrap_or(0))
+    Ok(user_revs(connection, &[user_id]).await?.remove(&user_id).unwrap_or(0))
+}
+
+/// The numbers of people; who has none yet is left out.
+pub async fn user_revs(connection: &mut PgConnection, people: &[UserId]) -> Result<HashMap<UserId, i64>> {
+    let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!("select user_id, user_rev from user_cursors where user_id = any($1)", &ids);
+    Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.user_id.into(), row.user_rev)).collect())
 }

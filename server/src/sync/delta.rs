@@ -1,15 +1,17 @@
 //! What changed in a room after a cursor, and what changed for a person after a number.
 
+use std::collections::HashMap;
+
 use madang_proto::v1;
 use sqlx::postgres::PgConnection;
 
 use super::wire;
 use crate::{
-    access::{RoomAccess, RoomRow},
+    access::{JOINED, RoomAccess, RoomRow},
     error::{Error, Result},
     ids::{RoomId, UserId},
     messages, reads,
-    rooms::{self, Member},
+    rooms::{self, Member, store::PlaceKey},
     sabotage::Guards,
     timeline::{self, Item},
 };
@@ -24,7 +26,7 @@ pub const PAGE: (i64, i64) = (200, 500);
 const PAGE_BYTES: usize = 512 * 1024;
 
 /// Where a client stands in a room.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// The room.
     pub room_id: RoomId,
@@ -72,21 +74,51 @@ impl Changed {
 /// `rev` stays), then changed rows by revision. Only the last page moves `rev` to the room's.
 pub async fn room(
     tx: &mut PgConnection,
+    access: RoomAccess,
+    cursor: Cursor,
+    limit: i64,
+    guards: Guards,
+) -> Result<v1::RoomDelta> {
+    let delta = rooms(tx, &[(access, cursor)], limit, guards).await?.pop();
+    delta.ok_or_else(Error::room_not_found)
+}
+
+/// The same for several callers; what those who stand at one place of a room have missed is read once.
+pub async fn rooms(
+    tx: &mut PgConnection,
+    callers: &[(RoomAccess, Cursor)],
+    limit: i64,
+    guards: Guards,
+) -> Result<Vec<v1::RoomDelta>> {
+    let places: Vec<_> = callers.iter().map(|(access, _)| (access.room_id(), access.user_id())).collect();
+    let summaries = rooms::store::summaries_unless(tx, &places, !guards.access_at_read()).await?;
+    let summaries = summaries.iter().map(|found| ((found.room.id, found.member.user_id), rooms::wire::summary(found)));
+    let summaries: HashMap<_, _> = summaries.collect();
+    let mut missed: HashMap<(Cursor, i64), v1::RoomDelta> = HashMap::new();
+    let mut deltas = Vec::with_capacity(callers.len());
+    for ((access, cursor), place) in callers.iter().zip(places) {
+        let same = (*cursor, access.history_from_seq());
+        if !missed.contains_key(&same) {
+            missed.insert(same, since(tx, access, *cursor, limit, guards).await?);
+        }
+        let delta = missed.get(&same).cloned().unwrap_or_default();
+        deltas.push(v1::RoomDelta { summary: summaries.get(&place).cloned(), ..delta });
+    }
+    Ok(deltas)
+}
+
+/// What changed after a cursor, for everybody whose history of the room begins at the same item.
+async fn since(
+    tx: &mut PgConnection,
     access: &RoomAccess,
     cursor: Cursor,
     limit: i64,
     guards: Guards,
 ) -> Result<v1::RoomDelta> {
-    let summary =
-        rooms::store::summaries_unless(tx, access.user_id(), &[cursor.room_id], !guards.access_at_read()).await?;
-    let summary = summary.first().map(rooms::wire::summary);
     let now = access.room();
-    let mut delta =
+    let delta =
         if cursor.is_useless(now) { reset(tx, access).await? } else { page(tx, access, cursor, limit, guards).await? };
-    delta.summary = summary;
-    delta.from = Some(cursor.wire());
-    delta.snapshot_rev = now.rev;
-    Ok(delta)
+    Ok(v1::RoomDelta { from: Some(cursor.wire()), snapshot_rev: now.rev, ..delta })
 }
 
 async fn reset(tx: &mut PgConnection, access: &RoomAccess) -> Result<v1::RoomDelta> {
@@ -211,9 +243,47 @@ pub async fn user(tx: &mut PgConnection, user_id: UserId, after: i64, limit: i64
         rows.retain(|row| row.user_rev < cut);
     }
     let to = if last { now } else { rows.last().map_or(after, |row| row.user_rev) };
-    let ids: Vec<RoomId> = rows.iter().map(|row| row.room_id).collect();
-    let mentions = rooms::store::unread_mentions(tx, user_id, &ids).await?;
+    let mentions = mentions(tx, &rows).await?;
     Ok(v1::UserDelta { from_user_rev: after, to_user_rev: to, last, memberships: wire::memberships(&rows, &mentions) })
+}
+
+/// The pages of several people, each from a number of their own to their end, as far as they are short; of the others nothing.
+pub async fn users(tx: &mut PgConnection, people: &[(UserId, i64)], limit: i64) -> Result<Vec<Option<v1::UserDelta>>> {
+    let ids: Vec<UserId> = people.iter().map(|(user_id, _)| *user_id).collect();
+    let now = rooms::store::user_revs(tx, &ids).await?;
+    let now = |user_id: &UserId| now.get(user_id).copied().unwrap_or(0);
+    let people: Vec<(UserId, i64)> =
+        people.iter().map(|(id, after)| (*id, if *after > now(id) { 0 } else { *after })).collect();
+    // Who opens two streams is read once, from the smaller number.
+    let mut from: HashMap<UserId, i64> = HashMap::new();
+    for (user_id, after) in &people {
+        from.entry(*user_id).and_modify(|from| *from = (*after).min(*from)).or_insert(*after);
+    }
+    let from: Vec<(UserId, i64)> = from.into_iter().collect();
+    let rows = rooms::store::memberships_changed_of(tx, &from, limit + 1).await?;
+    let mentions = mentions(tx, &rows).await?;
+    let mut by_person: HashMap<UserId, Vec<Member>> = HashMap::new();
+    for row in rows {
+        by_person.entry(row.user_id).or_default().push(row);
+    }
+    let most = usize::try_from(limit).unwrap_or(usize::MAX);
+    let page = |(user_id, after): (UserId, i64)| {
+        let rows = by_person.get(&user_id).map_or(&[][..], Vec::as_slice);
+        let own = rows.iter().filter(|row| row.user_rev > after && (after > 0 || row.state == JOINED));
+        let memberships = wire::memberships(own, &mentions);
+        let to_user_rev = now(&user_id);
+        let page = v1::UserDelta { from_user_rev: after, to_user_rev, last: true, memberships };
+        (rows.len() <= most).then_some(page)
+    };
+    Ok(people.into_iter().map(page).collect())
+}
+
+async fn mentions(tx: &mut PgConnection, rows: &[Member]) -> Result<Vec<(PlaceKey, i64)>> {
+    if rows.is_empty() {
+        return Ok(Vec::new());
+    }
+    let places: Vec<PlaceKey> = rows.iter().map(|row| (row.room_id, row.user_id)).collect();
+    rooms::store::unread_mentions(tx, &places).await
 }
 
 #[cfg(test)]

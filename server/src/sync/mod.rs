@@ -9,6 +9,7 @@ mod open;
 mod service;
 mod store;
 mod stream;
+mod together;
 mod wire;
 
 pub use self::{

@@ -1,14 +1,20 @@
 //! The first read of a stream, and the reads that its dirt asks for.
 
-use std::{collections::HashSet, sync::Arc};
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+};
 
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use madang_proto::v1;
 use sqlx::PgConnection;
 
 use super::{
     delta::{self, Cursor},
-    store, wire,
+    store,
+    together::Together,
+    wire,
 };
 use crate::{
     access::{self, Call},
@@ -78,66 +84,212 @@ impl Stand {
     }
 }
 
-/// Register, then the watermark, then what changed: in this order nothing can fall between.
-pub async fn begin(node: &Node, session: &Arc<Session>, stand: Stand) -> Result<Beginning> {
-    let guards = node.database.guards();
-    let epoch = node.database.epoch().borrow().clone();
-    let stand = stand.in_epoch(&epoch);
-    if guards.register_first() {
-        register(node, session).await?;
-        guards.pass("registered").await;
-        return read(node, session, stand, &epoch).await;
-    }
-    let beginning = read(node, session, stand, &epoch).await?;
-    register(node, session).await?;
-    Ok(beginning)
+/// A stream that begins.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    session: Arc<Session>,
+    stand: Arc<Stand>,
 }
 
-async fn register(node: &Node, session: &Arc<Session>) -> Result<()> {
+impl Opening {
+    /// A stream, and what its client said of itself.
+    pub fn new(session: &Arc<Session>, stand: Stand) -> Self {
+        Self { session: Arc::clone(session), stand: Arc::new(stand) }
+    }
+
+    fn user_id(&self) -> UserId {
+        self.session.user_id()
+    }
+}
+
+/// A room of which the client of a call holds what was there as of a cursor.
+#[derive(Debug, Clone)]
+pub struct Missed {
+    call: Call,
+    cursor: Cursor,
+}
+
+/// Where the beginnings of streams are read.
+#[derive(Debug, Clone)]
+pub struct Crowd {
+    openings: Together<Opening, Beginning>,
+    missed: Together<Missed, v1::RoomDelta>,
+}
+
+impl Crowd {
+    /// For the streams of a node.
+    pub fn start(node: &Node) -> Self {
+        let (first, second) = (node.clone(), node.clone());
+        let begin = move |openings| -> BoxFuture<'static, _> { Box::pin(begin(first.clone(), openings)) };
+        let deltas = move |missed| -> BoxFuture<'static, _> { Box::pin(room_deltas(second.clone(), missed)) };
+        let database = || node.database.clone();
+        Self { openings: Together::start(database(), begin), missed: Together::start(database(), deltas) }
+    }
+
+    /// What a stream is owed at its beginning.
+    pub async fn begin(&self, opening: Opening) -> Result<Beginning> {
+        self.openings.ask(opening).await
+    }
+
+    /// What changed after a cursor, or the verdict that the room is gone.
+    pub async fn named_delta(
+        &self,
+        node: &Node,
+        session: &Arc<Session>,
+        call: &Call,
+        cursor: Cursor,
+    ) -> Result<Vec<Bytes>> {
+        match self.missed.ask(Missed { call: call.clone(), cursor }).await {
+            Ok(delta) => {
+                session.note(Happened::Told(cursor.room_id, cursor.rev, told_rev(&delta)));
+                Ok(vec![wire::room_delta(delta)])
+            }
+            Err(error) if is_gone(&error) => summaries(node, session, vec![cursor.room_id]).await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Register, then the watermark, then what changed: in this order nothing can fall between.
+async fn begin(node: Node, openings: Vec<Opening>) -> Result<Vec<Result<Beginning>>> {
+    let guards = node.database.guards();
+    let epoch = node.database.epoch().borrow().clone();
+    let beginnings = if guards.register_first() {
+        register(&node, &openings).await?;
+        guards.pass("registered").await;
+        read(&node, &openings, &epoch).await?
+    } else {
+        let beginnings = read(&node, &openings, &epoch).await?;
+        register(&node, &openings).await?;
+        beginnings
+    };
+    Ok(beginnings.into_iter().map(Ok).collect())
+}
+
+fn people(openings: &[Opening]) -> Vec<UserId> {
+    let people: BTreeSet<UserId> = openings.iter().map(Opening::user_id).collect();
+    people.into_iter().collect()
+}
+
+async fn register(node: &Node, openings: &[Opening]) -> Result<()> {
     let mut connection = node.database.pool().acquire().await?;
-    node.bus.listen([], [session.user_id()]).await;
-    let memberships = realtime::memberships(&mut connection, session.user_id()).await?;
-    for membership in &memberships {
-        node.hub.listen(session, membership);
+    let people = people(openings);
+    node.bus.listen([], people.iter().copied()).await;
+    let memberships = realtime::memberships(&mut connection, &people).await?;
+    for opening in openings {
+        for membership in memberships.get(&opening.user_id()).into_iter().flatten() {
+            node.hub.listen(&opening.session, membership);
+        }
     }
     // What other nodes say of these rooms must be heard before anything is read.
-    node.bus.listen(memberships.iter().map(|membership| membership.room_id), []).await;
+    node.bus.listen(memberships.values().flatten().map(|membership| membership.room_id), []).await;
     Ok(())
 }
 
-async fn read(node: &Node, session: &Arc<Session>, stand: Stand, epoch: &str) -> Result<Beginning> {
+async fn read(node: &Node, openings: &[Opening], epoch: &str) -> Result<Vec<Beginning>> {
     let guards = node.database.guards();
-    let user_id = session.user_id();
     let mut connection = node.database.pool().acquire().await?;
     let tx = &mut connection;
     let mut watermark = store::watermark(tx, guards.xmin()).await?;
-    let mut frames = vec![welcome(node, session, epoch)];
-    let mut after = stand.user_rev;
-    loop {
-        let delta = delta::user(tx, user_id, after, MEMBERSHIPS).await?;
-        let last = delta.last;
-        after = delta.to_user_rev;
-        frames.push(wire::user_delta(delta));
-        if last {
-            break;
-        }
+    let stands: Vec<Stand> = openings.iter().map(|opening| Stand::clone(&opening.stand).in_epoch(epoch)).collect();
+    let of_people = people_deltas(tx, openings, &stands).await?;
+    let places =
+        openings.iter().zip(&stands).map(|(opening, stand)| (opening.user_id(), stand.watermark, stand.user_rev));
+    let mut changed: Vec<Vec<RoomId>> = vec![Vec::new(); openings.len()];
+    for (number, room_id) in store::changed_rooms(tx, &places.collect::<Vec<_>>()).await? {
+        changed[number].push(room_id);
     }
-    session.reached(after);
-    let changed = store::changed_rooms(tx, user_id, stand.watermark, stand.user_rev).await?;
-    if stand.watermark > 0 {
-        frames.extend(profiles(store::changed_profiles(tx, user_id, stand.watermark).await?));
-    }
+    let profiles = changed_profiles(tx, openings, &stands).await?;
     guards.pass("rooms_found").await;
-    let memberships = realtime::memberships(tx, user_id).await?;
-    // A stay that began after the registration is told by now, so the poll misses nothing; its event may be lost.
-    for membership in memberships.iter().filter(|_| guards.register_first()) {
-        listen_if_new(node, session, membership);
-    }
-    let rooms = owed(&stand, &changed, &memberships);
+    let memberships = realtime::memberships(tx, &people(openings)).await?;
     if !guards.watermark_before_read() {
         watermark = store::watermark(tx, guards.xmin()).await?;
     }
-    Ok(Beginning { frames, rooms, watermark })
+    let mut beginnings = Vec::with_capacity(openings.len());
+    let read = openings.iter().zip(stands).zip(of_people).zip(changed).zip(profiles);
+    for ((((opening, stand), deltas), changed), profiles) in read {
+        let memberships = memberships.get(&opening.user_id()).map_or(&[][..], Vec::as_slice);
+        // A stay that began after the registration is told by now, so the poll misses nothing; its event may be lost.
+        for membership in memberships.iter().filter(|_| guards.register_first()) {
+            listen_if_new(node, &opening.session, membership);
+        }
+        opening.session.reached(deltas.last().map_or(0, |delta| delta.to_user_rev));
+        let mut frames = vec![welcome(node, &opening.session, epoch)];
+        frames.extend(deltas.into_iter().map(wire::user_delta));
+        frames.extend(profiles);
+        beginnings.push(Beginning { frames, rooms: owed(&stand, &changed, memberships), watermark });
+    }
+    Ok(beginnings)
+}
+
+/// What changed for each of these people, in pages.
+async fn people_deltas(
+    tx: &mut PgConnection,
+    openings: &[Opening],
+    stands: &[Stand],
+) -> Result<Vec<Vec<v1::UserDelta>>> {
+    let numbers = openings.iter().zip(stands).map(|(opening, stand)| (opening.user_id(), stand.user_rev));
+    let numbers: Vec<(UserId, i64)> = numbers.collect();
+    let short = delta::users(tx, &numbers, MEMBERSHIPS).await?;
+    let mut deltas = Vec::with_capacity(numbers.len());
+    for ((user_id, after), short) in numbers.into_iter().zip(short) {
+        deltas.push(match short {
+            Some(page) => vec![page],
+            None => long_delta(tx, user_id, after).await?,
+        });
+    }
+    Ok(deltas)
+}
+
+async fn long_delta(tx: &mut PgConnection, user_id: UserId, mut after: i64) -> Result<Vec<v1::UserDelta>> {
+    let mut pages = Vec::new();
+    loop {
+        let page = delta::user(tx, user_id, after, MEMBERSHIPS).await?;
+        let last = page.last;
+        after = page.to_user_rev;
+        pages.push(page);
+        if last {
+            return Ok(pages);
+        }
+    }
+}
+
+/// What each of these people is told of changed profiles, where there are any at all.
+async fn changed_profiles(tx: &mut PgConnection, openings: &[Opening], stands: &[Stand]) -> Result<Vec<Option<Bytes>>> {
+    let oldest = stands.iter().map(|stand| stand.watermark).filter(|watermark| *watermark > 0).min();
+    let some = match oldest {
+        Some(oldest) => store::is_profile_changed(tx, oldest).await?,
+        None => false,
+    };
+    let mut told = Vec::with_capacity(openings.len());
+    for (opening, stand) in openings.iter().zip(stands) {
+        told.push(if some && stand.watermark > 0 {
+            profiles(store::changed_profiles(tx, opening.user_id(), stand.watermark).await?)
+        } else {
+            None
+        });
+    }
+    Ok(told)
+}
+
+/// What changed after the cursors of these calls, in one snapshot.
+async fn room_deltas(node: Node, missed: Vec<Missed>) -> Result<Vec<Result<v1::RoomDelta>>> {
+    let (missed, guards): (Arc<[Missed]>, _) = (missed.into(), node.database.guards());
+    let read = node.database.snapshot(move |tx| {
+        let missed = Arc::clone(&missed);
+        Box::pin(async move {
+            let calls: Vec<_> = missed.iter().map(|missed| (&missed.call, missed.cursor.room_id)).collect();
+            let entered = access::rooms(tx, &calls, guards).await?;
+            let (mut inside, mut answers) = (Vec::new(), Vec::new());
+            for (entered, missed) in entered.into_iter().zip(missed.iter()) {
+                answers.push(entered.map(|access| inside.push((access, missed.cursor))));
+            }
+            let mut deltas = delta::rooms(tx, &inside, PUSHED_ROWS, guards).await?.into_iter();
+            let answer = |entered: Result<()>| entered.map(|()| deltas.next().unwrap_or_default());
+            Ok(answers.into_iter().map(answer).collect())
+        })
+    });
+    read.await
 }
 
 /// Changed rooms, those that the client named first; and named rooms that the person is not in, which are gone.
@@ -172,11 +324,13 @@ fn profiles(changed: Option<Vec<(UserId, i64)>>) -> Option<Bytes> {
 /// Gives the verdict on these rooms; whoever is no member learns that the room is gone and listens to it no longer.
 pub async fn summaries(node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) -> Result<Vec<Bytes>> {
     let (user_id, unchecked) = (session.user_id(), !node.database.guards().access_at_read());
+    let _turn = node.database.stream_turn().await;
     let wanted = rooms.clone();
     let read = node.database.snapshot(move |tx| {
         let rooms = wanted.clone();
         Box::pin(async move {
-            let present = rooms::store::summaries_unless(tx, user_id, &rooms, unchecked).await?;
+            let present =
+                rooms::store::summaries_unless(tx, &rooms::store::places_of(user_id, &rooms), unchecked).await?;
             let missing: Vec<RoomId> =
                 rooms.into_iter().filter(|id| present.iter().all(|s| s.room.id != *id)).collect();
             let gone =
@@ -211,31 +365,9 @@ fn forget(node: &Node, session: &Session, room_id: RoomId, place: Option<&Gone>)
     node.hub.leave(session, room_id, up_to);
 }
 
-/// What changed after a cursor, or the verdict that the room is gone.
-pub async fn named_delta(node: &Node, session: &Arc<Session>, call: &Call, cursor: Cursor) -> Result<Vec<Bytes>> {
-    match room_delta(node, call, cursor, PUSHED_ROWS).await {
-        Ok(delta) => {
-            session.note(Happened::Told(cursor.room_id, cursor.rev, told_rev(&delta)));
-            Ok(vec![wire::room_delta(delta)])
-        }
-        Err(error) if is_gone(&error) => summaries(node, session, vec![cursor.room_id]).await,
-        Err(error) => Err(error),
-    }
-}
-
 /// The revision up to which a delta tells.
 pub fn told_rev(delta: &v1::RoomDelta) -> i64 {
     delta.to.as_ref().map_or(0, |to| to.rev)
-}
-
-/// What changed after a cursor, in one snapshot.
-async fn room_delta(node: &Node, call: &Call, cursor: Cursor, limit: i64) -> Result<v1::RoomDelta> {
-    let (call, guards) = (call.clone(), node.database.guards());
-    let read = node.database.snapshot(move |tx| {
-        let call = call.clone();
-        Box::pin(async move { changed(tx, &call, cursor, limit, guards).await })
-    });
-    read.await
 }
 
 /// What changed after a cursor, or for a caller who is no member any more the verdict alone. Both are of one snapshot: who is
@@ -262,7 +394,7 @@ async fn changed(
     guards: Guards,
 ) -> Result<v1::RoomDelta> {
     let access = access::room(tx, call, cursor.room_id, guards).await?;
-    delta::room(tx, &access, cursor, limit, guards).await
+    delta::room(tx, access, cursor, limit, guards).await
 }
 
 fn is_gone(error: &Error) -> bool {
@@ -281,11 +413,12 @@ pub async fn dirt(node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec
         Work::Rooms(rooms) => summaries(node, session, rooms).await,
         Work::Profiles => Ok(vec![realtime::wire::people_changed(None)]),
         Work::Person => {
+            let (_turn, user_id) = (node.database.stream_turn().await, session.user_id());
             let mut connection = node.database.pool().acquire().await?;
-            let user_rev = rooms::store::user_rev(&mut connection, session.user_id()).await?;
+            let user_rev = rooms::store::user_rev(&mut connection, user_id).await?;
             if node.database.guards().index_repair() {
-                for membership in realtime::memberships(&mut connection, session.user_id()).await? {
-                    listen_if_new(node, session, &membership);
+                for membership in realtime::memberships(&mut connection, &[user_id]).await?.values().flatten() {
+                    listen_if_new(node, session, membership);
                 }
             }
             // What this stream was told is left as it is: the poll also looks whether the session may stay.

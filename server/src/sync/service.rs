@@ -15,7 +15,7 @@ use tonic::{Request, Response, Status, Streaming};
 use super::{
     delta::{self, Cursor, PAGE},
     frames::{self, Ears},
-    open::{self, Stand},
+    open::{self, Crowd, Stand},
     stream::Outgoing,
 };
 use crate::{
@@ -33,6 +33,7 @@ pub use super::frames::Renew;
 #[derive(Clone)]
 pub struct Sync {
     node: Node,
+    crowd: Crowd,
     ears: Ears,
 }
 
@@ -41,7 +42,7 @@ type Frames = std::pin::Pin<Box<dyn Stream<Item = Result<EncodedFrame, Status>> 
 impl Sync {
     /// The service of a node.
     pub fn new(node: Node, receipts: Receipts, renew: Renew) -> Self {
-        Self { node, ears: Ears { receipts, renew } }
+        Self { crowd: Crowd::start(&node), node, ears: Ears { receipts, renew } }
     }
 
     fn open(&self, call: Call, stand: Stand, incoming: Option<Streaming<v1::ClientFrame>>) -> Result<Frames> {
@@ -61,7 +62,7 @@ impl Sync {
             return Ok(closing(ClosingReason::Draining, Duration::from_millis(rand::random_range(0..2_000))));
         }
         let incoming = incoming.map(|incoming| (incoming, self.ears.clone()));
-        Ok(Box::pin(Outgoing::new(self.node.clone(), call, session, stand, incoming)))
+        Ok(Box::pin(Outgoing::new(self.node.clone(), self.crowd.clone(), call, session, stand, incoming)))
     }
 
     /// Hears a frame that a call stands for: on the caller's own stream here, or on the node where the client says it is.

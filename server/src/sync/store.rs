@@ -1,6 +1,7 @@
 //! What changed for a device since its watermark.
 
 use sqlx::postgres::PgConnection;
+use uuid::Uuid;
 
 use crate::{
     error::Result,
@@ -22,22 +23,33 @@ pub async fn watermark(connection: &mut PgConnection, horizon: bool) -> Result<i
     Ok(if horizon { row.xmin } else { row.xmax })
 }
 
-/// Rooms of a person that changed at or after a watermark, or in which the person's place did after a number.
+/// Rooms of people that changed at or after a watermark of each, or in which their place did after a number of each, the most
+/// recently active first; with the place in the question of whom they are.
 pub async fn changed_rooms(
     connection: &mut PgConnection,
-    user_id: UserId,
-    watermark: i64,
-    user_rev: i64,
-) -> Result<Vec<RoomId>> {
-    let rows = sqlx::query_scalar!(
-        r#"select r.id from members m join rooms r on r.id = m.room_id
-           where m.user_id = $1 and m.state = 1 and (r.changed_xid >= $2 or m.user_rev > $3)
+    people: &[(UserId, i64, i64)],
+) -> Result<Vec<(usize, RoomId)>> {
+    let ids: Vec<Uuid> = people.iter().map(|(user_id, ..)| user_id.0).collect();
+    let watermarks: Vec<i64> = people.iter().map(|(_, watermark, _)| *watermark).collect();
+    let user_revs: Vec<i64> = people.iter().map(|(.., user_rev)| *user_rev).collect();
+    let rows = sqlx::query!(
+        r#"select w.n as "n!", r.id from unnest($1::uuid[], $2::bigint[], $3::bigint[]) with ordinality
+               as w(user_id, watermark, user_rev, n)
+           join members m on m.user_id = w.user_id join rooms r on r.id = m.room_id
+           where m.state = 1 and (r.changed_xid >= w.watermark or m.user_rev > w.user_rev)
            order by r.last_active_at desc, r.id"#,
-        user_id as _,
-        watermark,
-        user_rev
+        &ids,
+        &watermarks,
+        &user_revs
     );
-    Ok(rows.fetch_all(connection).await?.into_iter().map(RoomId).collect())
+    let rows = rows.fetch_all(connection).await?.into_iter();
+    Ok(rows.map(|row| (usize::try_from(row.n - 1).unwrap_or(usize::MAX), row.id.into())).collect())
+}
+
+/// Whether any profile changed at or after a watermark.
+pub async fn is_profile_changed(connection: &mut PgConnection, watermark: i64) -> Result<bool> {
+    let found = sqlx::query_scalar!(r#"select coalesce(max(profile_xid), 0) >= $1 as "some!" from users"#, watermark);
+    Ok(found.fetch_one(connection).await?)
 }
 
 /// People who share a small room with this one and whose profiles changed at or after a watermark; nothing where so many

@@ -17,7 +17,7 @@ use tonic::{Status, Streaming};
 
 use super::{
     frames::{self, Heard},
-    open::{self, Beginning, Owed, SUMMARIES},
+    open::{self, Beginning, Crowd, Opening, Owed, SUMMARIES},
 };
 use crate::{
     access::Call,
@@ -43,6 +43,7 @@ enum Told {
 /// What one stream sends.
 pub struct Outgoing {
     node: Node,
+    crowd: Crowd,
     call: Call,
     session: Arc<Session>,
     incoming: Option<(Streaming<v1::ClientFrame>, frames::Ears)>,
@@ -58,18 +59,20 @@ impl Outgoing {
     /// A stream that begins with what its Hello asks for.
     pub fn new(
         node: Node,
+        crowd: Crowd,
         call: Call,
         session: Arc<Session>,
         stand: open::Stand,
         incoming: Option<(Streaming<v1::ClientFrame>, frames::Ears)>,
     ) -> Self {
-        let (first, listener) = (node.clone(), Arc::clone(&session));
-        let reading = read(&node, move || {
-            let (node, session, stand) = (first.clone(), Arc::clone(&listener), stand.clone());
-            async move { open::begin(&node, &session, stand).await.map(Told::Beginning) }.boxed()
+        let (first, opening) = (crowd.clone(), Opening::new(&session, stand));
+        let reading = read(move || {
+            let (crowd, opening) = (first.clone(), opening.clone());
+            async move { crowd.begin(opening).await.map(Told::Beginning) }.boxed()
         });
         Self {
             node,
+            crowd,
             call,
             session,
             incoming,
@@ -114,10 +117,14 @@ impl Outgoing {
         let (node, session, call) = (self.node.clone(), Arc::clone(&self.session), self.call.clone());
         let reading = match self.owed.pop_front() {
             None => return false,
-            Some(Owed::Delta(cursor)) => read(&self.node, move || {
-                let (node, session, call) = (node.clone(), Arc::clone(&session), call.clone());
-                async move { open::named_delta(&node, &session, &call, cursor).await.map(Told::Frames) }.boxed()
-            }),
+            Some(Owed::Delta(cursor)) => {
+                let crowd = self.crowd.clone();
+                read(move || {
+                    let (node, session, call) = (node.clone(), Arc::clone(&session), call.clone());
+                    let crowd = crowd.clone();
+                    async move { crowd.named_delta(&node, &session, &call, cursor).await.map(Told::Frames) }.boxed()
+                })
+            }
             Some(Owed::Summary(first)) => {
                 let mut rooms = vec![first];
                 while let Some(Owed::Summary(room_id)) = self.owed.front().copied().filter(|_| rooms.len() < SUMMARIES)
@@ -134,7 +141,7 @@ impl Outgoing {
 
     fn read_work(&mut self, work: Work) -> bool {
         let (node, session) = (self.node.clone(), Arc::clone(&self.session));
-        self.reading = Some(read(&self.node, move || {
+        self.reading = Some(read(move || {
             let (node, session, work) = (node.clone(), Arc::clone(&session), work.clone());
             async move { open::dirt(&node, &session, work).await.map(Told::Frames) }.boxed()
         }));
@@ -209,17 +216,10 @@ impl Outgoing {
 }
 
 /// Reads until the database answers, whatever becomes of the reader; gives up after half a minute.
-fn read(
-    node: &Node,
-    attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<Told>> + Send>> + Send + 'static,
-) -> Reading {
-    let database = node.database.clone();
+fn read(attempt: impl Fn() -> Pin<Box<dyn Future<Output = Result<Told>> + Send>> + Send + 'static) -> Reading {
     Box::pin(async move {
         for _ in 0..TRIES {
-            let turn = database.stream_turn().await;
-            let answer = attempt().await;
-            drop(turn);
-            match answer {
+            match attempt().await {
                 Err(Error::Database(error)) => {
                     tracing::warn!(%error, "a stream's read is tried again");
                     tokio::time::sleep(TRY_AFTER).await;

@@ -3,7 +3,11 @@
 use bytes::Bytes;
 use madang_proto::v1::{self, server_frame::Frame};
 
-use crate::{error::Refusal, ids::RoomId, realtime::wire, rooms::Member};
+use crate::{
+    error::Refusal,
+    realtime::wire,
+    rooms::{Member, store::PlaceKey},
+};
 
 pub(super) fn refused(frame_name: &str, refusal: &Refusal) -> Bytes {
     wire::frame(Frame::Refused(v1::Refused {
@@ -34,8 +38,14 @@ pub(super) fn welcome(welcome: v1::Welcome) -> Bytes {
     wire::frame(Frame::Welcome(welcome))
 }
 
-/// The person's changed memberships, with the unread mentions of each.
-pub(super) fn memberships(rows: &[Member], mentions: &[(RoomId, i64)]) -> Vec<v1::Membership> {
-    let of = |row: &Member| mentions.iter().filter(|(id, _)| *id == row.room_id).map(|(_, seq)| *seq).collect();
-    rows.iter().map(|row| crate::rooms::wire::membership(row, of(row))).collect()
+/// A person's changed memberships, with the unread mentions of each.
+pub(super) fn memberships<'a>(
+    rows: impl IntoIterator<Item = &'a Member>,
+    mentions: &[(PlaceKey, i64)],
+) -> Vec<v1::Membership> {
+    let of = |row: &Member| {
+        let place = (row.room_id, row.user_id);
+        mentions.iter().filter(|(of, _)| *of == place).map(|(_, seq)| *seq).collect()
+    };
+    rows.into_iter().map(|row| crate::rooms::wire::membership(row, of(row))).collect()
 }
