@@ -5,9 +5,9 @@
 //! `token LOGIN` of a new sign-in, `token LOGIN SIGN_IN` and `fresh LOGIN SIGN_IN` as the host of a client would keep it: the token
 //! that it has, and the next one; `revoke LOGIN DEVICE` by another device; `lifetime SECONDS` of the next access tokens, `clock
 //! SECONDS` that the issuer's clock is ahead; `stop`, `start`; `fill LOGIN ROOM COUNT`: so many messages, `number 1` and on, the
-//! last comes last; `pour LOGIN ROOM COUNT`: the same by SQL, as if they had always been there; `crowd LOGIN OTHER COUNT`: so many
-//! rooms of two by SQL, each with a message of the other, for people who are not connected, with the last of them in the answer;
-//! `store VERSION PATH`: the store of an earlier version, with its only room in the answer.
+//! last comes last; `pour LOGIN ROOM COUNT`: the same by SQL, as if they had always been there, some of several lines; `crowd LOGIN
+//! OTHER COUNT`: so many rooms of two by SQL, each with a message of the other, for people who are not connected, with the last of
+//! them in the answer; `store VERSION PATH`: the store of an earlier version, with its only room in the answer.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -135,7 +135,8 @@ async fn pour(world: &World, login: &str, room_id: &str, count: i64) -> Result<(
     let messages = sqlx::query(
         "insert into messages (room_id, seq, rev, count, sender_id, client_message_id, payload_hash, created_at, kind, text)
          select r.id, r.seq + n, r.rev + n, r.count + n, u.id, gen_random_uuid(), '',
-                now() - (interval '1 minute' * ($3 - n)), 1, 'number ' || n
+                now() - (interval '1 minute' * ($3 - n)), 1,
+                'number ' || n || case when n % 7 = 0 then repeat(E'\\nand so on', (n % 5)::int) else '' end
          from rooms r, users u, generate_series(1, $3) n where r.id = $1 and u.login = $2",
     );
     messages.bind(room_id).bind(login).bind(count).execute(&mut *tx).await?;

@@ -1,6 +1,5 @@
 import type { MessageItem, Timeline as OpenTimeline, TimelineItem } from "@madang/client";
-import { useVirtualizer } from "@tanstack/react-virtual";
-import { memo, useCallback, useEffect, useLayoutEffect, useRef, useState, type KeyboardEvent, type RefObject } from "react";
+import { memo, useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState, type KeyboardEvent, type RefObject } from "react";
 import { useItems } from "../../app/client.js";
 import { dayOf, timeOf } from "../../app/when.js";
 import { Icon } from "../../design/Icon.js";
@@ -9,7 +8,8 @@ import { Editor } from "./Editor.js";
 import { Message, type MessageActions } from "./Message.js";
 import { noticeText } from "./notice.js";
 import { useReading } from "./reading.js";
-import { hasHead, newLineIndex } from "./rows.js";
+import { hasHead, haveCommon, newLineIndex, unsettled } from "./rows.js";
+import { AT_END, measure, useRows, type Virtual } from "./virtual.js";
 
 /** Items that a page of older or newer ones has. */
 const PAGE = 50;
@@ -19,12 +19,6 @@ const NEAR = 25;
 
 /** How long rows take at most to be measured and come to rest where the timeline begins; before that no page is fetched. */
 const REST_MS = 150;
-
-/** Pixels from the end within which one is at the end. */
-const AT_END = 60;
-
-/** Height of a row before it is measured. */
-const GUESS = { Head: 52, Message: 25, Notice: 32, Unsupported: 44, DayLine: 44, NewLine: 28 } as const;
 
 /** What a screen does with an open timeline from outside. */
 export interface TimelineHandle {
@@ -59,27 +53,24 @@ export const Timeline = memo(function Timeline({
 }) {
   const text = useText();
   const language = useLanguage();
-  const items = useItems(timeline);
+  const all = useItems(timeline);
+  const hidden = unsettled(all, timeline.isAtOldest);
+  const items = useMemo(() => all.slice(hidden), [all, hidden]);
   const scroller = useRef<HTMLDivElement>(null);
   const wasAtNewest = useRef(timeline.isAtNewest);
   const [active, setActive] = useState<string>();
   const [atEnd, setAtEnd] = useState(true);
-  const keyOf = useCallback((index: number) => items[index]?.key ?? index, [items]);
-  const virtual = useVirtualizer<HTMLDivElement, HTMLDivElement>({
-    count: items.length,
-    getScrollElement: () => scroller.current,
-    estimateSize: (index) => GUESS[kindOf(items, index)],
-    getItemKey: keyOf,
-    anchorTo: "end",
-    scrollEndThreshold: AT_END,
-    overscan: 10,
-    paddingEnd: 8,
-  });
+  const virtual = useRows(timeline, items, all[hidden - 1], scroller);
+  const measured = useCallback((row: HTMLDivElement | null) => measure(virtual, row), [virtual]);
   const follows = useFollowing(scroller);
+  const before = useRef(items);
   useLayoutEffect(() => {
+    // Nothing of what one looked at is there any more: the room began anew.
+    if (timeline.isAtNewest && !haveCommon(before.current, items)) follows.current = true;
     // A page of newer items that was asked for is not followed: one reads on where one is.
     if (follows.current && wasAtNewest.current && timeline.isAtNewest) virtual.scrollToEnd();
     wasAtNewest.current = timeline.isAtNewest;
+    before.current = items;
   }, [items, timeline, virtual]);
   const begun = useBeginning(items, virtual, follows);
   const rows = virtual.getVirtualItems();
@@ -130,8 +121,8 @@ export const Timeline = memo(function Timeline({
         aria-label={text.timeline.label(roomName)}
         onKeyDown={onKeyDown}
       >
-        {timeline.isAtOldest && items.length > 0 && <p className="timeline-beginning soft small">{text.timeline.beginning}</p>}
         <div className="timeline-rows" style={{ height: virtual.getTotalSize() }}>
+          {timeline.isAtOldest && items.length > 0 && <p className="timeline-beginning soft small">{text.timeline.beginning}</p>}
           {rows.map((row) => {
             const item = items[row.index];
             if (!item) return null;
@@ -140,7 +131,7 @@ export const Timeline = memo(function Timeline({
                 key={row.key}
                 data-index={row.index}
                 data-key={item.key}
-                ref={virtual.measureElement}
+                ref={measured}
                 className="timeline-row"
                 role={isMessage(item) ? "article" : undefined}
                 aria-label={isMessage(item) ? `${item.sender.name}, ${timeOf(item.createdAt, language)}` : undefined}
@@ -150,7 +141,7 @@ export const Timeline = memo(function Timeline({
               >
                 <Row
                   item={item}
-                  above={items[row.index - 1]}
+                  above={all[hidden + row.index - 1]}
                   actions={actions}
                   roomId={timeline.roomId}
                   editing={item.key === editing}
@@ -171,15 +162,6 @@ export const Timeline = memo(function Timeline({
     </div>
   );
 });
-
-/** Messages with a name above them are higher. */
-function kindOf(items: readonly TimelineItem[], index: number): keyof typeof GUESS {
-  const item = items[index];
-  if (item?.kind !== "Message") return item?.kind ?? "Message";
-  return hasHead(items[index - 1], item) ? "Head" : "Message";
-}
-
-type Virtual = ReturnType<typeof useVirtualizer<HTMLDivElement, HTMLDivElement>>;
 
 function isMessage(item: TimelineItem): item is MessageItem {
   return item.kind === "Message";

@@ -1,6 +1,6 @@
 import type { MessageItem, TimelineItem } from "@madang/client";
 import { expect, test } from "vitest";
-import { hasHead, lastOwn, newLineIndex, readersFrom, seqUpTo } from "./rows.js";
+import { hasHead, haveCommon, lastOwn, newLineIndex, readersFrom, seqUpTo, unsettled } from "./rows.js";
 
 const message = (key: string, change: Partial<MessageItem> = {}): MessageItem => ({
   kind: "Message",
@@ -56,4 +56,22 @@ test("who has read further has read this", () => {
 test("the line of new messages is found", () => {
   expect(newLineIndex([day, { kind: "NewLine", key: "new" }])).toBe(1);
   expect(newLineIndex([day])).toBe(-1);
+});
+
+test("what may look otherwise once older items come is not drawn", () => {
+  const many = Array.from({ length: 30 }, (_, n) => message(`${n + 1}`));
+  const line: TimelineItem = { kind: "NewLine", key: "new" };
+  expect(unsettled(many, false)).toBe(1);
+  expect(unsettled([day, ...many], false)).toBe(2);
+  expect(unsettled([day, line, ...many], false)).toBe(1);
+  expect(unsettled([line, ...many], false)).toBe(0);
+  expect(unsettled([day, ...many], true)).toBe(0);
+  expect(unsettled([day, message("1")], false)).toBe(0);
+  expect(unsettled([], false)).toBe(0);
+});
+
+test("lists that share a line alone have nothing in common", () => {
+  expect(haveCommon([day, message("1")], [day, message("2")])).toBe(false);
+  expect(haveCommon([day, message("1"), message("2")], [day, message("2")])).toBe(true);
+  expect(haveCommon([], [])).toBe(false);
 });

@@ -11,6 +11,26 @@ export function hasHead(above: TimelineItem | undefined, item: MessageItem): boo
   return Math.abs(item.createdAt.getTime() - above.createdAt.getTime()) > TOGETHER_MS;
 }
 
+/** In a list that is longer, older items are fetched before anybody sees the first ones. */
+const LONG = 25;
+
+/**
+ * How many of the first items are not drawn, because it is not known what stands above them. The line of their day stands higher up
+ * once that comes, and the first message then may have no name above it: it would move before one's eyes.
+ */
+export function unsettled(items: readonly TimelineItem[], begins: boolean): number {
+  if (begins || items.length <= LONG) return 0;
+  const first = items.findIndex((item) => item.kind !== "DayLine");
+  // Below the line of new messages stands a name, whatever is above it.
+  return items[first]?.kind === "NewLine" ? first : first + 1;
+}
+
+/** Whether two lists have an item in common. Lines are drawn wherever items are. */
+export function haveCommon(one: readonly TimelineItem[], other: readonly TimelineItem[]): boolean {
+  const keys = new Set(one.map((item) => item.key));
+  return other.some((item) => item.kind !== "DayLine" && item.kind !== "NewLine" && keys.has(item.key));
+}
+
 /** The newest message of one's own that can be edited. */
 export function lastOwn(items: readonly TimelineItem[]): MessageItem | undefined {
   return items.findLast(
