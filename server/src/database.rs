@@ -12,7 +12,7 @@ use sqlx::{
     Executor as _, PgPool,
     postgres::{PgConnectOptions, PgConnection, PgPoolOptions},
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 
 use crate::{
     config::Config,
@@ -41,6 +41,9 @@ pub const WRITER_CONNECTIONS: u32 = 2;
 /// Of the others, streams read over a third at once: more would not be quicker, and a crowd that opens them would keep
 /// processors and connections from everybody else.
 const STREAM_SHARE: u32 = 3;
+
+/// Reads at the door that are under way at once: while one is, whoever comes gathers for the next.
+const DOOR_TURNS: usize = 2;
 
 /// The database of one node.
 #[derive(Debug, Clone)]
@@ -80,10 +83,14 @@ impl Database {
         &self.writer_pool
     }
 
-    /// Waits until a stream may read; its turn lasts as long as the value.
-    pub async fn stream_turn(&self) -> Option<OwnedSemaphorePermit> {
-        // Never closed; without a turn it would only be read sooner.
-        Arc::clone(&self.stream_turns).acquire_owned().await.ok()
+    /// One for each read that streams may have under way at once.
+    pub fn stream_turns(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.stream_turns)
+    }
+
+    /// One for each read that may be under way at once at the door, of those who ask there for the same.
+    pub fn door_turns(&self) -> Arc<Semaphore> {
+        Arc::new(Semaphore::new(DOOR_TURNS))
     }
 
     /// Gives all connections back to the database.

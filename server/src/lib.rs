@@ -21,4 +21,5 @@ pub mod sessions;
 pub mod sync;
 pub mod telemetry;
 pub mod timeline;
+mod together;
 pub mod users;

@@ -27,6 +27,7 @@ use crate::{
     database::Database,
     error::{Error, Reason, Refusal, Result},
     ids::{DeviceId, UserId},
+    together::Together,
 };
 
 /// How precise the last call of a session is kept; each session is written at most this often.
@@ -73,6 +74,7 @@ pub struct Sessions {
     clock: Arc<dyn Clock>,
     most: i64,
     memory: Memory,
+    door: Together<(UserId, DeviceId, String), Known>,
     touches: Touches,
 }
 
@@ -80,7 +82,12 @@ impl Sessions {
     /// Also starts the task that writes last calls.
     pub fn start(config: &Config, database: Database, clock: Arc<dyn Clock>) -> Self {
         let touches = Touches::start(database.clone());
-        Self { database, clock, most: config.device_sessions_per_person, memory: Memory::default(), touches }
+        let (most, memory, pool) = (config.device_sessions_per_person, Memory::default(), database.pool().clone());
+        let door = Together::start(database.door_turns(), move |visits| {
+            let pool = pool.clone();
+            Box::pin(async move { Ok(store::find_all(&pool, &visits).await?.into_iter().map(Ok).collect()) })
+        });
+        Self { database, clock, most, memory, door, touches }
     }
 
     /// Lets a visit in and notes it. Refused with `SESSION_REVOKED`, `TOKEN_EXPIRED` or `TOO_MANY_DEVICES`.
@@ -125,7 +132,7 @@ impl Sessions {
             return Ok(known);
         }
         let version = self.memory.version();
-        let known = store::find(self.database.pool(), visit).await?;
+        let known = self.door.ask((visit.user_id, visit.device_id, visit.sid.clone())).await?;
         self.memory.put(visit, known.clone(), now, version);
         Ok(known)
     }

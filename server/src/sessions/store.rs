@@ -40,26 +40,39 @@ pub struct DeviceSession {
 
 /// What is known of a visit's device, session and person.
 pub(super) async fn find<'c>(on: impl sqlx::Executor<'c, Database = Postgres>, visit: &Visit) -> Result<Known> {
-    let row = sqlx::query!(
+    let known = find_all(on, &[(visit.user_id, visit.device_id, visit.sid.clone())]).await?;
+    Ok(known.into_iter().next().unwrap_or_default())
+}
+
+/// The same for many, each in the place where it stood.
+pub(super) async fn find_all<'c>(
+    on: impl sqlx::Executor<'c, Database = Postgres>,
+    visits: &[(UserId, DeviceId, String)],
+) -> Result<Vec<Known>> {
+    let people: Vec<Uuid> = visits.iter().map(|(user_id, ..)| user_id.0).collect();
+    let devices: Vec<Uuid> = visits.iter().map(|(_, device_id, _)| device_id.0).collect();
+    let sids: Vec<String> = visits.iter().map(|(.., sid)| sid.clone()).collect();
+    let rows = sqlx::query!(
         r#"select d.sid as "sid?", d.last_seen_at as "last_seen_at?", d.revoked_at is not null as "revoked!",
                greatest(d.tokens_from, f.tokens_from) as tokens_from, f.fresh_from as "fresh_from?",
-               exists (select from revoked_sids r where r.sid = $3 and r.sid <> '') as "sid_revoked!"
-           from (select 1) one left join device_sessions d on d.user_id = $1 and d.device_id = $2
-               left join token_floors f on f.user_id = $1"#,
-        visit.user_id as _,
-        visit.device_id as _,
-        visit.sid
-    )
-    .fetch_one(on)
-    .await?;
-    Ok(Known {
+               exists (select from revoked_sids r where r.sid = w.sid and w.sid <> '') as "sid_revoked!"
+           from unnest($1::uuid[], $2::uuid[], $3::text[]) with ordinality as w(user_id, device_id, sid, n)
+               left join device_sessions d on d.user_id = w.user_id and d.device_id = w.device_id
+               left join token_floors f on f.user_id = w.user_id
+           order by w.n"#,
+        &people,
+        &devices,
+        &sids
+    );
+    let known = rows.fetch_all(on).await?.into_iter().map(|row| Known {
         sid: row.sid,
         revoked: row.revoked,
         tokens_from: row.tokens_from,
         fresh_from: row.fresh_from,
         sid_revoked: row.sid_revoked,
         last_seen_at: row.last_seen_at,
-    })
+    });
+    Ok(known.collect())
 }
 
 /// The accounts of these people.

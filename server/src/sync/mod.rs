@@ -9,7 +9,6 @@ mod open;
 mod service;
 mod store;
 mod stream;
-mod together;
 mod wire;
 
 pub use self::{

@@ -12,9 +12,7 @@ use sqlx::PgConnection;
 
 use super::{
     delta::{self, Cursor},
-    store,
-    together::Together,
-    wire,
+    store, wire,
 };
 use crate::{
     access::{self, Call},
@@ -23,6 +21,7 @@ use crate::{
     realtime::{self, Happened, Membership, Node, Session, Work},
     rooms::{self, store::Gone},
     sabotage::Guards,
+    together::Together,
     users,
 };
 
@@ -122,8 +121,8 @@ impl Crowd {
         let (first, second) = (node.clone(), node.clone());
         let begin = move |openings| -> BoxFuture<'static, _> { Box::pin(begin(first.clone(), openings)) };
         let deltas = move |missed| -> BoxFuture<'static, _> { Box::pin(room_deltas(second.clone(), missed)) };
-        let database = || node.database.clone();
-        Self { openings: Together::start(database(), begin), missed: Together::start(database(), deltas) }
+        let turns = || node.database.stream_turns();
+        Self { openings: Together::start(turns(), begin), missed: Together::start(turns(), deltas) }
     }
 
     /// What a stream is owed at its beginning.
@@ -324,7 +323,8 @@ fn profiles(changed: Option<Vec<(UserId, i64)>>) -> Option<Bytes> {
 /// Gives the verdict on these rooms; whoever is no member learns that the room is gone and listens to it no longer.
 pub async fn summaries(node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) -> Result<Vec<Bytes>> {
     let (user_id, unchecked) = (session.user_id(), !node.database.guards().access_at_read());
-    let _turn = node.database.stream_turn().await;
+    // Never closed.
+    let _turn = node.database.stream_turns().acquire_owned().await;
     let wanted = rooms.clone();
     let read = node.database.snapshot(move |tx| {
         let rooms = wanted.clone();
@@ -413,7 +413,7 @@ pub async fn dirt(node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec
         Work::Rooms(rooms) => summaries(node, session, rooms).await,
         Work::Profiles => Ok(vec![realtime::wire::people_changed(None)]),
         Work::Person => {
-            let (_turn, user_id) = (node.database.stream_turn().await, session.user_id());
+            let (_turn, user_id) = (node.database.stream_turns().acquire_owned().await, session.user_id());
             let mut connection = node.database.pool().acquire().await?;
             let user_rev = rooms::store::user_rev(&mut connection, user_id).await?;
             if node.database.guards().index_repair() {

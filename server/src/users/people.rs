@@ -15,6 +15,7 @@ use crate::{
     ids::UserId,
     realtime::{Changes, Node, ProfileChange, wire},
     sessions::Account,
+    together::Together,
 };
 
 /// How old a person may be at the door: an account that is shut is out this much later on every node.
@@ -37,6 +38,7 @@ pub struct Person {
 pub struct People {
     node: Node,
     remembered: Mutex<HashMap<String, Remembered>>,
+    door: Together<Arc<Claims>, Option<Person>>,
 }
 
 #[derive(Debug)]
@@ -49,7 +51,12 @@ struct Remembered {
 impl People {
     /// Knows nobody yet.
     pub fn new(node: Node) -> Self {
-        Self { node, remembered: Mutex::default() }
+        let pool = node.database.pool().clone();
+        let door = Together::start(node.database.door_turns(), move |claims| {
+            let pool = pool.clone();
+            Box::pin(async move { Ok(store::find_settled(&pool, &claims).await?.into_iter().map(Ok).collect()) })
+        });
+        Self { node, remembered: Mutex::default(), door }
     }
 
     /// The person whom the claims name, at most a second old. The account may be shut: see [`Account::check`].
@@ -58,7 +65,7 @@ impl People {
         if let Some(person) = self.remembered(claims, now) {
             return Ok(person);
         }
-        let person = match store::find_settled(self.node.database.pool(), claims).await? {
+        let person = match self.door.ask(Arc::clone(claims)).await? {
             Some(person) => person,
             // Boxed: it is rare, and every call would carry its size.
             None => Box::pin(self.provision(claims)).await?,

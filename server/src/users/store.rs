@@ -1,5 +1,7 @@
 //! SQL of people.
 
+use std::sync::Arc;
+
 use chrono::{DateTime, Utc};
 use sqlx::{PgPool, postgres::PgConnection};
 use uuid::Uuid;
@@ -60,22 +62,29 @@ fn person(id: Uuid, state: i16, locked_until: Option<DateTime<Utc>>, expires_at:
     Person { id: id.into(), account: Account { state, locked_until, expires_at } }
 }
 
-/// The person, if the stored claims are these or newer ones.
-pub(super) async fn find_settled(pool: &PgPool, claims: &Claims) -> Result<Option<Person>> {
-    let row = sqlx::query!(
-        "select id, state, locked_until, expires_at from users where issuer = $1 and subject = $2
-         and (claimed_at > $8 or (login, claimed_name, email, employee_no, claimed_roles) = ($3, $4, $5, $6, $7))",
-        claims.issuer,
-        claims.subject,
-        claims.login,
-        claims.name,
-        claims.email,
-        claims.employee_no,
-        role_bits(claims),
-        claims.issued_at
+/// The people whose stored claims are these or newer ones, each in the place where the claims stood.
+pub(super) async fn find_settled(pool: &PgPool, claims: &[Arc<Claims>]) -> Result<Vec<Option<Person>>> {
+    let issuers: Vec<String> = claims.iter().map(|claims| claims.issuer.clone()).collect();
+    let subjects: Vec<String> = claims.iter().map(|claims| claims.subject.clone()).collect();
+    let rows = sqlx::query!(
+        r#"select w.n as "n!", u.id, u.state, u.locked_until, u.expires_at, u.claimed_at, u.login, u.claimed_name, u.email,
+               u.employee_no, u.claimed_roles
+           from unnest($1::text[], $2::text[]) with ordinality as w(issuer, subject, n)
+               join users u on u.issuer = w.issuer and u.subject = w.subject"#,
+        &issuers,
+        &subjects
     );
-    let row = row.fetch_optional(pool).await?;
-    Ok(row.map(|row| person(row.id, row.state, row.locked_until, row.expires_at)))
+    let mut people = vec![None; claims.len()];
+    for row in rows.fetch_all(pool).await? {
+        let place = usize::try_from(row.n - 1).unwrap_or(usize::MAX);
+        let (Some(claims), Some(found)) = (claims.get(place), people.get_mut(place)) else { continue };
+        let stored = (&row.login, &row.claimed_name, &row.email, &row.employee_no, row.claimed_roles);
+        let said = (&claims.login, &claims.name, &claims.email, &claims.employee_no, role_bits(claims));
+        if row.claimed_at > claims.issued_at || stored == said {
+            *found = Some(person(row.id, row.state, row.locked_until, row.expires_at));
+        }
+    }
+    Ok(people)
 }
 
 pub(super) async fn find(tx: &mut PgConnection, claims: &Claims) -> Result<Option<Person>> {
