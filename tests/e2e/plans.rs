@@ -7,7 +7,8 @@ use madang_tests::World;
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Executor as _, PgPool, Row as _};
 
-/// 20,000 people in 40,000 rooms of 5, with 25 messages each.
+/// 20,000 people in 40,000 rooms of 5, with 25 messages each. A statement that takes long holds the horizon of all databases
+/// back, which other stories wait for, so that the longest goes in parts.
 const COMPANY: &[&str] = &[
     "insert into users (id, issuer, subject, login, login_key, name_key, display_name, claimed_name)
      select gen_random_uuid(), 'i', n::text, 'p' || n, 'p' || n, 'p' || n, 'p' || n, 'p' || n
@@ -30,13 +31,16 @@ const COMPANY: &[&str] = &[
      select room_id, user_id, now(), now(), 2 from members",
     "insert into messages (room_id, seq, rev, count, sender_id, client_message_id, created_at, kind, text, changed)
      select r.id, n, n, n, (select id from users limit 1), gen_random_uuid(), now(), 1, 'a line of an ordinary length', n = 25
-     from rooms r, generate_series(1, 25) n",
+     from (select id from numbered_rooms where n % 10 = $part) r, generate_series(1, 25) n",
     "insert into mentions (room_id, seq, user_id)
      select room_id, 10, user_id from members",
     "insert into room_changes (xid, room_id) select n, r.id from rooms r, generate_series(1, 2) n",
     "insert into audit_events (action) select 'x' from generate_series(1, 20000)",
     "analyze",
 ];
+
+/// Of the longest statement.
+const PARTS: u32 = 10;
 
 /// Words of statements that read a table whole, or would without their numbers, and why that is right.
 const WHOLE: [(&str, &str); 8] = [
@@ -74,7 +78,12 @@ async fn no_statement_reads_a_table_whole() {
     let database = world.sql().await;
     let mut company = database.acquire().await.expect("a connection");
     for statement in COMPANY {
-        company.execute(*statement).await.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        let parts = if statement.contains("$part") { PARTS } else { 1 };
+        for part in 0..parts {
+            let statement = statement.replace("$part", &part.to_string());
+            let done = company.execute(AssertSqlSafe(statement.clone())).await;
+            done.unwrap_or_else(|error| panic!("{statement}: {error}"));
+        }
     }
     let metadata = Path::new(env!("CARGO_MANIFEST_DIR")).join("../.sqlx");
     let (mut looked_at, mut whole) = (0, BTreeSet::new());
