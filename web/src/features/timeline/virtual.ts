@@ -14,6 +14,9 @@ const ABOVE = 40;
 /** Height of a row before it is measured. */
 const GUESS = { Head: 52, Message: 25, Notice: 32, Unsupported: 44, DayLine: 38, NewLine: 28 } as const;
 
+/** Rows that are drawn beyond what is seen, at both ends. */
+const OVERSCAN = 10;
+
 /** The rows of a timeline. */
 export type Virtual = ReturnType<typeof useVirtualizer<HTMLDivElement, HTMLDivElement>>;
 
@@ -37,13 +40,13 @@ export function useRows(
     getItemKey: keyOf,
     anchorTo: "end",
     scrollEndThreshold: AT_END,
-    overscan: 10,
+    overscan: OVERSCAN,
     paddingStart: ABOVE,
     paddingEnd: 8,
     observeElementOffset: place.observe,
     scrollToFn: place.write,
   });
-  virtual.shouldAdjustScrollPositionOnItemSizeChange = standsStill;
+  virtual.shouldAdjustScrollPositionOnItemSizeChange = place.staysBelow;
   return virtual;
 }
 
@@ -56,25 +59,18 @@ export function measure(virtual: Virtual, row: HTMLDivElement | null): void {
 }
 
 /**
- * Whether the rows below a row that turns out to have another height stand still, and not those above it: when nobody sees it, and
- * when it has just come from above, with others that were not seen before either.
- */
-function standsStill({ start, end, key }: VirtualItem, _by: number, virtual: Rows): boolean {
-  const top = virtual.scrollOffset ?? 0;
-  if (virtual.itemSizeCache.has(key)) return end <= top;
-  return start < top || virtual.scrollDirection === "backward";
-}
-
-/**
  * Where the rows think that one is. What the browser scrolls by itself, to what gets the focus or is found, is told in the next frame
  * only, and must not be undone by what is written until then.
  */
 class Place {
   #told = 0;
+  /** One has scrolled up, and not down since. */
+  #goesUp = false;
   #tell: ((offset: number, isScrolling: boolean) => void) | undefined;
 
   readonly observe = (virtual: Rows, tell: (offset: number, isScrolling: boolean) => void) => {
     this.#tell = (offset, isScrolling) => {
+      if (offset !== this.#told) this.#goesUp = offset < this.#told;
       this.#told = offset;
       tell(offset, isScrolling);
     };
@@ -88,6 +84,19 @@ class Place {
     const unheard = options.adjustments === undefined ? 0 : this.#unheard(element);
     elementScroll(offset + unheard, options, virtual);
     this.#told = element.scrollTop - unheard;
+  };
+
+  /**
+   * Whether the rows below a row that turns out to have another height stand still, and not those above it: when nobody sees it, and
+   * when it has just come from above, beside rows that were seen before.
+   */
+  readonly staysBelow = ({ start, end, key }: VirtualItem, _by: number, virtual: Rows): boolean => {
+    const top = virtual.scrollOffset ?? 0;
+    const isKnown = (one: VirtualItem["key"]) => virtual.itemSizeCache.has(one);
+    if (isKnown(key)) return end <= top;
+    const { count, getItemKey } = virtual.options;
+    const last = Math.min((virtual.range?.endIndex ?? 0) + OVERSCAN, count - 1);
+    return start < top || (this.#goesUp && isKnown(getItemKey(last)));
   };
 
   /** Tells where one is, if that was not heard. */
