@@ -74,20 +74,31 @@ export class IndexedBackend implements Backend {
       try {
         tx = begin();
         this.#begun.add(tx);
+        const ended = tx;
         // Whoever waits for the job hears of a failure there.
-        tx.done.catch(() => undefined);
+        const forget = () => this.#begun.delete(ended);
+        tx.done.then(forget, forget);
         const value = await job(new IndexedTx(tx as IDBPTransaction<unknown, string[], "readwrite">));
-        await tx.done;
+        commit(tx);
+        // What was read is known, and nobody waits until the browser is done with that.
+        if (tx.mode === "readwrite") await tx.done;
         return value;
       } catch (error) {
         if (tx && this.#undone.has(tx)) continue;
         if (tx) abort(tx);
         // What a request fails with when its transaction was aborted does not say why.
         throw storageError((tx?.error as Error | null | undefined) ?? error);
-      } finally {
-        if (tx) this.#begun.delete(tx);
       }
     }
+  }
+}
+
+/** Ends a transaction without a wait for the answers to its last requests. One that has ended by itself stays as it is. */
+function commit(tx: Begun): void {
+  try {
+    tx.commit();
+  } catch (error) {
+    if (!(error instanceof DOMException) || error.name !== "InvalidStateError") throw error;
   }
 }
 
