@@ -1,5 +1,7 @@
 /** What has changed in the store, and who wants to hear of it. */
 
+import { sleep } from "./time.js";
+
 /** What has changed. */
 export interface Changes {
   /** These rooms, their rows or outbox. */
@@ -15,6 +17,9 @@ export interface Changes {
 /** Rooms a listener may fall behind by before it is told to read everything; a screen shows far fewer at once. */
 const DIRTY_ROOMS = 256;
 
+/** What lies in front of the person is read first, and all else waits for that, but no longer than this: a lost read must hold up none. */
+const FIRST_MS = 50;
+
 /** Nothing has changed. */
 export function noChanges(): Changes {
   return { rooms: new Set(), entries: new Set(), people: false, everything: false };
@@ -29,6 +34,7 @@ export function isEmpty(changes: Changes): boolean {
 export class Listener {
   dirty = noChanges();
   #wake: (() => void) | undefined;
+  #reads: (() => void)[] = [];
   #ended = false;
 
   constructor(
@@ -67,6 +73,16 @@ export class Listener {
     return dirty;
   }
 
+  /** What was taken is read. */
+  hasRead(): void {
+    for (const read of this.#reads.splice(0)) read();
+  }
+
+  /** @internal Ends when what was heard is read. */
+  reads(): Promise<void> {
+    return new Promise((resolve) => this.#reads.push(resolve));
+  }
+
   /** Waits until something has changed, or `wake` is called, or it ends. */
   async changed(signal?: AbortSignal): Promise<void> {
     while (isEmpty(this.dirty) && !this.#ended) {
@@ -92,6 +108,7 @@ export class Listener {
     this.#ended = true;
     this.leave(this);
     this.wake();
+    this.hasRead();
   }
 }
 
@@ -113,12 +130,19 @@ export class Observers {
     return () => this.#callbacks.delete(callback);
   }
 
-  /** Tells what has changed; first to who looks at one room, which is in front of the person. */
+  /** Tells what has changed; first to who looks at one of the rooms, which is in front of the person. */
   publish(changes: Changes): void {
     const listeners = [...this.#listeners];
-    for (const listener of listeners.filter(({ only }) => only !== undefined)) listener.hear(changes);
-    for (const listener of listeners.filter(({ only }) => only === undefined)) listener.hear(changes);
+    const looks = ({ only }: Listener) => only !== undefined && (changes.everything || changes.rooms.has(only));
+    const near = listeners.filter(looks);
+    const read = near.map((listener) => listener.reads());
+    for (const listener of near) listener.hear(changes);
     for (const callback of this.#callbacks) callback(changes);
+    const tellOthers = () => {
+      for (const listener of listeners) if (!looks(listener)) listener.hear(changes);
+    };
+    if (near.length === 0) tellOthers();
+    else void Promise.race([Promise.all(read), sleep(FIRST_MS)]).then(tellOthers);
   }
 
   /** Nothing changes any more. */

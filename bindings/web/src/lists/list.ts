@@ -74,6 +74,11 @@ export abstract class FollowedList<T> implements LiveList<T> {
     this.told();
   }
 
+  /** Reads again if anything has changed since it was read. */
+  protected refreshIfStale(): Promise<void> {
+    return this.#turn.then(() => (this.#stale || !isEmpty(this.listener.dirty) ? this.refresh() : undefined));
+  }
+
   /** Reads again, one after the other; `first`: what changes that which is read, so that no read on its way undoes it. */
   protected refresh(first?: () => Promise<void>): Promise<void> {
     const turn = this.#turn.then(async () => {
@@ -89,7 +94,7 @@ export abstract class FollowedList<T> implements LiveList<T> {
       if (items) this.#now = items;
       this.listener.wake();
     });
-    this.#turn = turn.catch(() => undefined);
+    this.#turn = turn.catch(() => undefined).then(() => this.listener.hasRead());
     return turn;
   }
 
@@ -133,7 +138,7 @@ export abstract class FollowedList<T> implements LiveList<T> {
   /** A read that fails is waited out: what is shown stays. */
   async #readOrWait(signal: AbortSignal | undefined): Promise<void> {
     try {
-      await this.refresh();
+      await this.refreshIfStale();
     } catch (error) {
       if (failureOf(error).kind === "Cancelled") this.close();
       else await sleep(delayMs(this.core.backoff, 1), signal);

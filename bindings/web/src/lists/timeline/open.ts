@@ -156,9 +156,11 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       await this.#hold();
       const gap = await this.#ground((ground) => gapOf(ground, this.#window));
-      if (gap) await this.#fetch(gap, count);
+      const page = gap && (await this.#ask(gap, count));
       let [from, to, more] = [this.#window, this.#window, false];
       await this.refresh(async () => {
+        // Here, so that the list is read once for both: it may be long.
+        if (page) await this.#keep(page);
         from = this.#window;
         [to, more] = await this.#ground((ground) => move(ground, from));
         this.#window = to;
@@ -176,7 +178,7 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
    */
   async #hold(): Promise<void> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      await this.refresh();
+      await this.refreshIfStale();
       if (this.#healing) await this.#fetch({ case: "aroundSeq", value: this.#window.anchor }, PAGE);
       else if (await this.#ground((ground) => ground.isSummary)) await syncNow(this.core, this.roomId);
       else return;
@@ -211,10 +213,18 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
 
   /** Fetches a page into the store; tells the item of it that was meant. */
   async #fetch(position: Position, count: number): Promise<bigint> {
-    const request = { roomId: this.roomId, position, pageSize: Math.min(PAGE, Math.max(1, count)) };
-    const page = await this.core.connection.call(MessageService, (caller, options) => caller.listMessages(request, options));
-    await this.core.apply((w, view, out) => frames.page(w, view, this.roomId, page, out));
+    const page = await this.#ask(position, count);
+    await this.#keep(page);
     return meant(position, page);
+  }
+
+  #ask(position: Position, count: number): Promise<ListMessagesResponse> {
+    const request = { roomId: this.roomId, position, pageSize: Math.min(PAGE, Math.max(1, count)) };
+    return this.core.connection.call(MessageService, (caller, options) => caller.listMessages(request, options));
+  }
+
+  #keep(page: ListMessagesResponse): Promise<void> {
+    return this.core.apply((w, view, out) => frames.page(w, view, this.roomId, page, out));
   }
 
   /** Fetches the piece around what is in front of the person, as soon as there is a connection. */
@@ -285,7 +295,12 @@ function meant(position: Position, { messages }: ListMessagesResponse): bigint {
   return (messages.find(is) ?? messages.at(-1))?.seq ?? 0n;
 }
 
-/** The day of a time where the person is, as in `2026-11-21`. */
+/** Days begin at a multiple of this in every time zone. */
+const QUARTER_MS = 15 * 60_000;
+/** Quarters whose day is remembered: more than a window has, unless people seldom speak. */
+const QUARTERS = 4_000;
+
+/** The day of a time where the person is, as in `2026-11-21`. To ask the browser for each item of a long list would be felt. */
 function dayOfZone(timeZone: string | undefined): (time: Date) => string {
   const format = new Intl.DateTimeFormat("en-CA", {
     year: "numeric",
@@ -293,9 +308,16 @@ function dayOfZone(timeZone: string | undefined): (time: Date) => string {
     day: "2-digit",
     ...(timeZone === undefined ? {} : { timeZone }),
   });
+  const known = new Map<number, string>();
   return (time) => {
+    const quarter = Math.floor(time.getTime() / QUARTER_MS);
+    const held = known.get(quarter);
+    if (held !== undefined) return held;
     const parts = format.formatToParts(time);
     const part = (type: string) => parts.find((one) => one.type === type)?.value ?? "";
-    return `${part("year")}-${part("month")}-${part("day")}`;
+    const day = `${part("year")}-${part("month")}-${part("day")}`;
+    if (known.size >= QUARTERS) known.clear();
+    known.set(quarter, day);
+    return day;
   };
 }
