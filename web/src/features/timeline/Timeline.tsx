@@ -9,7 +9,7 @@ import { Message, type MessageActions } from "./Message.js";
 import { noticeText } from "./notice.js";
 import { useReading } from "./reading.js";
 import { hasHead, haveCommon, newLineIndex, unsettled } from "./rows.js";
-import { AT_END, measure, useRows, type Virtual } from "./virtual.js";
+import { AT_END, useRows, type Virtual } from "./virtual.js";
 
 /** Items that a page of older or newer ones has. */
 const PAGE = 50;
@@ -60,8 +60,7 @@ export const Timeline = memo(function Timeline({
   const wasAtNewest = useRef(timeline.isAtNewest);
   const [active, setActive] = useState<string>();
   const [atEnd, setAtEnd] = useState(true);
-  const virtual = useRows(timeline, items, all[hidden - 1], scroller);
-  const measured = useCallback((row: HTMLDivElement | null) => measure(virtual, row), [virtual]);
+  const { virtual, measured } = useRows(timeline, items, all[hidden - 1], scroller);
   const follows = useFollowing(scroller);
   const before = useRef(items);
   useLayoutEffect(() => {

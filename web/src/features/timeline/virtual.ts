@@ -28,7 +28,7 @@ export function useRows(
   items: readonly TimelineItem[],
   above: TimelineItem | undefined,
   scroller: RefObject<HTMLDivElement | null>,
-): Virtual {
+): { virtual: Virtual; measured: (row: HTMLDivElement | null) => void } {
   const [place] = useState(() => new Place());
   // Before other items are drawn: they are laid out around where one is.
   useEffect(() => timeline.onDiff(() => place.catchUp(scroller.current)), [timeline, place, scroller]);
@@ -47,15 +47,8 @@ export function useRows(
     scrollToFn: place.write,
   });
   virtual.shouldAdjustScrollPositionOnItemSizeChange = place.staysBelow;
-  return virtual;
-}
-
-/** Measures a row as soon as it is there, before it is seen: also while one scrolls, when it would else be measured a frame later. */
-export function measure(virtual: Virtual, row: HTMLDivElement | null): void {
-  virtual.measureElement(row);
-  const index = Number(row?.dataset["index"]);
-  const { key } = virtual.measurementsCache[index] ?? {};
-  if (row && key !== undefined && !virtual.itemSizeCache.has(key)) virtual.resizeItem(index, row.offsetHeight);
+  const measured = useCallback((row: HTMLDivElement | null) => place.measure(virtual, row), [place, virtual]);
+  return { virtual, measured };
 }
 
 /**
@@ -66,6 +59,8 @@ class Place {
   #told = 0;
   /** One has scrolled up, and not down since. */
   #goesUp = false;
+  /** The row that is measured was not there before. */
+  #isNew = false;
   #tell: ((offset: number, isScrolling: boolean) => void) | undefined;
 
   readonly observe = (virtual: Rows, tell: (offset: number, isScrolling: boolean) => void) => {
@@ -86,17 +81,25 @@ class Place {
     this.#told = element.scrollTop - unheard;
   };
 
+  /** Measures a row as soon as it is there, before it is seen: also while one scrolls, when it would else be measured a frame later. */
+  measure(virtual: Rows, row: HTMLDivElement | null): void {
+    this.#isNew = true;
+    virtual.measureElement(row);
+    const index = row ? virtual.indexFromElement(row) : -1;
+    if (row && !virtual.itemSizeCache.has(virtual.options.getItemKey(index))) virtual.resizeItem(index, row.offsetHeight);
+    this.#isNew = false;
+  }
+
   /**
    * Whether the rows below a row that turns out to have another height stand still, and not those above it: when nobody sees it, and
-   * when it has just come from above, beside rows that were seen before.
+   * when it has just come from above, beside rows that were there before.
    */
-  readonly staysBelow = ({ start, end, key }: VirtualItem, _by: number, virtual: Rows): boolean => {
+  readonly staysBelow = ({ index, start, end }: VirtualItem, _by: number, virtual: Rows): boolean => {
     const top = virtual.scrollOffset ?? 0;
-    const isKnown = (one: VirtualItem["key"]) => virtual.itemSizeCache.has(one);
-    if (isKnown(key)) return end <= top;
+    if (!this.#isNew) return end <= top;
     const { count, getItemKey } = virtual.options;
     const last = Math.min((virtual.range?.endIndex ?? 0) + OVERSCAN, count - 1);
-    return start < top || (this.#goesUp && isKnown(getItemKey(last)));
+    return start < top || (this.#goesUp && index < last && virtual.elementsCache.has(getItemKey(last)));
   };
 
   /** Tells where one is, if that was not heard. */
