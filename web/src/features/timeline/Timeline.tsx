@@ -195,7 +195,8 @@ function useBeginning(items: readonly TimelineItem[], virtual: Virtual, follows:
   useLayoutEffect(() => {
     if (!some) return undefined;
     const line = newLineIndex(items);
-    follows.current = line < 0;
+    // Where all of it is seen one is at the line, and at the end.
+    follows.current = line < 0 || virtual.isAtEnd();
     if (line >= 0) virtual.scrollToIndex(line, { align: "start" });
     else virtual.scrollToEnd();
     const timer = setTimeout(() => setBegun(true), REST_MS);
