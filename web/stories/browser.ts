@@ -10,6 +10,9 @@ export async function launch(keepsPages = false): Promise<Browser> {
   return chromium.launch({ executablePath: process.env["CHROMIUM"] ?? "/usr/bin/chromium", args, ignoreDefaultArgs });
 }
 
+/** How long a story waits for what it is about: a machine that is busy with other things is not what it is about. */
+export const PATIENCE_MS = 45_000;
+
 /** How a window looks. */
 export interface Look {
   readonly theme?: "light" | "dark";
@@ -32,7 +35,7 @@ export class Visitor {
   private constructor(page: Page, context: BrowserContext) {
     this.page = page;
     this.context = context;
-    page.setDefaultTimeout(15_000);
+    page.setDefaultTimeout(PATIENCE_MS);
     page.on("pageerror", (error) => this.complaints.push(String(error)));
     page.on("console", (message) => {
       if (POLICY.test(message.text())) Visitor.broken.push(message.text());

@@ -109,7 +109,7 @@ async function scrollUp({ steps, by }: { steps: number; by: number }) {
   let [jumps, worst, rows, longest] = [0, 0, 0, 0];
   for (let n = 0; n < steps; n += 1) {
     // At the upper end one waits for the page that is coming.
-    for (const since = performance.now(); scroller.scrollTop < by && performance.now() < since + 15_000; ) await frame();
+    for (const since = performance.now(); scroller.scrollTop < by && performance.now() < since + 30_000; ) await frame();
     if (scroller.scrollTop < by) break;
     const was = tops();
     const began = performance.now();

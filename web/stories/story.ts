@@ -1,7 +1,7 @@
 import type { Browser } from "playwright-core";
 import type { AxeResults, run as Run } from "axe-core";
 import { createRequire } from "node:module";
-import type { Visitor } from "./browser.js";
+import { PATIENCE_MS, type Visitor } from "./browser.js";
 import type { Ground } from "./ground.js";
 
 /** What a story has. */
@@ -23,7 +23,7 @@ export function check(holds: boolean, what: string): asserts holds {
 }
 
 /** Waits until something holds. */
-export async function until(what: string, holds: () => Promise<boolean>, patienceMs = 15_000): Promise<void> {
+export async function until(what: string, holds: () => Promise<boolean>, patienceMs = PATIENCE_MS): Promise<void> {
   const end = Date.now() + patienceMs;
   while (!(await holds())) {
     if (Date.now() > end) throw new Error(`not within ${patienceMs} ms: ${what}`);

@@ -20,7 +20,10 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use madang_devstack::issuer::Tokens;
 use madang_proto::v1;
 use madang_server::config::Config;
-use madang_tests::{World, WorldConfig, person::Calls};
+use madang_tests::{
+    World, WorldConfig,
+    person::{Calls, send},
+};
 use rusqlite::Connection;
 use serde_json::{Value, json};
 use sqlx::Row as _;
@@ -29,6 +32,10 @@ use uuid::Uuid;
 
 /// Calls in flight while a room is filled: fewer than the 32 that a person may have, whose page calls too.
 const IN_FLIGHT: usize = 24;
+
+/// A message that the server cannot take now is said again so often, after so long.
+const ATTEMPTS: usize = 20;
+const AGAIN: Duration = Duration::from_millis(500);
 
 #[tokio::main]
 async fn main() -> Result<()> {
@@ -119,13 +126,21 @@ fn store(version: u32, path: &str) -> Result<String> {
 /// Fills a room by calls. They are made at once, so only the last has its place for certain.
 async fn fill(world: &World, login: &str, room_id: &str, count: usize) -> Result<()> {
     let calls = Calls::new(&world.server(0), world.stack.issuer.token(login)?, Uuid::now_v7().to_string())?;
-    let send = async |number: usize| calls.send(room_id, &format!("number {number}")).await;
-    stream::iter(1..count)
-        .map(Ok)
-        .try_for_each_concurrent(IN_FLIGHT, |number| async move { send(number).await.map(drop) })
-        .await?;
-    send(count).await?;
-    Ok(())
+    let send = async |number: usize| send_surely(&calls, room_id, &format!("number {number}")).await;
+    stream::iter(1..count).map(Ok).try_for_each_concurrent(IN_FLIGHT, |number| async move { send(number).await }).await?;
+    send(count).await
+}
+
+/// Sends, and again when the server says so: on a busy machine it may not get at its database for a while.
+async fn send_surely(calls: &Calls, room_id: &str, text: &str) -> Result<()> {
+    let request = send(room_id, text);
+    for _ in 0..ATTEMPTS {
+        match calls.messages().send_message(calls.request(request.clone())).await {
+            Err(status) if status.code() == tonic::Code::Unavailable => tokio::time::sleep(AGAIN).await,
+            answer => return answer.map(drop).map_err(Into::into),
+        }
+    }
+    bail!("{text}: the server is not to be had")
 }
 
 /// Fills a room by SQL. The server hears of it as of what another node has done.
