@@ -67,6 +67,8 @@ impl Company {
         let settings = |config: &mut Config| {
             config.issuer = SHARED.keycloak.issuer();
             config.allowed_clients = vec![CLIENT.to_owned(), "madang-web".to_owned(), "madang-mobile".to_owned()];
+            config.web_root = std::env::var_os("MADANG_WEB").map(Into::into);
+            config.web_client_id = Some("madang-web".to_owned());
         };
         let mut world = World::with(WorldConfig { settings: Some(settings), ..WorldConfig::default() }).await;
         world.start_server_at(SHARED.listen).await.expect("the address that Keycloak was told");
@@ -108,6 +110,11 @@ impl Company {
         let calls = self.calls(token);
         let answer = calls.identity().get_me(calls.request(v1::GetMeRequest {})).await?;
         Ok(answer.into_inner().user.expect("a profile"))
+    }
+
+    /// Where the server that Keycloak knows is, with its web app.
+    pub fn address(&self) -> String {
+        self.world.server(NODE)
     }
 
     /// Calls with a token, on a new device.

@@ -7,6 +7,7 @@ use anyhow::Result;
 use crate::{
     packages,
     run::{Cargo, target},
+    web,
 };
 
 /// What companies run, and what was tested.
@@ -20,10 +21,13 @@ const ONE_BY_ONE: [&str; 2] = ["--", "--test-threads=1"];
 
 pub(crate) fn test() -> Result<bool> {
     let folder = fetch("test")?;
+    packages::need("chromium", &["chromium"])?;
+    let page = web::build()?;
     Cargo::new(["build", "--quiet", "-p", "madang-devstack", "--bin", "madang-keycloak"]).run()?;
     Cargo::new(["test", "--quiet", "-p", "madang-tests", "--features", "sabotage", "--test", "keycloak"])
         .args(ONE_BY_ONE)
         .env("MADANG_KEYCLOAK", folder)
+        .env("MADANG_WEB", page)
         .run()?;
     Ok(true)
 }

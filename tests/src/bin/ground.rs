@@ -127,7 +127,10 @@ fn store(version: u32, path: &str) -> Result<String> {
 async fn fill(world: &World, login: &str, room_id: &str, count: usize) -> Result<()> {
     let calls = Calls::new(&world.server(0), world.stack.issuer.token(login)?, Uuid::now_v7().to_string())?;
     let send = async |number: usize| send_surely(&calls, room_id, &format!("number {number}")).await;
-    stream::iter(1..count).map(Ok).try_for_each_concurrent(IN_FLIGHT, |number| async move { send(number).await }).await?;
+    stream::iter(1..count)
+        .map(Ok)
+        .try_for_each_concurrent(IN_FLIGHT, |number| async move { send(number).await })
+        .await?;
     send(count).await
 }
 
