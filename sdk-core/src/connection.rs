@@ -129,15 +129,21 @@ impl Connection {
 
     /// A request with everything that a call carries, and the token it carries. The stream names its epoch in Hello.
     pub(crate) async fn request<T>(&self, message: T, epoch: bool) -> Result<(Request<T>, String), ClientError> {
+        let (metadata, token) = self.metadata(epoch).await?;
+        let mut request = Request::new(message);
+        *request.metadata_mut() = metadata;
+        Ok((request, token))
+    }
+
+    async fn metadata(&self, epoch: bool) -> Result<(MetadataMap, String), ClientError> {
         let token = if epoch { self.tokens.for_call().await? } else { self.tokens.for_stream().await? };
-        let mut request = self.bare(message);
-        let bearer = ascii("authorization", &format!("Bearer {token}"))?;
-        request.metadata_mut().insert("authorization", bearer);
+        let mut metadata = self.fixed.clone();
+        metadata.insert("authorization", ascii("authorization", &format!("Bearer {token}"))?);
         let known = lock(&self.epoch).clone();
         if epoch && !known.is_empty() {
-            request.metadata_mut().insert("madang-epoch", ascii("madang-epoch", &known)?);
+            metadata.insert("madang-epoch", ascii("madang-epoch", &known)?);
         }
-        Ok((request, token))
+        Ok((metadata, token))
     }
 
     /// A request of somebody who is not signed in.

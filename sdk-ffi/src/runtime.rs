@@ -5,16 +5,17 @@
 
 use std::{
     future::{Future, poll_fn},
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind},
     process,
     sync::{Arc, Mutex, PoisonError, Weak},
     task::Poll,
 };
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use madang_sdk_core as core;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
+    sync::oneshot::{self, Receiver},
     task::{JoinError, JoinHandle},
 };
 
@@ -85,31 +86,55 @@ pub(crate) fn at_once<T>(work: impl FnOnce() -> T) -> Result<T, ClientError> {
 }
 
 /// Work that ends when the wait for it does.
-pub(crate) async fn spawned<T: Send + 'static>(
+pub(crate) fn spawned<T: Send + 'static>(
     work: impl Future<Output = Result<T, core::ClientError>> + Send + 'static,
-) -> Result<T, ClientError> {
-    let _call = Counted::call();
-    let running = running()?;
-    let mut task = Task(running.handle.spawn(work));
-    ended((&mut task.0).await)
+) -> impl Future<Output = Result<T, ClientError>> + Send {
+    let (work, answer) = plain(work);
+    spawn(work, answer)
 }
 
 /// Work that is begun before the wait for it is, in the order of the calls, and that goes on when the wait is given up.
-pub(crate) async fn handed_over<T: Send + 'static>(
+pub(crate) fn handed_over<T: Send + 'static>(
     work: impl Future<Output = Result<T, core::ClientError>> + Send + 'static,
-) -> Result<T, ClientError> {
+) -> impl Future<Output = Result<T, ClientError>> + Send {
+    let (work, answer) = plain(work);
+    hand_over(work, answer)
+}
+
+/// Work without its answer.
+type Work = BoxFuture<'static, ()>;
+/// Where the answer comes.
+type Answer<T> = Receiver<Result<T, core::ClientError>>;
+
+/// Work and its answer apart. From here on nothing is of a type for each call, and tasks are of one: a hundred calls would be a
+/// megabyte of code.
+fn plain<T: Send + 'static>(
+    work: impl Future<Output = Result<T, core::ClientError>> + Send + 'static,
+) -> (Work, Answer<T>) {
+    let (sender, answer) = oneshot::channel();
+    // Who does not wait any more needs no answer.
+    let work = async move { drop(sender.send(work.await)) };
+    (work.boxed(), answer)
+}
+
+async fn spawn<T>(work: Work, answer: Answer<T>) -> Result<T, ClientError> {
+    let _call = Counted::call();
+    let mut task = Task(running()?.handle.spawn(work));
+    answered(answer, &mut task.0).await
+}
+
+async fn hand_over<T>(mut work: Work, mut answer: Answer<T>) -> Result<T, ClientError> {
     let _call = Counted::call();
     let running = running()?;
-    let mut work = Box::pin(AssertUnwindSafe(work).catch_unwind());
     let begun = poll_fn(|context| {
         let _entered = running.handle.enter();
-        Poll::Ready(work.as_mut().poll(context))
+        Poll::Ready(catch_unwind(AssertUnwindSafe(|| work.poll_unpin(context))))
     });
-    let answer = match begun.await {
-        Poll::Ready(answer) => answer,
-        Poll::Pending => running.handle.spawn(work).await.map_err(|error| failed(&error))?,
-    };
-    Ok(answer.map_err(|_| panicked())??)
+    match begun.await {
+        Ok(Poll::Pending) => answered(answer, &mut running.handle.spawn(work)).await,
+        Ok(Poll::Ready(())) => Ok(answer.try_recv().map_err(|_| panicked())??),
+        Err(_) => Err(panicked()),
+    }
 }
 
 /// Something of the host's that may block.
@@ -126,8 +151,12 @@ impl<T> Drop for Task<T> {
     }
 }
 
-fn ended<T>(answer: Result<Result<T, core::ClientError>, JoinError>) -> Result<T, ClientError> {
-    Ok(answer.map_err(|error| failed(&error))??)
+/// The answer of a task, or what became of the task when there is none.
+async fn answered<T>(answer: Answer<T>, task: &mut JoinHandle<()>) -> Result<T, ClientError> {
+    match answer.await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(task.await.map_or_else(|error| failed(&error), |()| panicked())),
+    }
 }
 
 fn failed(error: &JoinError) -> ClientError {
@@ -144,10 +173,7 @@ mod tests {
     use std::{future::pending, time::Duration};
 
     use madang_sdk_core::ClientErrorKind;
-    use tokio::{
-        sync::oneshot,
-        time::{sleep, timeout},
-    };
+    use tokio::time::{sleep, timeout};
 
     use super::*;
 

@@ -23,9 +23,11 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     let build = |package, program| {
         Cargo::new(["build", "--quiet", "--profile", PROFILE, "-p", package, "--bin", program]).run()
     };
-    packages::need_nats()?;
-    packages::need("redis-server", &["redis-server"])?;
-    build("madang-server", "madang")?;
+    if !is_boundary_alone(arguments) {
+        packages::need_nats()?;
+        packages::need("redis-server", &["redis-server"])?;
+        build("madang-server", "madang")?;
+    }
     build("madang-tests", "bench")?;
     let mut benches = Cargo::program(target().join(PROFILE).join("bench"));
     if arguments.iter().any(|argument| argument == BOUNDARY) {
@@ -36,6 +38,12 @@ pub(crate) fn bench(arguments: &[String]) -> Result<()> {
     }
     let arguments = arguments.iter().filter(|argument| ![RECORD, "--json"].contains(&argument.as_str()));
     record(benches.args(arguments).arg("--json"))
+}
+
+/// Whether nothing is measured that needs a server: of all arguments only names are words.
+fn is_boundary_alone(arguments: &[String]) -> bool {
+    let is_word = |argument: &&String| argument.chars().all(char::is_alphabetic);
+    arguments.iter().filter(is_word).eq([BOUNDARY])
 }
 
 /// Prints and keeps each line. A missed goal is a failure here as it is without keeping, and what came is kept all the same.

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 #[cfg(feature = "simulation")]
 use super::schema;
-use super::{Durability, Read, meta, outbox};
+use super::{Durability, Look, Read, meta, outbox};
 use crate::{
     error::ClientError,
     observe::{Changes, Observers, lock},
@@ -65,9 +65,9 @@ impl Db {
         Ok(Self { conn, observers, guards, repairs: Repairs::default(), me, touched })
     }
 
-    /// Reads on the writer's own connection.
-    pub(crate) fn read<T>(&self, job: impl FnOnce(&Read<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
-        job(&Read { conn: &self.conn, me: &self.me, guards: self.guards })
+    /// Looks on the writer's own connection.
+    pub(super) fn look(&self, look: Look) {
+        look(Ok(&Read { conn: &self.conn, me: &self.me, guards: self.guards }));
     }
 
     pub(super) fn write<T>(
@@ -75,6 +75,20 @@ impl Db {
         durability: Durability,
         job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, ClientError> {
+        let (mut job, mut value) = (Some(job), None);
+        self.commit(durability, &mut |w| {
+            value = job.take().map(|job| job(w)).transpose()?;
+            Ok(())
+        })?;
+        Ok(value.expect("a transaction commits after its job"))
+    }
+
+    /// Not of a type for each job: see [`Store`](super::Store).
+    fn commit(
+        &mut self,
+        durability: Durability,
+        job: &mut dyn FnMut(&mut Write<'_>) -> rusqlite::Result<()>,
+    ) -> Result<(), ClientError> {
         let full = durability == Durability::Outbox;
         if full {
             self.conn.pragma_update(None, "synchronous", "full")?;
@@ -83,12 +97,12 @@ impl Db {
         if full {
             self.conn.pragma_update(None, "synchronous", "normal")?;
         }
-        let (value, changes) = done?;
+        let ((), changes) = done?;
         if !changes.is_empty() {
             self.observers.publish(&changes);
         }
         self.observers.waiters.touched(&std::mem::take(&mut *lock(&self.touched)));
-        Ok(value)
+        Ok(())
     }
 
     /// Writes in one transaction and tells nobody.
@@ -125,6 +139,11 @@ impl Db {
 
 #[cfg(feature = "simulation")]
 impl Db {
+    /// Reads on the writer's own connection.
+    pub(crate) fn read<T>(&self, job: impl FnOnce(&Read<'_>) -> rusqlite::Result<T>) -> rusqlite::Result<T> {
+        job(&Read { conn: &self.conn, me: &self.me, guards: self.guards })
+    }
+
     /// A store that is gone with the process.
     pub(crate) fn in_memory(observers: Arc<Observers>, guards: Guards) -> rusqlite::Result<Self> {
         Self::new(super::open::in_memory()?, observers, guards)

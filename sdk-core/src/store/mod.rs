@@ -70,6 +70,9 @@ pub(crate) struct Read<'a> {
     pub(crate) guards: Guards,
 }
 
+/// A look at a state, or at why there is none.
+type Look = Box<dyn FnOnce(rusqlite::Result<&Read<'_>>) + Send>;
+
 /// Handle of the store.
 #[derive(Debug, Clone)]
 pub(crate) struct Store {
@@ -112,17 +115,8 @@ impl Store {
         &self,
         job: impl FnOnce(&Read<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ClientError> {
-        let guards = self.shared.guards;
         let (answer, answered) = oneshot::channel();
-        let reads = self.open_threads(|threads| threads.reads.clone())?;
-        if let Some(reads) = reads {
-            let job: ReadJob = Box::new(move |conn| drop(answer.send(open::read(conn, guards, job))));
-            reads.send(job).await.map_err(|_| self.why_closed())?;
-        } else {
-            let writes = self.open_threads(|threads| threads.writes.clone())?;
-            let job: WriteJob = Box::new(move |db| drop(answer.send(db.read(job))));
-            writes.send(job).await.map_err(|_| self.why_closed())?;
-        }
+        self.look(Box::new(move |state| drop(answer.send(state.and_then(job))))).await?;
         self.took(answered.await.map_err(|_| job_failed())?.map_err(ClientError::from))
     }
 
@@ -133,19 +127,31 @@ impl Store {
         job: impl FnOnce(&mut Write<'_>) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, ClientError> {
         let (answer, answered) = oneshot::channel();
-        let writes = self.open_threads(|threads| threads.writes.clone())?;
-        let job: WriteJob = Box::new(move |db| drop(answer.send(db.write(durability, job))));
-        writes.send(job).await.map_err(|_| self.why_closed())?;
+        self.queue(Box::new(move |db| drop(answer.send(db.write(durability, job))))).await?;
         self.took(answered.await.map_err(|_| job_failed())?)
     }
 
     /// Gives the disk back what the file does not need, a part of it; tells whether there is more.
     pub(crate) async fn shrink(&self) -> Result<bool, ClientError> {
         let (answer, answered) = oneshot::channel();
-        let writes = self.open_threads(|threads| threads.writes.clone())?;
-        let job: WriteJob = Box::new(move |db| drop(answer.send(size::shrink(&db.conn))));
-        writes.send(job).await.map_err(|_| self.why_closed())?;
+        self.queue(Box::new(move |db| drop(answer.send(size::shrink(&db.conn))))).await?;
         self.took(answered.await.map_err(|_| job_failed())?.map_err(ClientError::from))
+    }
+
+    /// Has a thread look. Of one type whatever is looked for: everything from here to the thread would be compiled anew for each
+    /// of a hundred reads, and phones carry it.
+    async fn look(&self, look: Look) -> Result<(), ClientError> {
+        let guards = self.shared.guards;
+        if let Some(reads) = self.open_threads(|threads| threads.reads.clone())? {
+            let job: ReadJob = Box::new(move |conn| open::read(conn, guards, look));
+            return reads.send(job).await.map_err(|_| self.why_closed());
+        }
+        self.queue(Box::new(move |db| db.look(look))).await
+    }
+
+    async fn queue(&self, job: WriteJob) -> Result<(), ClientError> {
+        let writes = self.open_threads(|threads| threads.writes.clone())?;
+        writes.send(job).await.map_err(|_| self.why_closed())
     }
 
     /// Writes by and by; nobody is told when it fails, so only for what may be lost.

@@ -12,7 +12,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::{
-    Read, Rescued,
+    Look, Read, Rescued,
     lock::{Lock, beside},
     meta, outbox, rescue, schema,
 };
@@ -155,15 +155,13 @@ fn read_only(opening: &Opening) -> rusqlite::Result<Connection> {
     Ok(conn)
 }
 
-/// Reads one committed state.
-pub(super) fn read<T>(
-    conn: &Connection,
-    guards: Guards,
-    job: impl FnOnce(&Read<'_>) -> rusqlite::Result<T>,
-) -> rusqlite::Result<T> {
-    let tx = conn.unchecked_transaction()?;
-    let me = meta::text(&tx, meta::USER_ID)?;
-    job(&Read { conn: &tx, me: &me, guards })
+/// Looks at one committed state.
+pub(super) fn read(conn: &Connection, guards: Guards, look: Look) {
+    let begun = conn.unchecked_transaction().and_then(|tx| Ok((meta::text(&tx, meta::USER_ID)?, tx)));
+    match begun {
+        Ok((me, tx)) => look(Ok(&Read { conn: &tx, me: &me, guards })),
+        Err(error) => look(Err(error)),
+    }
 }
 
 /// Opens or makes the file, with the newest schema.

@@ -1,4 +1,4 @@
-//! The programs that `cargo xtask bench ffi` runs: a folder a language, with the library as it is measured.
+//! The programs that `cargo xtask bench ffi` runs: a folder a language, with the library as it is handed out.
 
 use std::{
     fs,
@@ -9,16 +9,15 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use super::{csharp, dotnet, jvm, place};
+use super::{csharp, dotnet, jvm, natives, place};
 use crate::run::{Cargo, target};
 
-/// Builds them with the library of a profile; the folder that they lie in.
+/// Builds them; the folder that they lie in. The library's own side is a program of the profile that is named.
 pub(crate) fn prepare(profile: &str) -> Result<PathBuf> {
-    Cargo::new(["build", "--quiet", "--profile", profile, "-p", "madang-sdk-ffi", "--lib", "--example", "boundary"])
-        .run()?;
-    let library = target().join(profile).join("libmadang_sdk_ffi.so");
     let folder = place("bench");
+    Cargo::new(["build", "--quiet", "--profile", profile, "-p", "madang-sdk-ffi", "--example", "boundary"]).run()?;
     start(&folder, "rust", "bench", Cargo::program(target().join(profile).join("examples/boundary")))?;
+    let library = natives::release()?;
     csharp::build()?;
     for (program, call) in [("bench", "Bench"), ("torture", "Torture")] {
         start(&folder, "csharp", program, csharp::on_mono(&library, &folder.join("csharp"), call)?)?;

@@ -85,7 +85,7 @@ pub(super) fn aar() -> Result<Vec<&'static str>> {
     fs::write(folder.join("R.txt"), "")?;
     let mut there = Vec::new();
     for (name, triple) in ANDROID {
-        let built = target().join(triple).join("release").join(LIBRARY);
+        let built = target().join(triple).join(natives::PROFILE).join(LIBRARY);
         if built.exists() {
             let pages = natives::pages(&built)?;
             let small = pages.iter().find(|page| **page < PAGE);
