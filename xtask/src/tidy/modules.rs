@@ -7,7 +7,7 @@ use super::source::Source;
 
 /// The order, from what uses nothing to what uses everything. Modules of one row may use each other one way round.
 const ORDER: [&[&str]; 13] = [
-    &["ids", "clock", "page", "error", "config", "database", "telemetry", "sabotage", "limits"],
+    &["ids", "clock", "page", "error", "config", "database", "telemetry", "sabotage", "limits", "together"],
     &["identity", "sessions", "access", "jobs"],
     &["realtime"],
     &["users", "directory", "friends"],
