@@ -84,17 +84,16 @@ where
 async fn answer<Q: Clone, A>(asked: Vec<Asked<Q, A>>, read: &Read<Q, A>) {
     let questions: Vec<Q> = asked.iter().map(|asked| asked.question.clone()).collect();
     let together = if questions.len() > 1 { read(questions).await.ok() } else { None };
-    match together {
-        Some(answers) => asked.into_iter().zip(answers).for_each(|(asked, answer)| asked.tell(answer)),
-        // Each alone learns what is wrong with its own.
-        None => {
-            let alone = asked.into_iter().map(async |one| {
-                let answer = alone(&one, read).await;
-                one.tell(answer);
-            });
-            join_all(alone).await;
-        }
+    if let Some(answers) = together {
+        asked.into_iter().zip(answers).for_each(|(asked, answer)| asked.tell(answer));
+        return;
     }
+    // Each alone learns what is wrong with its own.
+    let alone = asked.into_iter().map(async |one| {
+        let answer = alone(&one, read).await;
+        one.tell(answer);
+    });
+    join_all(alone).await;
 }
 
 async fn alone<Q: Clone, A>(asked: &Asked<Q, A>, read: &Read<Q, A>) -> Result<A> {
@@ -115,9 +114,12 @@ mod tests {
 
     use super::*;
 
+    /// How many went together, read by read.
+    type Sizes = Arc<Mutex<Vec<usize>>>;
+
     /// Doubles numbers; a read that holds an odd one among others fails. Notes what went together.
-    fn doubling(turns: usize) -> (Together<u32, u32>, Arc<Semaphore>, Arc<Mutex<Vec<usize>>>) {
-        let (turns, sizes) = (Arc::new(Semaphore::new(turns)), Arc::<Mutex<Vec<usize>>>::default());
+    fn doubling(turns: usize) -> (Together<u32, u32>, Arc<Semaphore>, Sizes) {
+        let (turns, sizes) = (Arc::new(Semaphore::new(turns)), Sizes::default());
         let noted = Arc::clone(&sizes);
         let read = move |numbers: Vec<u32>| -> BoxFuture<'static, Result<Vec<Result<u32>>>> {
             noted.lock().expect("not poisoned").push(numbers.len());

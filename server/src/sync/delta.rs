@@ -1,6 +1,6 @@
 //! What changed in a room after a cursor, and what changed for a person after a number.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map::Entry};
 
 use madang_proto::v1;
 use sqlx::postgres::PgConnection;
@@ -97,11 +97,10 @@ pub async fn rooms(
     let mut missed: HashMap<(Cursor, i64), v1::RoomDelta> = HashMap::new();
     let mut deltas = Vec::with_capacity(callers.len());
     for ((access, cursor), place) in callers.iter().zip(places) {
-        let same = (*cursor, access.history_from_seq());
-        if !missed.contains_key(&same) {
-            missed.insert(same, since(tx, access, *cursor, limit, guards).await?);
-        }
-        let delta = missed.get(&same).cloned().unwrap_or_default();
+        let delta = match missed.entry((*cursor, access.history_from_seq())) {
+            Entry::Occupied(known) => known.get().clone(),
+            Entry::Vacant(new) => new.insert(since(tx, access, *cursor, limit, guards).await?).clone(),
+        };
         deltas.push(v1::RoomDelta { summary: summaries.get(&place).cloned(), ..delta });
     }
     Ok(deltas)
