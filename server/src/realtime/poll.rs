@@ -144,7 +144,7 @@ impl Poller {
     }
 
     fn sessions_behind(&self, user_id: UserId, user_rev: i64) -> impl Iterator<Item = std::sync::Arc<Session>> {
-        self.node.hub.sessions_of(user_id).into_iter().filter(move |session| session.user_rev() < user_rev)
+        self.node.hub.sessions_of(user_id).into_iter().filter(move |session| session.is_behind(user_rev))
     }
 
     async fn repair_person(&self, user_id: UserId, user_rev: i64) -> Result<()> {

@@ -4,7 +4,7 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
     task::{Context, Poll},
     time::{Duration, Instant},
@@ -63,6 +63,8 @@ pub struct Session {
     token: TokenEnd,
     /// Number of the person's changes that this stream was told.
     user_rev: AtomicI64,
+    /// The first read has said how far it reaches.
+    is_read: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -114,6 +116,7 @@ impl Session {
             taken_ms: AtomicU64::new(0),
             beat_ms: AtomicU64::new(0),
             user_rev: AtomicI64::new(0),
+            is_read: AtomicBool::new(false),
         }
     }
 
@@ -240,6 +243,7 @@ impl Session {
     /// The person's state was read up to a number, and told.
     pub fn reached(&self, user_rev: i64) {
         self.user_rev.fetch_max(user_rev, Ordering::Relaxed);
+        self.is_read.store(true, Ordering::Relaxed);
         if let Some((from, to)) = self.state().early.take()
             && from <= self.user_rev()
         {
@@ -274,6 +278,12 @@ impl Session {
     /// See [`Session::reached`].
     pub fn user_rev(&self) -> i64 {
         self.user_rev.load(Ordering::Relaxed)
+    }
+
+    /// Whether the person's number is one that this stream should have been told of. While its first read is on its way that
+    /// is not known: it is looked at again.
+    pub fn is_behind(&self, user_rev: i64) -> bool {
+        self.is_read.load(Ordering::Relaxed) && self.user_rev() < user_rev
     }
 
     /// Offers news without a number that may end the wait for a token.

@@ -1,6 +1,6 @@
 //! Rooms and members in the database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
@@ -232,9 +232,10 @@ pub fn places_of(user_id: UserId, rooms: &[RoomId]) -> Vec<PlaceKey> {
     rooms.iter().map(|room_id| (*room_id, user_id)).collect()
 }
 
-/// Rooms and people in two columns.
+/// Rooms and people in two columns, each place once: two streams of one person may ask for the same.
 fn columns(places: &[PlaceKey]) -> (Vec<Uuid>, Vec<Uuid>) {
-    places.iter().map(|(room_id, user_id)| (room_id.0, user_id.0)).unzip()
+    let places: BTreeSet<&PlaceKey> = places.iter().collect();
+    places.into_iter().map(|(room_id, user_id)| (room_id.0, user_id.0)).unzip()
 }
 
 /// Rooms as these people see them in this snapshot; unchecked, what a server that does not look at memberships would tell.
@@ -393,6 +394,8 @@ pub async fn memberships_changed_of(
 pub struct Gone {
     /// The room.
     pub room_id: RoomId,
+    /// The person.
+    pub user_id: UserId,
     /// `members.state`.
     pub state: i16,
     /// Revision of the room at which the membership last changed.
@@ -403,18 +406,20 @@ pub struct Gone {
     pub ended_rev: Option<i64>,
 }
 
-/// Own place in rooms that are gone, for the verdict.
-pub async fn find_gone(connection: &mut PgConnection, user_id: UserId, rooms: &[RoomId]) -> Result<Vec<Gone>> {
-    let ids: Vec<Uuid> = rooms.iter().map(|id| id.0).collect();
+/// Own places in rooms that are gone, for the verdict.
+pub async fn find_gone(connection: &mut PgConnection, places: &[PlaceKey]) -> Result<Vec<Gone>> {
+    let (rooms, people) = columns(places);
     let rows = sqlx::query!(
-        r#"select m.room_id, m.state, m.rev, m.user_rev, case when r.state = 3 then r.rev end as ended_rev
-           from members m join rooms r on r.id = m.room_id where m.user_id = $1 and m.room_id = any($2)"#,
-        user_id as _,
-        &ids
+        r#"select m.room_id, m.user_id, m.state, m.rev, m.user_rev, case when r.state = 3 then r.rev end as ended_rev
+           from unnest($1::uuid[], $2::uuid[]) as w(room_id, user_id)
+           join members m on m.room_id = w.room_id and m.user_id = w.user_id join rooms r on r.id = m.room_id"#,
+        &rooms,
+        &people
     );
     let rows = rows.fetch_all(connection).await?.into_iter();
     let gone = rows.map(|row| Gone {
         room_id: row.room_id.into(),
+        user_id: row.user_id.into(),
         state: row.state,
         rev: row.rev,
         user_rev: row.user_rev,

@@ -1,12 +1,11 @@
 //! The first read of a stream, and the reads that its dirt asks for.
 
 use std::{
-    collections::{BTreeSet, HashSet},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use madang_proto::v1;
 use sqlx::PgConnection;
 
@@ -19,7 +18,10 @@ use crate::{
     error::{Error, Reason, Refusal, Result},
     ids::{RoomId, UserId},
     realtime::{self, Happened, Membership, Node, Session, Work},
-    rooms::{self, store::Gone},
+    rooms::{
+        self, Summary,
+        store::{Gone, PlaceKey},
+    },
     sabotage::Guards,
     together::Together,
     users,
@@ -113,16 +115,19 @@ pub struct Missed {
 pub struct Crowd {
     openings: Together<Opening, Beginning>,
     missed: Together<Missed, v1::RoomDelta>,
+    verdicts: Together<Verdicts, Seen>,
 }
 
 impl Crowd {
     /// For the streams of a node.
     pub fn start(node: &Node) -> Self {
-        let (first, second) = (node.clone(), node.clone());
-        let begin = move |openings| -> BoxFuture<'static, _> { Box::pin(begin(first.clone(), openings)) };
-        let deltas = move |missed| -> BoxFuture<'static, _> { Box::pin(room_deltas(second.clone(), missed)) };
+        let (first, second, third) = (node.clone(), node.clone(), node.clone());
         let turns = || node.database.stream_turns();
-        Self { openings: Together::start(turns(), begin), missed: Together::start(turns(), deltas) }
+        Self {
+            openings: Together::start(turns(), move |openings| Box::pin(begin(first.clone(), openings))),
+            missed: Together::start(turns(), move |missed| Box::pin(room_deltas(second.clone(), missed))),
+            verdicts: Together::start(turns(), move |asked| Box::pin(verdicts(third.clone(), asked))),
+        }
     }
 
     /// What a stream is owed at its beginning.
@@ -143,10 +148,42 @@ impl Crowd {
                 session.note(Happened::Told(cursor.room_id, cursor.rev, told_rev(&delta)));
                 Ok(vec![wire::room_delta(delta)])
             }
-            Err(error) if is_gone(&error) => summaries(node, session, vec![cursor.room_id]).await,
+            Err(error) if is_gone(&error) => self.summaries(node, session, vec![cursor.room_id]).await,
             Err(error) => Err(error),
         }
     }
+
+    /// Gives the verdict on these rooms.
+    async fn summaries(&self, node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) -> Result<Vec<Bytes>> {
+        let seen = self.verdicts.ask(Verdicts { user_id: session.user_id(), rooms }).await?;
+        node.database.guards().pass("summaries_read").await;
+        Ok(say(node, session, seen))
+    }
+
+    /// Reads what a drained reader is owed.
+    pub async fn dirt(&self, node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec<Bytes>> {
+        match work {
+            Work::Rooms(rooms) => self.summaries(node, session, rooms).await,
+            Work::Profiles => Ok(vec![realtime::wire::people_changed(None)]),
+            Work::Person => person(node, session).await,
+        }
+    }
+}
+
+/// The person's number, and rooms that are not listened to yet.
+async fn person(node: &Node, session: &Arc<Session>) -> Result<Vec<Bytes>> {
+    let user_id = session.user_id();
+    // Never closed.
+    let _turn = node.database.stream_turns().acquire_owned().await;
+    let mut connection = node.database.pool().acquire().await?;
+    let user_rev = rooms::store::user_rev(&mut connection, user_id).await?;
+    if node.database.guards().index_repair() {
+        for membership in realtime::memberships(&mut connection, &[user_id]).await?.values().flatten() {
+            listen_if_new(node, session, membership);
+        }
+    }
+    // What this stream was told is left as it is: the poll also looks whether the session may stay.
+    Ok(vec![wire::user_behind(user_rev)])
 }
 
 /// Register, then the watermark, then what changed: in this order nothing can fall between.
@@ -320,44 +357,71 @@ fn profiles(changed: Option<Vec<(UserId, i64)>>) -> Option<Bytes> {
     (!none).then(|| realtime::wire::people_changed(changed))
 }
 
-/// Gives the verdict on these rooms; whoever is no member learns that the room is gone and listens to it no longer.
-pub async fn summaries(node: &Node, session: &Arc<Session>, rooms: Vec<RoomId>) -> Result<Vec<Bytes>> {
-    let (user_id, unchecked) = (session.user_id(), !node.database.guards().access_at_read());
-    // Never closed.
-    let _turn = node.database.stream_turns().acquire_owned().await;
-    let wanted = rooms.clone();
+/// Rooms that a person is owed a verdict on.
+#[derive(Debug, Clone)]
+struct Verdicts {
+    user_id: UserId,
+    rooms: Vec<RoomId>,
+}
+
+/// What is to be said of them.
+#[derive(Debug, Default)]
+struct Seen {
+    present: Vec<Summary>,
+    missing: Vec<(RoomId, Option<Gone>)>,
+}
+
+async fn verdicts(node: Node, asked: Vec<Verdicts>) -> Result<Vec<Result<Seen>>> {
+    let (asked, unchecked): (Arc<[Verdicts]>, _) = (asked.into(), !node.database.guards().access_at_read());
     let read = node.database.snapshot(move |tx| {
-        let rooms = wanted.clone();
+        let asked = Arc::clone(&asked);
         Box::pin(async move {
-            let present =
-                rooms::store::summaries_unless(tx, &rooms::store::places_of(user_id, &rooms), unchecked).await?;
-            let missing: Vec<RoomId> =
-                rooms.into_iter().filter(|id| present.iter().all(|s| s.room.id != *id)).collect();
-            let gone =
-                if missing.is_empty() { Vec::new() } else { rooms::store::find_gone(tx, user_id, &missing).await? };
-            Ok((present, missing, gone))
+            let places = |verdicts: &Verdicts| rooms::store::places_of(verdicts.user_id, &verdicts.rooms);
+            let mut places: Vec<PlaceKey> = asked.iter().flat_map(places).collect();
+            let present = rooms::store::summaries_unless(tx, &places, unchecked).await?.into_iter();
+            let present: HashMap<PlaceKey, Summary> =
+                present.map(|summary| ((summary.room.id, summary.member.user_id), summary)).collect();
+            places.retain(|place| !present.contains_key(place));
+            let gone = if places.is_empty() { Vec::new() } else { rooms::store::find_gone(tx, &places).await? };
+            let gone: HashMap<PlaceKey, Gone> =
+                gone.into_iter().map(|gone| ((gone.room_id, gone.user_id), gone)).collect();
+            let mut answers = Vec::with_capacity(asked.len());
+            for Verdicts { user_id, rooms } in asked.iter() {
+                let mut seen = Seen::default();
+                for room_id in rooms {
+                    let place = (*room_id, *user_id);
+                    match present.get(&place) {
+                        Some(summary) => seen.present.push(summary.clone()),
+                        None => seen.missing.push((*room_id, gone.get(&place).copied())),
+                    }
+                }
+                answers.push(Ok(seen));
+            }
+            Ok(answers)
         })
     });
-    let (present, missing, gone) = read.await?;
-    node.database.guards().pass("summaries_read").await;
+    read.await
+}
+
+/// Says what was seen; whoever is no member learns that the room is gone and listens to it no longer.
+fn say(node: &Node, session: &Arc<Session>, seen: Seen) -> Vec<Bytes> {
     // Whoever is in by a later stay than the one that is listened to may see less: their removal has not been heard of here.
-    for summary in &present {
+    for summary in &seen.present {
         listen_if_new(node, session, &summary.member.listen((summary.room.rev, summary.room.seq)));
     }
     // At its beginning a stream is told of all rooms that changed; that is one entry of the record, not thousands.
     if session.is_live() {
-        for told in &present {
+        for told in &seen.present {
             session.note(Happened::Told(told.room.id, 0, told.room.rev));
         }
     }
     let mut frames: Vec<Bytes> =
-        present.iter().map(|summary| wire::room_summary(rooms::wire::summary(summary))).collect();
-    for room_id in missing {
-        let place = gone.iter().find(|gone| gone.room_id == room_id);
-        forget(node, session, room_id, place);
-        frames.push(wire::room_summary(rooms::wire::gone(room_id, place)));
+        seen.present.iter().map(|summary| wire::room_summary(rooms::wire::summary(summary))).collect();
+    for (room_id, place) in seen.missing {
+        forget(node, session, room_id, place.as_ref());
+        frames.push(wire::room_summary(rooms::wire::gone(room_id, place.as_ref())));
     }
-    Ok(frames)
+    frames
 }
 
 fn forget(node: &Node, session: &Session, room_id: RoomId, place: Option<&Gone>) {
@@ -402,29 +466,9 @@ fn is_gone(error: &Error) -> bool {
 }
 
 async fn gone_delta(tx: &mut PgConnection, user_id: UserId, room_id: RoomId) -> Result<v1::RoomDelta> {
-    let gone = rooms::store::find_gone(tx, user_id, &[room_id]).await?;
+    let gone = rooms::store::find_gone(tx, &[(room_id, user_id)]).await?;
     let Some(place) = gone.first() else { return Err(Error::room_not_found()) };
     Ok(v1::RoomDelta { summary: Some(rooms::wire::gone(room_id, Some(place))), last: true, ..Default::default() })
-}
-
-/// Reads what a drained reader is owed.
-pub async fn dirt(node: &Node, session: &Arc<Session>, work: Work) -> Result<Vec<Bytes>> {
-    match work {
-        Work::Rooms(rooms) => summaries(node, session, rooms).await,
-        Work::Profiles => Ok(vec![realtime::wire::people_changed(None)]),
-        Work::Person => {
-            let (_turn, user_id) = (node.database.stream_turns().acquire_owned().await, session.user_id());
-            let mut connection = node.database.pool().acquire().await?;
-            let user_rev = rooms::store::user_rev(&mut connection, user_id).await?;
-            if node.database.guards().index_repair() {
-                for membership in realtime::memberships(&mut connection, &[user_id]).await?.values().flatten() {
-                    listen_if_new(node, session, membership);
-                }
-            }
-            // What this stream was told is left as it is: the poll also looks whether the session may stay.
-            Ok(vec![wire::user_behind(user_rev)])
-        }
-    }
 }
 
 /// A stay that the session does not listen to yet is registered dirty: read first, then live.

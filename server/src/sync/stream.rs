@@ -140,10 +140,10 @@ impl Outgoing {
     }
 
     fn read_work(&mut self, work: Work) -> bool {
-        let (node, session) = (self.node.clone(), Arc::clone(&self.session));
+        let (node, crowd, session) = (self.node.clone(), self.crowd.clone(), Arc::clone(&self.session));
         self.reading = Some(read(move || {
-            let (node, session, work) = (node.clone(), Arc::clone(&session), work.clone());
-            async move { open::dirt(&node, &session, work).await.map(Told::Frames) }.boxed()
+            let (node, crowd, session, work) = (node.clone(), crowd.clone(), Arc::clone(&session), work.clone());
+            async move { crowd.dirt(&node, &session, work).await.map(Told::Frames) }.boxed()
         }));
         true
     }

@@ -277,7 +277,7 @@ impl World<'_> {
         let mut people: Vec<usize> = hub.people().into_iter().map(person_of).collect();
         people.sort_unstable();
         let behind = |person: &usize| {
-            hub.sessions_of(user_id(*person)).iter().any(|session| session.user_rev() < self.db.user_revs[*person])
+            hub.sessions_of(user_id(*person)).iter().any(|session| session.is_behind(self.db.user_revs[*person]))
         };
         let people: Vec<_> = people.into_iter().filter(behind).map(|p| (p, self.db.user_revs[p])).collect();
         let waits = !rooms.is_empty() || !people.is_empty();
@@ -288,7 +288,7 @@ impl World<'_> {
     fn repair_people(&mut self, node: usize, people: &[(usize, i64, Vec<Membership>)]) {
         let hub = &self.nodes[node].hub;
         for (person, user_rev, joined) in people {
-            for session in hub.sessions_of(user_id(*person)).iter().filter(|session| session.user_rev() < *user_rev) {
+            for session in hub.sessions_of(user_id(*person)).iter().filter(|session| session.is_behind(*user_rev)) {
                 if self.guards.index_repair() {
                     for membership in joined.iter().filter(|m| !hub.listens_since(session.id(), m.room_id, m.rev)) {
                         hub.listen_later(session, membership);
