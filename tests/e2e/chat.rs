@@ -10,7 +10,7 @@ use std::{
 };
 
 use madang_proto::v1;
-use madang_sdk_core::{Presence, ReadCount, Readers, v1::MemberState};
+use madang_sdk_core::{Draft, Presence, ReadCount, Readers, v1::MemberState};
 use madang_server::config::Config;
 use madang_tests::{Person, World, WorldConfig, world::eventually};
 
@@ -105,6 +105,56 @@ async fn a_room_that_is_small_again_tells_its_members_and_receipts() {
     ann.invite(&room, [bob.id.clone()]).await.expect("invited");
     bob.sees(&room).await;
     world.settle().await;
+    world.end().await;
+}
+
+/// Their openings, what they missed and their verdicts are read together, two devices of one person among them.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_that_comes_back_at_once_is_told_everything() {
+    let world = World::new().await;
+    let ann = world.person("ann").await;
+    let mut crowd = Vec::new();
+    for login in ["bob", "bob", "carol", "carol", "dan", "dan", "ann"] {
+        crowd.push(world.person(login).await);
+    }
+    let (bob, dan) = (&crowd[0], &crowd[4]);
+    let everybody: Vec<&Person> = crowd[..6].iter().step_by(2).collect();
+    let open = ann.room("open before them", &everybody).await;
+    let quiet = ann.room("not looked at", &everybody).await;
+    let left = ann.room("left meanwhile", &everybody).await;
+    world.settle().await;
+    for device in &crowd {
+        device.look_at(&[&open]);
+    }
+    for round in 0..3 {
+        for device in &crowd {
+            device.client.disconnect();
+        }
+        for room in [&open, &quiet] {
+            let mentions = vec![bob.id.clone(), dan.id.clone()];
+            let draft = Draft { text: format!("to you two, {round}"), mentions, ..Draft::default() };
+            let id = ann.client.send(room, draft).await.expect("typed");
+            ann.client.settled(&id).await.expect("sent");
+            ann.say(room, &format!("to all, {round}")).await;
+        }
+        match round {
+            0 => ann.remove(&left, &dan.id).await.expect("removed"),
+            1 => ann.invite(&left, [dan.id.clone()]).await.expect("invited"),
+            _ => ann.remove(&left, &bob.id).await.expect("removed"),
+        }
+        for device in &crowd {
+            device.client.reconnect();
+        }
+        for device in &crowd {
+            device.live().await;
+        }
+        world.settle().await;
+        let (unread, mentions) = (2 * (round + 1), usize::try_from(round + 1).expect("few"));
+        for device in &crowd[..2] {
+            assert_eq!(device.badge(&quiet).await, (unread, mentions), "round {round}");
+            assert_eq!(device.badge(&open).await, (unread, mentions), "round {round}");
+        }
+    }
     world.end().await;
 }
 
