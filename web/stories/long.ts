@@ -103,7 +103,9 @@ async function scrollUp({ steps, by }: { steps: number; by: number }) {
   const frame = () => new Promise<number>((resolve) => requestAnimationFrame(resolve));
   const tops = () => {
     const found = new Map<string, number>();
-    for (const row of document.querySelectorAll<HTMLElement>(".timeline-row")) found.set(row.dataset["key"] ?? "", row.getBoundingClientRect().top);
+    // From where the timeline begins: a bar above it, as when the connection is lost, moves it as a whole.
+    const { top } = scroller.getBoundingClientRect();
+    for (const row of document.querySelectorAll<HTMLElement>(".timeline-row")) found.set(row.dataset["key"] ?? "", row.getBoundingClientRect().top - top);
     return found;
   };
   let [jumps, worst, rows, longest] = [0, 0, 0, 0];
