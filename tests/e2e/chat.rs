@@ -114,7 +114,7 @@ async fn a_crowd_that_comes_back_at_once_is_told_everything() {
     let world = World::new().await;
     let ann = world.person("ann").await;
     let mut crowd = Vec::new();
-    for login in ["bob", "bob", "carol", "carol", "dan", "dan", "ann"] {
+    for login in ["bob", "bob", "cat", "cat", "dan", "dan", "ann"] {
         crowd.push(world.person(login).await);
     }
     let (bob, dan) = (&crowd[0], &crowd[4]);
