@@ -127,8 +127,8 @@ impl Db {
 
     /// The person's place in a room that is gone for them.
     pub(crate) fn gone(&self, (room, person): Place) -> Option<Gone> {
-        let Member { room_id, state, rev, user_rev, .. } = *self.member((room, person))?;
-        Some(Gone { room_id, state, rev, user_rev, ended_rev: None })
+        let Member { room_id, user_id, state, rev, user_rev, .. } = *self.member((room, person))?;
+        Some(Gone { room_id, user_id, state, rev, user_rev, ended_rev: None })
     }
 
     /// What changed in a room after a cursor; `None`: the person is not in it.
