@@ -42,6 +42,9 @@ pub const WRITER_CONNECTIONS: u32 = 2;
 /// processors and connections from everybody else.
 const STREAM_SHARE: u32 = 3;
 
+/// How long one waits at the door: a little longer than for a connection.
+pub const DOOR_PATIENCE: Duration = Duration::from_secs(6);
+
 /// Reads at the door that are under way at once: while one is, whoever comes gathers for the next.
 const DOOR_TURNS: usize = 2;
 

@@ -54,6 +54,16 @@ impl Error {
         self.sql_state().is_some_and(|code| code == "40P01" || code == "40001")
     }
 
+    /// The database is away, or too busy to answer.
+    pub fn database_away() -> Self {
+        Self::Database(sqlx::Error::PoolTimedOut)
+    }
+
+    /// Whether the database did not answer, for a reason that passes by itself.
+    pub fn is_passing(&self) -> bool {
+        matches!(self, Self::Database(error) if is_passing(error))
+    }
+
     fn sql_state(&self) -> Option<String> {
         match self {
             Self::Database(sqlx::Error::Database(error)) => error.code().map(Into::into),

@@ -2,14 +2,28 @@
 
 use std::{path::Path, time::Duration};
 
-use madang_devstack::postgres::{Cluster, ClusterOptions, Stop, place_for};
-use madang_proto::{Refusal, v1::ErrorReason};
+use futures_util::future::join_all;
+use madang_devstack::{
+    issuer,
+    postgres::{Cluster, ClusterOptions, Stop, place_for},
+};
+use madang_proto::{
+    Refusal,
+    v1::{ErrorReason, GetMeRequest},
+};
 use madang_sdk_core::{SendState, TimelineItem};
-use madang_tests::{Person, World, world::eventually};
+use madang_tests::{Person, World, person::Calls, world::eventually};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
 };
+use uuid::Uuid;
+
+/// More than are looked up at once.
+const CROWD: usize = 100;
+
+/// More than twice as long as one waits at the door.
+const TOLD: Duration = Duration::from_secs(14);
 
 /// A database server of the story's own, and a world whose only node stands on it.
 async fn world(folder: &Path) -> (World, Cluster) {
@@ -73,4 +87,32 @@ async fn what_is_sent_while_the_database_is_away_waits_and_is_stored_once() {
     assert_eq!(shown(&ann, &room, &id).await, Some(SendState::Sent));
     world.end().await;
     cluster.stop(Stop::Immediate).await.expect("stopped");
+}
+
+/// Whoever comes is looked up together with the others, and nobody stands in a queue of lookups that fail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_at_the_door_is_told_that_the_database_is_away() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (world, cluster) = world(folder.path()).await;
+    let issuer = &world.stack.issuer;
+    let crowd: Vec<Calls> = (0..CROWD)
+        .map(|number| {
+            let login = format!("visitor{number}");
+            issuer.add_person(issuer::Person::new(&login, "Visitor"));
+            let token = issuer.token(&login).expect("a token");
+            Calls::new(&world.server(0), token, Uuid::now_v7().to_string()).expect("an address")
+        })
+        .collect();
+    // The server has the issuer's keys.
+    world.person("ann").await;
+    cluster.stop(Stop::Immediate).await.expect("stopped");
+    let told = join_all(crowd.iter().map(async |calls| calls.identity().get_me(calls.request(GetMeRequest {})).await));
+    let told = tokio::time::timeout(TOLD, told).await.expect("all are told");
+    for answer in told {
+        let refused = answer.expect_err("nobody is known");
+        let reason = Refusal::of(&refused).map(|refusal| refusal.reason);
+        assert_eq!(reason, Some(ErrorReason::DatabaseUnavailable), "{refused}");
+    }
+    world.end().await;
+    cluster.stop(Stop::Immediate).await.ok();
 }

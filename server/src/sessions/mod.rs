@@ -24,7 +24,7 @@ use self::{memory::Memory, touch::Touches};
 use crate::{
     clock::Clock,
     config::Config,
-    database::Database,
+    database::{DOOR_PATIENCE, Database},
     error::{Error, Reason, Refusal, Result},
     ids::{DeviceId, UserId},
     together::Together,
@@ -132,7 +132,8 @@ impl Sessions {
             return Ok(known);
         }
         let version = self.memory.version();
-        let known = self.door.ask((visit.user_id, visit.device_id, visit.sid.clone())).await?;
+        let question = (visit.user_id, visit.device_id, visit.sid.clone());
+        let known = self.door.ask_within(DOOR_PATIENCE, question).await?;
         self.memory.put(visit, known.clone(), now, version);
         Ok(known)
     }

@@ -10,6 +10,7 @@ use sqlx::postgres::PgConnection;
 
 use super::store;
 use crate::{
+    database::DOOR_PATIENCE,
     error::{Error, Result},
     identity::Claims,
     ids::UserId,
@@ -65,7 +66,7 @@ impl People {
         if let Some(person) = self.remembered(claims, now) {
             return Ok(person);
         }
-        let person = match self.door.ask(Arc::clone(claims)).await? {
+        let person = match self.door.ask_within(DOOR_PATIENCE, Arc::clone(claims)).await? {
             Some(person) => person,
             // Boxed: it is rare, and every call would carry its size.
             None => Box::pin(self.provision(claims)).await?,
