@@ -83,9 +83,9 @@ impl Task {
     pub(crate) fn locks(&self, me: usize) -> Vec<Lock> {
         match self {
             Self::Send(request) => {
-                // The server locks only a member whose mark may move; of others nothing is written.
                 let room = room_named(&request.room_id);
-                vec![Lock::Room(room), Lock::Member(room, me)]
+                let member = (request.seen_seq > 0).then_some(Lock::Member(room, me));
+                [Lock::Room(room)].into_iter().chain(member).collect()
             }
             Self::Mark { room, .. } => vec![Lock::Person(me), Lock::Member(*room, me)],
             Self::Edit { room, .. } | Self::Delete { room, .. } => vec![Lock::Room(*room)],
@@ -264,7 +264,7 @@ impl Tx<'_> {
         // Without the guard somebody may be let through who is not in the room any more.
         let member = table.members[self.me].as_mut().unwrap_or(&mut nobody);
         let seen = if request.seen_generation == member.read_generation { request.seen_seq.min(row.seq) } else { 0 };
-        let saw_all = seen.max(member.last_read_seq) >= row.last_countable_seq;
+        let saw_all = request.seen_seq > 0 && seen.max(member.last_read_seq) >= row.last_countable_seq;
         row.seq += 1;
         row.count += 1;
         row.rev += 1;
