@@ -290,20 +290,16 @@ async fn long_delta(tx: &mut PgConnection, user_id: UserId, mut after: i64) -> R
     }
 }
 
-/// What each of these people is told of changed profiles, where there are any at all.
+/// What each of these people is told of changed profiles; whoever was never here fetches what they show.
 async fn changed_profiles(tx: &mut PgConnection, openings: &[Opening], stands: &[Stand]) -> Result<Vec<Option<Bytes>>> {
-    let oldest = stands.iter().map(|stand| stand.watermark).filter(|watermark| *watermark > 0).min();
-    let some = match oldest {
-        Some(oldest) => store::is_profile_changed(tx, oldest).await?,
-        None => false,
-    };
-    let mut told = Vec::with_capacity(openings.len());
-    for (opening, stand) in openings.iter().zip(stands) {
-        told.push(if some && stand.watermark > 0 {
-            profiles(store::changed_profiles(tx, opening.user_id(), stand.watermark).await?)
-        } else {
-            None
-        });
+    let places: Vec<usize> = (0..stands.len()).filter(|place| stands[*place].watermark > 0).collect();
+    let mut told = vec![None; openings.len()];
+    if places.is_empty() {
+        return Ok(told);
+    }
+    let people: Vec<_> = places.iter().map(|place| (openings[*place].user_id(), stands[*place].watermark)).collect();
+    for (place, changed) in places.into_iter().zip(store::changed_profiles(tx, &people).await?) {
+        told[place] = profiles(changed);
     }
     Ok(told)
 }

@@ -46,32 +46,33 @@ pub async fn changed_rooms(
     Ok(rows.map(|row| (usize::try_from(row.n - 1).unwrap_or(usize::MAX), row.id.into())).collect())
 }
 
-/// Whether any profile changed at or after a watermark.
-pub async fn is_profile_changed(connection: &mut PgConnection, watermark: i64) -> Result<bool> {
-    let found = sqlx::query_scalar!(r#"select coalesce(max(profile_xid), 0) >= $1 as "some!" from users"#, watermark);
-    Ok(found.fetch_one(connection).await?)
-}
-
-/// People who share a small room with this one and whose profiles changed at or after a watermark; nothing where so many
-/// changed that any may have.
+/// Of each of these people, since a watermark of theirs: who shares a small room with them and has another profile now; nothing
+/// where so many changed that any may have. Each in the place where the person stood.
 pub async fn changed_profiles(
     connection: &mut PgConnection,
-    user_id: UserId,
-    watermark: i64,
-) -> Result<Option<Vec<(UserId, i64)>>> {
+    people: &[(UserId, i64)],
+) -> Result<Vec<Option<Vec<(UserId, i64)>>>> {
+    let (ids, watermarks): (Vec<Uuid>, Vec<i64>) = people.iter().map(|(id, watermark)| (id.0, *watermark)).unzip();
     let rows = sqlx::query!(
-        r#"select u.id, u.profile_rev, exists
+        r#"select w.n as "n!", u.id, u.profile_rev, exists
                (select from members mine join rooms r on r.id = mine.room_id and not r.large
                 join members theirs on theirs.room_id = mine.room_id and theirs.state = 1
-                where mine.user_id = $1 and mine.state = 1 and theirs.user_id = u.id) as "shares!"
-           from (select id, profile_rev from users where profile_xid >= $2 order by profile_xid limit $3) u"#,
-        user_id as _,
-        watermark,
+                where mine.user_id = w.user_id and mine.state = 1 and theirs.user_id = u.id) as "shares!"
+           from unnest($1::uuid[], $2::bigint[]) with ordinality as w(user_id, watermark, n) cross join lateral
+               (select id, profile_rev from users where profile_xid >= w.watermark order by profile_xid limit $3) u"#,
+        &ids,
+        &watermarks,
         i64::try_from(MOST_PROFILES + 1).unwrap_or(i64::MAX)
     );
-    let rows = rows.fetch_all(connection).await?;
-    if rows.len() > MOST_PROFILES {
-        return Ok(None);
+    let (mut looked_at, mut shared) = (vec![0; people.len()], vec![Vec::new(); people.len()]);
+    for row in rows.fetch_all(connection).await? {
+        let place = usize::try_from(row.n - 1).unwrap_or(usize::MAX);
+        looked_at[place] += 1;
+        if row.shares {
+            shared[place].push((row.id.into(), row.profile_rev));
+        }
     }
-    Ok(Some(rows.into_iter().filter(|row| row.shares).map(|row| (row.id.into(), row.profile_rev)).collect()))
+    let told =
+        looked_at.into_iter().zip(shared).map(|(looked_at, shared)| (looked_at <= MOST_PROFILES).then_some(shared));
+    Ok(told.collect())
 }
