@@ -126,8 +126,8 @@ pub async fn set_role(
     let mut told = Told::default();
     let count = access.room().member_count;
     tell_member(access, &member, count, &mut told);
-    let mentions = store::unread_mentions(connection, &[(access.room_id(), user_id)]).await?;
-    let mentions = mentions.into_iter().map(|(_, seq)| seq).collect();
+    let place = (access.room_id(), user_id);
+    let mentions = store::unread_mentions(connection, &[place]).await?.remove(&place).unwrap_or_default();
     told.changes.people.push(wire::tell_person(user_id, &member, mentions, (access.room().rev, access.room().seq)));
     Ok(told)
 }

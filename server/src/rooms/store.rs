@@ -256,7 +256,7 @@ pub async fn summaries_unless(
     )
     .fetch_all(&mut *connection)
     .await?;
-    let mentions = unread_mentions(connection, places).await?;
+    let mut mentions = unread_mentions(connection, places).await?;
     rooms.sort_unstable();
     rooms.dedup();
     let last = timeline::last_items(connection, &rooms).await?;
@@ -268,14 +268,17 @@ pub async fn summaries_unless(
     let summary = |member: Member| {
         let (room, place) = (rows.get(&member.room_id)?.clone(), (member.room_id, member.user_id));
         let last = last.get(&member.room_id).filter(|item| item.seq >= member.history_from_seq).cloned();
-        let mentions = mentions.iter().filter(|(of, _)| *of == place).map(|(_, seq)| *seq).collect();
+        let mentions = mentions.remove(&place).unwrap_or_default();
         Some(Summary { room, member, last, mentions })
     };
     Ok(members.into_iter().filter_map(summary).collect())
 }
 
 /// Unread items that mention people in rooms, oldest first, at most 100 of each.
-pub async fn unread_mentions(connection: &mut PgConnection, places: &[PlaceKey]) -> Result<Vec<(PlaceKey, i64)>> {
+pub async fn unread_mentions(
+    connection: &mut PgConnection,
+    places: &[PlaceKey],
+) -> Result<HashMap<PlaceKey, Vec<i64>>> {
     let (rooms, people) = columns(places);
     let rows = sqlx::query!(
         r#"select m.room_id as "room_id!", m.user_id as "user_id!", x.seq as "seq!"
@@ -291,8 +294,11 @@ pub async fn unread_mentions(connection: &mut PgConnection, places: &[PlaceKey])
         &people,
         MOST_MENTIONS
     );
-    let rows = rows.fetch_all(connection).await?.into_iter();
-    Ok(rows.map(|row| ((row.room_id.into(), row.user_id.into()), row.seq)).collect())
+    let mut found: HashMap<PlaceKey, Vec<i64>> = HashMap::new();
+    for row in rows.fetch_all(connection).await? {
+        found.entry((row.room_id.into(), row.user_id.into())).or_default().push(row.seq);
+    }
+    Ok(found)
 }
 
 /// A page of the person's rooms, the most recently active first.
@@ -438,4 +444,17 @@ pub async fn user_revs(connection: &mut PgConnection, people: &[UserId]) -> Resu
     let ids: Vec<Uuid> = people.iter().map(|id| id.0).collect();
     let rows = sqlx::query!("select user_id, user_rev from user_cursors where user_id = any($1)", &ids);
     Ok(rows.fetch_all(connection).await?.into_iter().map(|row| (row.user_id.into(), row.user_rev)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_that_two_streams_ask_for_is_asked_for_once() {
+        let place = |room, person| (RoomId(Uuid::from_u128(room)), UserId(Uuid::from_u128(person)));
+        let (rooms, people) = columns(&[place(2, 1), place(1, 1), place(2, 1), place(2, 3)]);
+        assert_eq!(rooms, [1, 2, 2].map(Uuid::from_u128));
+        assert_eq!(people, [1, 1, 3].map(Uuid::from_u128));
+    }
 }

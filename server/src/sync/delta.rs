@@ -277,9 +277,9 @@ pub async fn users(tx: &mut PgConnection, people: &[(UserId, i64)], limit: i64) 
     Ok(people.into_iter().map(page).collect())
 }
 
-async fn mentions(tx: &mut PgConnection, rows: &[Member]) -> Result<Vec<(PlaceKey, i64)>> {
+async fn mentions(tx: &mut PgConnection, rows: &[Member]) -> Result<HashMap<PlaceKey, Vec<i64>>> {
     if rows.is_empty() {
-        return Ok(Vec::new());
+        return Ok(HashMap::new());
     }
     let places: Vec<PlaceKey> = rows.iter().map(|row| (row.room_id, row.user_id)).collect();
     rooms::store::unread_mentions(tx, &places).await

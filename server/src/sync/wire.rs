@@ -1,5 +1,7 @@
 //! Frames that only the streams know.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use madang_proto::v1::{self, server_frame::Frame};
 
@@ -41,11 +43,8 @@ pub(super) fn welcome(welcome: v1::Welcome) -> Bytes {
 /// A person's changed memberships, with the unread mentions of each.
 pub(super) fn memberships<'a>(
     rows: impl IntoIterator<Item = &'a Member>,
-    mentions: &[(PlaceKey, i64)],
+    mentions: &HashMap<PlaceKey, Vec<i64>>,
 ) -> Vec<v1::Membership> {
-    let of = |row: &Member| {
-        let place = (row.room_id, row.user_id);
-        mentions.iter().filter(|(of, _)| *of == place).map(|(_, seq)| *seq).collect()
-    };
+    let of = |row: &Member| mentions.get(&(row.room_id, row.user_id)).cloned().unwrap_or_default();
     rows.into_iter().map(|row| crate::rooms::wire::membership(row, of(row))).collect()
 }

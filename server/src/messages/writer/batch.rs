@@ -13,7 +13,7 @@ use crate::{
     error::{Error, Reason, Refusal, Result},
     ids::{RoomId, UserId},
     realtime::{Changes, Node},
-    rooms::{self, Member},
+    rooms::{self, Member, store::PlaceKey},
     timeline::{self, Item, Kind},
 };
 
@@ -30,7 +30,6 @@ enum Outcome {
     Locked,
 }
 
-type PlaceKey = (RoomId, UserId);
 type SentKey = (RoomId, UserId, Uuid);
 
 /// What a batch has read, as its drafts change it one by one.
