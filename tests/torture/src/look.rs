@@ -21,15 +21,39 @@ const JOINED: i16 = 1;
 const SYSTEM: i16 = 3;
 const DELETED: i16 = 3;
 
+/// A look at the database by a connection that stays for as long as it is good.
+pub struct Eye {
+    database_url: String,
+    open: Option<PgConnection>,
+}
+
+impl Eye {
+    /// Nothing is connected yet.
+    pub fn on(database_url: &str) -> Self {
+        Self { database_url: database_url.to_owned(), open: None }
+    }
+
+    /// All rooms with what is in them, of one moment.
+    async fn rooms(&mut self) -> Result<BTreeMap<String, RoomFacts>> {
+        let mut database = match self.open.take() {
+            Some(open) => open,
+            None => PgConnection::connect(&self.database_url).await.context("connect to the database")?,
+        };
+        let rooms = rooms(&mut database).await?;
+        self.open = Some(database);
+        Ok(rooms)
+    }
+}
+
 /// Looks at everything.
 pub async fn look(
-    database_url: &str,
+    eye: &mut Eye,
     server: &str,
     people: &[Someone],
     devices: &[std::sync::Arc<Device>],
     journal: &mut Journal,
 ) -> Result<History> {
-    let rooms = rooms(database_url).await?;
+    let rooms = eye.rooms().await?;
     let fresh = try_join_all(people.iter().map(async |person| {
         let calls = Calls::new(server, person.token.clone(), person.device_id.clone())?;
         let fresh = fresh::fetch(&calls).await.with_context(|| format!("ask as {}", person.login))?;
@@ -55,8 +79,7 @@ pub async fn revisions(database_url: &str) -> Result<BTreeMap<String, i64>> {
     rows.iter().map(|row| Ok((text(row, "id")?, row.try_get("rev")?))).collect()
 }
 
-async fn rooms(database_url: &str) -> Result<BTreeMap<String, RoomFacts>> {
-    let mut database = PgConnection::connect(database_url).await.context("connect to the database")?;
+async fn rooms(database: &mut PgConnection) -> Result<BTreeMap<String, RoomFacts>> {
     // One snapshot for all that is read.
     let mut tx = database.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
@@ -80,7 +103,6 @@ async fn rooms(database_url: &str) -> Result<BTreeMap<String, RoomFacts>> {
         room.moves.extend(moves(&row)?);
     }
     tx.rollback().await?;
-    database.close().await?;
     Ok(rooms)
 }
 

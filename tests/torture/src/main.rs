@@ -96,7 +96,7 @@ struct Options {
     #[arg(long)]
     server_binary: Option<PathBuf>,
     /// Seeds that run at once, each on grounds of its own, or all within this process.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=32))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
     /// Servers and devices share this process, and seeds share a database server: many small seeds in little time, with the
     /// faults that need no processes.

@@ -10,16 +10,18 @@ const QUIET_EVERY: usize = 70;
 const STORY_EVERY: u32 = 40;
 /// Longest pause before a step, in milliseconds.
 const PAUSE_MS: u64 = 40;
-/// How long a call may take before it is given up, when nobody means it to be.
-pub(super) const PATIENT_MS: u64 = 20_000;
+/// How long a call may take before it is given up, when nobody means it to be. One of a device that sleeps waits for its
+/// wake, and what comes after it waits too; the change itself is not given up.
+pub(super) const PATIENT_MS: u64 = 3_000;
 /// Devices that a person may get during a run, all people together.
 const NEW_DEVICES: usize = 4;
 /// Rooms that may be made during a run.
 const NEW_ROOMS: usize = 9;
 /// Messages of a flood; a client that is more than 500 rows behind begins anew.
 const FLOOD: std::ops::Range<usize> = 20..700;
-/// Floods in a plan.
+/// Floods in a plan, and of how many within one process one has any: half of what those cost would be floods.
 const FLOODS: usize = 2;
+const FLOODED: u32 = 4;
 /// So long a fault makes a clock wrong by three days at most.
 const CLOCK_FEW: u64 = 400;
 /// Devices that are revoked in a plan, and how many steps later they sign in again.
@@ -36,7 +38,7 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
     let mut settings = settings.clone();
     let servers = Servers {
         large_room_members: if rng.random_ratio(1, 4) { 3 } else { 200 },
-        database_connections: if rng.random_ratio(1, 4) { 2 } else { 8 },
+        database_connections: if rng.random_ratio(1, 4) { 2 } else if settings.in_process { 4 } else { 8 },
         alone: settings.nodes == 1 && rng.random_ratio(1, 2),
         nats: settings.nodes > 1 && rng.random_ratio(1, 2) && !settings.in_process,
         short_tokens: settings.faults.contains(&Fault::TokenExpired) && rng.random_ratio(1, 4),
@@ -89,6 +91,7 @@ pub(super) struct World<'a> {
     pub(super) rooms: usize,
     texts: usize,
     new_devices: usize,
+    /// Floods that may still be.
     floods: usize,
     /// Devices whose session was revoked.
     pub(super) revoked: Vec<usize>,
@@ -99,8 +102,10 @@ pub(super) struct World<'a> {
 }
 
 impl<'a> World<'a> {
-    fn new(rng: StdRng, settings: &'a Settings, people: usize, devices: Vec<DevicePlan>) -> Self {
-        let (rooms, texts, new_devices, floods) = (0, 0, 0, 0);
+    fn new(mut rng: StdRng, settings: &'a Settings, people: usize, devices: Vec<DevicePlan>) -> Self {
+        let dry = settings.in_process && !rng.random_ratio(1, FLOODED);
+        let floods = if dry { 0 } else { FLOODS };
+        let (rooms, texts, new_devices) = (0, 0, 0);
         let (revoked, signs_in, long) = (Vec::new(), None, false);
         Self { rng, settings, people, devices, rooms, texts, new_devices, floods, revoked, signs_in, long }
     }
@@ -216,10 +221,10 @@ impl<'a> World<'a> {
     }
 
     fn flood(&mut self, device: usize, room: usize) -> Action {
-        if self.floods == FLOODS {
+        if self.floods == 0 {
             return self.send(device, room);
         }
-        self.floods += 1;
+        self.floods -= 1;
         Action::Flood { person: self.person(), room, count: self.rng.random_range(FLOOD), text: self.text() }
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Faults {
 }
 
 pub(super) struct Parts {
-    ground: Arc<Ground>,
+    pub(super) ground: Arc<Ground>,
     pub(super) nodes: Arc<Nodes>,
     pub(super) world: Arc<World>,
     pub(super) database_url: String,

@@ -18,8 +18,8 @@ use crate::{
 /// Steps that wait for a device; whoever brings one more waits.
 const WAITING: usize = 32;
 
-/// How long a call may take that nobody means to give up.
-const PATIENT: Duration = Duration::from_secs(20);
+/// How long a call may take that nobody means to give up, and what makes what others need.
+const PATIENT: Duration = Duration::from_secs(5);
 
 /// Calls that are given up sooner are meant to be.
 const CANCELLED: Duration = Duration::from_millis(100);

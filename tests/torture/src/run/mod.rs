@@ -21,7 +21,7 @@ use self::{faults::Faults, flood::Flood, lane::Lane, listen::Listeners};
 use crate::{
     device::{Command, Device, Installation, Life, Place},
     history::{EndedFacts, History},
-    look::look,
+    look::{Eye, look},
     oracle::{self, Finding},
     plan::{Action, DevicePlan, Fault, Plan},
     proxy::Mode,
@@ -29,8 +29,9 @@ use crate::{
     world::{Tally, World},
 };
 
-/// Time between two looks.
+/// Time between two looks, which grows: a look reads everything, and delays what it waits for.
 const LOOK: Duration = Duration::from_millis(150);
+const LOOK_MOST: Duration = Duration::from_secs(1);
 
 /// Seconds that a short token is good, and how often there is another.
 const SHORT_S: i64 = 4;
@@ -253,15 +254,18 @@ impl<'a> Run<'a> {
             }
         }
         let until = Instant::now() + self.conditions.patience;
+        // Not for longer: a database that stops in order waits for it.
+        let mut eye = Eye::on(&self.database.url);
         let mut caught_up = false;
+        let mut pause = LOOK;
         loop {
-            let findings = match self.look().await {
+            let findings = match self.look(&mut eye).await {
                 Ok(findings) => findings,
                 // No fault is on its way any more: whoever did that was not this program.
                 Err(_) if self.ground.cluster.pid().is_none() => bail!("somebody has stopped the database server"),
                 Err(error) if Instant::now() > until => bail!(error.context("looking")),
                 Err(_) => {
-                    tokio::time::sleep(LOOK).await;
+                    tokio::time::sleep(LOOK_MOST).await;
                     continue;
                 }
             };
@@ -277,12 +281,15 @@ impl<'a> Run<'a> {
                 (false, _) if Instant::now() > until || findings.iter().any(|finding| finding.lasting) => {
                     return Ok(findings);
                 }
-                (false, _) => tokio::time::sleep(LOOK).await,
+                (false, _) => {
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 3 / 2).min(LOOK_MOST);
+                }
             }
         }
     }
 
-    async fn look(&self) -> Result<Vec<Finding>> {
+    async fn look(&self, eye: &mut Eye) -> Result<Vec<Finding>> {
         let server = self.nodes.addresses.any().context("a server is up")?;
         let (mut devices, mut ended) = (Vec::new(), Vec::new());
         for lane in &self.lanes {
@@ -302,7 +309,7 @@ impl<'a> Run<'a> {
         let people = &self.world.people;
         // What is heard later may be of what is changed later.
         let streams = self.listeners.facts();
-        let mut history = look(&self.database.url, &format!("http://{server}"), people, &devices, &mut journal).await?;
+        let mut history = look(eye, &format!("http://{server}"), people, &devices, &mut journal).await?;
         *self.world.journal() = journal;
         // Large rooms write no notices of who comes and goes.
         if usize::try_from(self.plan.servers.large_room_members)? < self.plan.people {
