@@ -159,6 +159,37 @@ async fn a_crowd_that_comes_back_at_once_is_told_everything() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_one_says_oneself_is_not_unread_though_the_room_is_not_open() {
+    let world = World::new().await;
+    let (ann, bob) = (world.person("ann").await, world.person("bob").await);
+    let tablet = world.person("ann").await;
+    let room = ann.room("plans", &[&bob]).await;
+    let says = async |person: &Person, text: &str| {
+        let id = person.client.send(&room, text).await.expect("typed");
+        person.client.settled(&id).await.expect("sent");
+        world.settle().await;
+    };
+    for text in ["first", "second"] {
+        says(&ann, text).await;
+        assert_eq!((ann.badge(&room).await.0, tablet.badge(&room).await.0), (0, 0), "{text}");
+    }
+    // What bob has not seen stays unread, and so does what he says after it.
+    says(&bob, "third").await;
+    assert_eq!((ann.badge(&room).await.0, bob.badge(&room).await.0), (1, 3));
+    // The mark of another device counts, and so does one that was lowered.
+    let third = ann.rooms().await[&room].seq;
+    tablet.client.mark_read(&room, third).await.expect("marked");
+    world.settle().await;
+    says(&ann, "fourth").await;
+    assert_eq!((ann.badge(&room).await.0, tablet.badge(&room).await.0), (0, 0));
+    tablet.client.mark_unread(&room, third).await.expect("marked");
+    world.settle().await;
+    says(&ann, "fifth").await;
+    assert_eq!((ann.badge(&room).await.0, tablet.badge(&room).await.0), (3, 3));
+    world.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn who_is_here_is_told_of_those_who_are_shown() {
     let world = World::new().await;
     let (ann, bob) = (world.person("ann").await, world.person("bob").await);

@@ -31,7 +31,7 @@ const COSTS: [(&str, usize); 16] = [
     ("ListMessages", 5),
     ("SyncRoom", 11),
     ("SyncUser", 5),
-    ("SendMessage", 9),
+    ("SendMessage", 11),
     ("EditMessage", 10),
     ("MarkUnread", 7),
     ("CreateRoom", 14),

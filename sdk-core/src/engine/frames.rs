@@ -227,15 +227,13 @@ pub(crate) fn page(
     Ok(())
 }
 
+/// Everything up to here has been told; it is kept once it is held too.
 fn keep_watermark(w: &mut Write<'_>, watermark: i64) -> rusqlite::Result<()> {
-    if watermark > meta::number(&w.tx, meta::WATERMARK)? {
-        meta::set(&w.tx, meta::WATERMARK, watermark)?;
-    }
-    Ok(())
+    w.repairs.watermark = w.repairs.watermark.max(watermark);
+    repair::keep_watermark(w)
 }
 
 fn heartbeat(w: &mut Write<'_>, view: &View, beat: &Heartbeat, out: &mut Outcome) -> rusqlite::Result<()> {
-    keep_watermark(w, beat.watermark)?;
     repair::user_is_at(w, beat.user_rev, out)?;
     for room in &beat.rooms {
         let state = rooms::load(&w.tx, &room.room_id)?;
@@ -243,15 +241,16 @@ fn heartbeat(w: &mut Write<'_>, view: &View, beat: &Heartbeat, out: &mut Outcome
             repair::ask_room(w, &room.room_id, out)?;
         }
     }
-    Ok(())
+    keep_watermark(w, beat.watermark)
 }
 
 fn people_changed(w: &mut Write<'_>, changed: &PeopleChanged, out: &mut Outcome) -> rusqlite::Result<()> {
     if changed.all {
-        out.people.extend(people::ids(&w.tx)?);
+        people::outdate_all(&w.tx)?;
+        out.people.extend(people::outdated(&w.tx)?);
     }
     for profile in &changed.profiles {
-        if people::rev(&w.tx, &profile.user_id)?.is_some_and(|rev| rev < profile.profile_rev) {
+        if people::outdate(&w.tx, &profile.user_id, profile.profile_rev)? {
             out.people.insert(profile.user_id.clone());
         }
     }

@@ -15,7 +15,7 @@ use super::{
 use crate::{
     error::ClientError,
     sabotage::Guard,
-    store::{Durability, Write, meta, rooms},
+    store::{Durability, Write, meta, people, rooms},
     sync::Flight,
 };
 
@@ -59,11 +59,21 @@ pub(crate) fn ask_anew(w: &mut Write<'_>, view: &View, room_id: &str, out: &mut 
 
 /// The person's number is at least this; asks if that is ahead of what is held.
 pub(crate) fn user_is_at(w: &mut Write<'_>, user_rev: i64, out: &mut Outcome) -> rusqlite::Result<()> {
+    w.repairs.user_again |= w.repairs.user && user_rev > w.repairs.user_rev;
     w.repairs.user_rev = w.repairs.user_rev.max(user_rev);
     let held = meta::number(&w.tx, meta::USER_REV)?;
     if w.repairs.user_rev > held && !w.repairs.user {
         w.repairs.user = true;
         out.asks.push(Ask::User(held));
+    }
+    Ok(())
+}
+
+/// Keeps how far everything is held, unless a room has a question on its way: what was told of that room meanwhile is held
+/// by this process alone, and the next stream tells only what is behind the mark.
+pub(crate) fn keep_watermark(w: &mut Write<'_>) -> rusqlite::Result<()> {
+    if w.repairs.rooms.is_empty() && w.repairs.watermark > meta::number(&w.tx, meta::WATERMARK)? {
+        meta::set(&w.tx, meta::WATERMARK, w.repairs.watermark)?;
     }
     Ok(())
 }
@@ -76,6 +86,7 @@ pub(crate) fn after_drained(w: &mut Write<'_>, view: &View, out: &mut Outcome) -
     for room_id in rooms::unknown(&w.tx)? {
         ask_room(w, &room_id, out)?;
     }
+    out.people.extend(people::outdated(&w.tx)?);
     heal(w, view, out)
 }
 
@@ -112,10 +123,12 @@ pub(crate) fn room_answered(
     let moved = (before.rev, before.seq) != (state.rev, state.seq);
     let wanted = flight.again || view.focus.contains(room_id);
     let behind = state.rev < state.head_rev && wanted;
-    // An answer that moved nothing is not asked for again: the next heartbeat says if something is missing.
-    if state.is_joined() && (flight.short || moved && (more || behind)) {
+    // An answer that moved nothing, and during which nothing was heard, is not asked for again: the next heartbeat says if
+    // something is missing.
+    if state.is_joined() && (flight.short || (moved || flight.again) && (more || behind)) {
         ask_room(w, room_id, &mut out)?;
     }
+    keep_watermark(w)?;
     Ok(out)
 }
 
@@ -143,6 +156,7 @@ pub(crate) fn room_refused(
         }
         _ => {}
     }
+    keep_watermark(w)?;
     Ok(out)
 }
 
@@ -153,7 +167,8 @@ pub(crate) fn user_answered(w: &mut Write<'_>, view: &View, delta: UserDelta) ->
     frames::user_delta(w, view, delta, &mut out)?;
     w.repairs.user = false;
     let held = meta::number(&w.tx, meta::USER_REV)?;
-    if held == before {
+    let heard_more = std::mem::take(&mut w.repairs.user_again);
+    if held == before && !heard_more {
         // An answer that brings nothing new ends the asking; the next heartbeat says if something is missing.
         w.repairs.user_rev = held;
     }

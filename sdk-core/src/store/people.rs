@@ -40,7 +40,20 @@ pub(crate) fn rev(conn: &Connection, user_id: &str) -> rusqlite::Result<Option<i
         .optional()
 }
 
-/// Everybody held.
-pub(crate) fn ids(conn: &Connection) -> rusqlite::Result<BTreeSet<String>> {
-    conn.prepare_cached("select user_id from users")?.query_map([], |row| row.get(0))?.collect()
+/// A profile has changed: one that is held and older is shown until there is another, and is wanted by the next process too.
+/// Tells whether it is.
+pub(crate) fn outdate(conn: &Connection, user_id: &str, profile_rev: i64) -> rusqlite::Result<bool> {
+    let sql = "update users set profile_rev = -1 where user_id = ?1 and profile_rev < ?2";
+    Ok(conn.prepare_cached(sql)?.execute((user_id, profile_rev))? > 0)
+}
+
+/// Any profile may have changed.
+pub(crate) fn outdate_all(conn: &Connection) -> rusqlite::Result<()> {
+    conn.prepare_cached("update users set profile_rev = -1")?.execute([])?;
+    Ok(())
+}
+
+/// Whose profiles are held and have changed since.
+pub(crate) fn outdated(conn: &Connection) -> rusqlite::Result<BTreeSet<String>> {
+    conn.prepare_cached("select user_id from users where profile_rev < 0")?.query_map([], |row| row.get(0))?.collect()
 }

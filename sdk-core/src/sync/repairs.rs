@@ -17,8 +17,12 @@ pub(crate) struct Repairs {
     pub(crate) rooms: HashMap<String, Flight>,
     /// Rooms whose question got no answer before the stream ended.
     pub(crate) unanswered: BTreeSet<String>,
+    /// Everything up to here has been told by this stream, or is to be told by an answer.
+    pub(crate) watermark: i64,
     /// A question for the person's changes is on its way.
     pub(crate) user: bool,
+    /// A higher number was heard of since that question.
+    pub(crate) user_again: bool,
     /// The person's number as far as heard of.
     pub(crate) user_rev: i64,
 }
@@ -49,7 +53,9 @@ impl Repairs {
     /// A stream begins: questions of the one before get no answer any more.
     pub(crate) fn begin(&mut self) {
         self.unanswered.extend(self.rooms.drain().map(|(room_id, _)| room_id));
+        self.watermark = 0;
         self.user = false;
+        self.user_again = false;
         self.user_rev = 0;
     }
 

@@ -30,6 +30,8 @@ pub(crate) struct Shape {
     pub(crate) most_behind: i64,
     /// Of a hundred actions so many are of people who come and go, beside those among the others.
     pub(crate) moves: u64,
+    /// The same of those that move read marks.
+    pub(crate) marks: u64,
     /// How far delays spread.
     pub(crate) spread: u64,
 }
@@ -155,6 +157,7 @@ fn shape(seed: u64, dice: &mut Dice) -> Shape {
         page: dice.pick(&[2, 3, 200]),
         most_behind: dice.pick(&[6, 12, 500]),
         moves: dice.pick(&[0, 0, 0, 50]),
+        marks: dice.pick(&[0, 0, 0, 50]),
         spread: dice.pick(&[1, 4, 12]),
     }
 }
@@ -165,7 +168,11 @@ fn action(shape: &Shape, dice: &mut Dice) -> Action {
     let back = dice.below(4);
     // One more than there are people means everybody; most messages mention nobody.
     let mention = dice.percent(30).then(|| dice.below(shape.people + 1));
-    let kind = if dice.percent(shape.moves) { 60 + dice.below(17) } else { dice.below(100) };
+    let kind = match () {
+        () if dice.percent(shape.moves) => 60 + dice.below(17),
+        () if dice.percent(shape.marks) => 45 + dice.below(13),
+        () => dice.below(100),
+    };
     match kind {
         0..31 => Action::Send { device, room, seen: dice.percent(60), mention },
         31..41 => Action::Edit { device, room, back, mention },

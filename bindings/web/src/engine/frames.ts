@@ -241,12 +241,13 @@ export async function page(
   await rooms.saveIslands(w.tx, roomId, islands);
 }
 
+/** Everything up to here has been told; it is kept once it is held too. */
 async function keepWatermark(w: Write, watermark: bigint): Promise<void> {
-  if (watermark > (await meta.number(w.tx, "watermark"))) await meta.set(w.tx, "watermark", watermark);
+  if (watermark > w.repairs.watermark) w.repairs.watermark = watermark;
+  await repair.keepWatermark(w);
 }
 
 async function heartbeat(w: Write, view: View, beat: Heartbeat, out: Outcome): Promise<void> {
-  await keepWatermark(w, beat.watermark);
   await repair.userIsAt(w, beat.userRev, out);
   for (const room of beat.rooms) {
     const state = await rooms.load(w.tx, room.roomId);
@@ -254,13 +255,13 @@ async function heartbeat(w: Write, view: View, beat: Heartbeat, out: Outcome): P
       await repair.askRoom(w, room.roomId, out);
     }
   }
+  await keepWatermark(w, beat.watermark);
 }
 
 async function peopleChanged(w: Write, changed: PeopleChanged, out: Outcome): Promise<void> {
-  if (changed.all) for (const id of await people.ids(w.tx)) out.people.add(id);
+  if (changed.all) for (const id of await people.outdateAll(w.tx)) out.people.add(id);
   for (const { userId, profileRev } of changed.profiles) {
-    const held = await people.rev(w.tx, userId);
-    if (held !== undefined && held < profileRev) out.people.add(userId);
+    if (await people.outdate(w.tx, userId, profileRev)) out.people.add(userId);
   }
 }
 

@@ -9,6 +9,7 @@ import { GoneReason, RoomCursorSchema, type RoomCursor, type RoomDelta, RoomDelt
 import { SyncService } from "../gen/madang/v1/sync_service_pb.js";
 import { failureOf, isBeforeTheWire, mayRepeat } from "../net/failure.js";
 import * as meta from "../store/meta.js";
+import * as people from "../store/people.js";
 import * as rooms from "../store/rooms.js";
 import type { Write } from "../store/store.js";
 import * as rules from "../sync/room.js";
@@ -53,7 +54,10 @@ export async function askAnew(w: Write, view: View, roomId: string, out: Outcome
 
 /** The person's number is at least this; asks if that is ahead of what is held. */
 export async function userIsAt(w: Write, userRev: bigint, out: Outcome): Promise<void> {
-  if (userRev > w.repairs.userRev) w.repairs.userRev = userRev;
+  if (userRev > w.repairs.userRev) {
+    w.repairs.userRev = userRev;
+    w.repairs.userAgain = w.repairs.user;
+  }
   const held = await meta.number(w.tx, "user_rev");
   if (w.repairs.userRev > held && !w.repairs.user) {
     w.repairs.user = true;
@@ -61,11 +65,22 @@ export async function userIsAt(w: Write, userRev: bigint, out: Outcome): Promise
   }
 }
 
+/**
+ * Keeps how far everything is held, unless a room has a question on its way: what was told of that room meanwhile is held by
+ * this page alone, and the next stream tells only what is behind the mark.
+ */
+export async function keepWatermark(w: Write): Promise<void> {
+  const { rooms: asked, watermark } = w.repairs;
+  if (asked.size === 0 && watermark > (await meta.number(w.tx, "watermark"))) await meta.set(w.tx, "watermark", watermark);
+}
+
 /** All verdicts are in: rooms on the screen that are behind, those never heard of, and those whose question was lost. */
 export async function afterDrained(w: Write, view: View, out: Outcome): Promise<void> {
   const lost = [...w.repairs.unanswered];
   w.repairs.unanswered.clear();
   for (const roomId of [...lost, ...(await rooms.unknown(w.tx))]) await askRoom(w, roomId, out);
+  if (!w.repairs.knowsOutdated) for (const id of await people.outdated(w.tx)) out.people.add(id);
+  w.repairs.knowsOutdated = true;
   await heal(w, view, out);
 }
 
@@ -93,8 +108,11 @@ async function roomAnswered(w: Write, view: View, roomId: string, delta: RoomDel
   const more = !delta.last && delta.to !== undefined;
   const wanted = flight?.again === true || view.focus.has(roomId);
   const behind = state.rev < state.headRev && wanted;
-  // An answer that moved nothing is not asked for again: the next heartbeat says if something is missing.
-  if (isJoined(state) && (flight?.short === true || (moved && (more || behind)))) await askRoom(w, roomId, out);
+  // An answer that moved nothing, and during which nothing was heard, is not asked for again: the next heartbeat says if
+  // something is missing.
+  const news = moved || flight?.again === true;
+  if (isJoined(state) && (flight?.short === true || (news && (more || behind)))) await askRoom(w, roomId, out);
+  await keepWatermark(w);
   return out;
 }
 
@@ -111,6 +129,7 @@ async function roomRefused(w: Write, view: View, roomId: string, error: ClientEr
     await rooms.save(w.tx, { ...state, rev: 0n, seq: 0n });
     await askRoom(w, roomId, out);
   }
+  await keepWatermark(w);
   return out;
 }
 
@@ -122,7 +141,8 @@ async function userAnswered(w: Write, view: View, delta: UserDelta): Promise<Out
   w.repairs.user = false;
   const held = await meta.number(w.tx, "user_rev");
   // An answer that brings nothing new ends the asking; the next heartbeat says if something is missing.
-  if (held === before) w.repairs.userRev = held;
+  if (held === before && !w.repairs.userAgain) w.repairs.userRev = held;
+  w.repairs.userAgain = false;
   await userIsAt(w, held, out);
   return out;
 }

@@ -27,8 +27,14 @@ export class Repairs {
   readonly rooms = new Map<string, Flight>();
   /** Rooms whose question got no answer before the stream ended. */
   readonly unanswered = new Set<string>();
+  /** Everything up to here has been told by this stream, or is to be told by an answer. */
+  watermark = 0n;
   /** A question for the person's changes is on its way. */
   user = false;
+  /** Whose profiles an earlier page was to fetch is known: it takes reading them all. */
+  knowsOutdated = false;
+  /** A higher number was heard of since that question. */
+  userAgain = false;
   /** The person's number as far as heard of. */
   userRev = 0n;
 
@@ -45,7 +51,9 @@ export class Repairs {
   begin(): void {
     for (const roomId of this.rooms.keys()) this.unanswered.add(roomId);
     this.rooms.clear();
+    this.watermark = 0n;
     this.user = false;
+    this.userAgain = false;
     this.userRev = 0n;
   }
 

@@ -104,7 +104,7 @@ async fn read(tx: &mut PgConnection, node: &Node, jobs: &[Job], wait: bool) -> R
     }
     let members = match early {
         Some(members) => members,
-        None => members_of(tx, &marked, &others).await?,
+        None => members_of(tx, marked, &others, &rooms).await?,
     };
     let sent = if guards.idempotency() && !ids.is_empty() { rows::find_sent(tx, &ids).await? } else { Vec::new() };
     let joined = if mentioned.is_empty() { Vec::new() } else { rows::find_joined(tx, &mentioned).await? };
@@ -128,11 +128,25 @@ async fn read(tx: &mut PgConnection, node: &Node, jobs: &[Job], wait: bool) -> R
     })
 }
 
-/// Members whose marks may move, locked, and others.
-async fn members_of(tx: &mut PgConnection, marked: &[PlaceKey], others: &[PlaceKey]) -> Result<Vec<Member>> {
-    let mut members = if marked.is_empty() { Vec::new() } else { rows::lock_members(tx, marked).await? };
-    if !others.is_empty() {
-        members.extend(rows::find_members(tx, others).await?);
+/// Members whose marks may move, locked, and others. Of senders who had nothing in front of them these are those who have
+/// read everything: what they say themselves is not unread to them.
+async fn members_of(
+    tx: &mut PgConnection,
+    mut marked: Vec<PlaceKey>,
+    others: &[PlaceKey],
+    rooms: &[RoomRow],
+) -> Result<Vec<Member>> {
+    let mut members = if others.is_empty() { Vec::new() } else { rows::find_members(tx, others).await? };
+    let last: HashMap<RoomId, i64> = rooms.iter().map(|room| (room.id, room.last_countable_seq)).collect();
+    members.retain(|member| {
+        let has_read_all = last.get(&member.room_id).is_some_and(|last| member.last_read_seq >= *last);
+        if has_read_all {
+            marked.push((member.room_id, member.user_id));
+        }
+        !has_read_all
+    });
+    if !marked.is_empty() {
+        members.extend(rows::lock_members(tx, &marked).await?);
     }
     Ok(members)
 }
@@ -176,13 +190,13 @@ impl Batch {
         if self.waited { Err(Error::room_not_found()) } else { Ok(Outcome::Locked) }
     }
 
-    /// Gives the message its numbers, and moves its sender's mark if everything before it was seen.
+    /// Gives the message its numbers, and moves its sender's mark if everything before it was seen or read.
     fn append(&mut self, draft: &Draft) -> Result<Item> {
         let room = self.rooms.get_mut(&draft.room_id).ok_or_else(Error::room_not_found)?;
         let place = (draft.room_id, draft.sender_id);
         let member = self.members.get_mut(&place).ok_or_else(Error::room_not_found)?;
         let seen = if draft.seen_generation == member.read_generation { draft.seen_seq.min(room.seq) } else { 0 };
-        let saw_all = draft.seen_seq > 0 && seen.max(member.last_read_seq) >= room.last_countable_seq;
+        let saw_all = seen.max(member.last_read_seq) >= room.last_countable_seq;
         room.seq += 1;
         room.count += 1;
         room.rev += 1;

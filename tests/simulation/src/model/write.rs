@@ -79,13 +79,15 @@ pub(crate) enum Done {
 }
 
 impl Task {
-    /// What it locks for a person, rooms first.
-    pub(crate) fn locks(&self, me: usize) -> Vec<Lock> {
+    /// What it locks for a person as things are, rooms first.
+    pub(crate) fn locks(&self, me: usize, db: &Db) -> Vec<Lock> {
         match self {
             Self::Send(request) => {
                 let room = room_named(&request.room_id);
-                let member = (request.seen_seq > 0).then_some(Lock::Member(room, me));
-                [Lock::Room(room)].into_iter().chain(member).collect()
+                let last = db.rooms[room].row.last_countable_seq;
+                let has_read_all = db.member((room, me)).is_some_and(|member| member.last_read_seq >= last);
+                let may_move = request.seen_seq > 0 || has_read_all;
+                [Lock::Room(room)].into_iter().chain(may_move.then_some(Lock::Member(room, me))).collect()
             }
             Self::Mark { room, .. } => vec![Lock::Person(me), Lock::Member(*room, me)],
             Self::Edit { room, .. } | Self::Delete { room, .. } => vec![Lock::Room(*room)],
@@ -264,7 +266,7 @@ impl Tx<'_> {
         // Without the guard somebody may be let through who is not in the room any more.
         let member = table.members[self.me].as_mut().unwrap_or(&mut nobody);
         let seen = if request.seen_generation == member.read_generation { request.seen_seq.min(row.seq) } else { 0 };
-        let saw_all = request.seen_seq > 0 && seen.max(member.last_read_seq) >= row.last_countable_seq;
+        let saw_all = seen.max(member.last_read_seq) >= row.last_countable_seq;
         row.seq += 1;
         row.count += 1;
         row.rev += 1;

@@ -10,7 +10,7 @@ use madang_server::{
 };
 
 use super::{Event, MS, World, call::Reply};
-use crate::model::{Done, Lock, Seen, Task, Told, person_of, room_id, room_of, user_id};
+use crate::model::{Done, Seen, Task, Told, person_of, room_id, room_of, user_id};
 
 /// How long a hub awaits a missing revision (`realtime/hub`).
 const GAP_PATIENCE: u64 = 50 * MS;
@@ -57,7 +57,7 @@ pub(super) struct Tx {
     life: u64,
     me: usize,
     task: Task,
-    locks: Vec<Lock>,
+    /// How many of its locks it holds.
     held: usize,
     pub(super) xid: Option<i64>,
     /// The membership as it was read before the locks, where the guard is out.
@@ -69,8 +69,7 @@ pub(super) struct Tx {
 
 impl Tx {
     pub(super) fn new(node: usize, life: u64, me: usize, task: Task, call: Option<usize>) -> Self {
-        let locks = task.locks(me);
-        Self { node, life, me, task, locks, held: 0, xid: None, early: None, call, done: None, is_over: false }
+        Self { node, life, me, task, held: 0, xid: None, early: None, call, done: None, is_over: false }
     }
 }
 
@@ -96,7 +95,7 @@ impl World<'_> {
         if tx.early.is_none() && !self.guards.lock_then_read() {
             let room = tx.task.room().unwrap_or_default();
             self.txs[number].early = Some(self.db.is_in((room, tx.me)));
-        } else if let Some(lock) = tx.locks.get(tx.held).copied() {
+        } else if let Some(lock) = tx.task.locks(tx.me, &self.db).get(tx.held).copied() {
             if self.locks.iter().any(|(held, _)| *held == lock) {
                 let after = self.dice.from(200, 3 * MS);
                 self.at(after, Event::Transact(number));

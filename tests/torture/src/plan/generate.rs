@@ -38,7 +38,13 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
     let mut settings = settings.clone();
     let servers = Servers {
         large_room_members: if rng.random_ratio(1, 4) { 3 } else { 200 },
-        database_connections: if rng.random_ratio(1, 4) { 2 } else if settings.in_process { 4 } else { 8 },
+        database_connections: if rng.random_ratio(1, 4) {
+            2
+        } else if settings.in_process {
+            4
+        } else {
+            8
+        },
         alone: settings.nodes == 1 && rng.random_ratio(1, 2),
         nats: settings.nodes > 1 && rng.random_ratio(1, 2) && !settings.in_process,
         short_tokens: settings.faults.contains(&Fault::TokenExpired) && rng.random_ratio(1, 4),
