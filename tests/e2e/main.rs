@@ -14,4 +14,5 @@ mod proxy;
 mod raw;
 mod rules;
 mod statements;
+mod wal;
 mod writing;
