@@ -14,5 +14,4 @@ mod proxy;
 mod raw;
 mod rules;
 mod statements;
-mod wal;
 mod writing;

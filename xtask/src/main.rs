@@ -8,6 +8,7 @@ mod bench;
 mod bindings;
 mod dev;
 mod fuzz;
+mod instructions;
 mod keycloak;
 mod packages;
 mod performance;
@@ -41,6 +42,7 @@ cargo xtask guards              each rule of sync with the test that fails witho
 cargo xtask kills [ROUNDS]      clients killed at every point of a change's way
 cargo xtask release             the server as it is handed out, with the web app in it
 cargo xtask simulate [OPTION..] schedules of a simulated world against the same promise (simulate --help)
+cargo xtask instructions        what a message costs in instructions, by valgrind
 cargo xtask torture [OPTION...] seeds of faults against the promise (torture --help)
 cargo xtask check-toy           how many files a new RPC touches
 cargo xtask docs                write the generated pages anew
@@ -71,6 +73,7 @@ fn dispatch(command: &str, rest: &[String]) -> Result<()> {
         "bench" => bench::bench(rest),
         "bindings" => bindings::bindings(rest),
         "simulate" => simulation::simulate(rest),
+        "instructions" => instructions::instructions(),
         "fuzz" => fuzz::fuzz(rest),
         "release" => release::release(),
         "torture" => torture::torture(rest),

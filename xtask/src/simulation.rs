@@ -2,7 +2,10 @@
 
 use anyhow::Result;
 
-use crate::run::{Cargo, target};
+use crate::{
+    instructions::instructions,
+    run::{Cargo, target},
+};
 
 /// The program with the guards that it takes out; nothing else is built with them by this.
 const PROGRAM: [&str; 4] = ["-p", "madang-simulation", "--features", "sabotage"];
@@ -19,7 +22,7 @@ pub(crate) fn simulate(arguments: &[String]) -> Result<()> {
 }
 
 /// What is a part of every test run: the core's tests of what happens without a rule, its own tests, schedules for 20
-/// seconds, and every guard.
+/// seconds, every guard, and what a message costs in instructions.
 pub(crate) fn fixed() -> Result<bool> {
     let without = ["small_worlds::a_rule", "story::without"];
     Cargo::new(["test", "--quiet", "-p", "madang-sdk-core", "--features", "simulation", "--lib", "--"])
@@ -28,5 +31,6 @@ pub(crate) fn fixed() -> Result<bool> {
     Cargo::new(["test", "--quiet"]).args(PROGRAM).run()?;
     simulate(&["--seconds".to_owned(), "20".to_owned()])?;
     simulate(&["--guards".to_owned()])?;
+    instructions()?;
     Ok(true)
 }
