@@ -198,14 +198,15 @@ impl RoomState {
         if delta.reset && delta.snapshot_rev < self.rev && delta.from.as_ref().is_some_and(|from| from.rev == self.rev)
         {
             // What is held is ahead of the server: none of it is known to be true.
-            (self.rev, self.seq, self.head_rev) = (0, 0, 0);
+            (self.rev, self.seq, self.head_rev, self.reset_rev) = (0, 0, 0, 0);
             out.drop.push(Drop::UpToRev(i64::MAX));
         }
         if let Some(summary) = delta.summary {
             self.summary(summary, to, out);
         }
         let (Some(from), Some(mut cursor)) = (delta.from, delta.to) else { return };
-        if self.ended {
+        // Read before the last reset, it may tell of people who had gone by then, and whom nothing takes away any more.
+        if self.ended || delta.snapshot_rev < self.reset_rev {
             return;
         }
         if !to.guards.holds(Guard::Paging) {

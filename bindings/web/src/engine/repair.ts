@@ -96,7 +96,7 @@ export async function heal(w: Write, view: View, out: Outcome): Promise<void> {
 }
 
 /** `SyncRoom` has answered. */
-async function roomAnswered(w: Write, view: View, roomId: string, delta: RoomDelta): Promise<Outcome> {
+export async function roomAnswered(w: Write, view: View, roomId: string, delta: RoomDelta): Promise<Outcome> {
   const out = noOutcome();
   const flight = w.repairs.rooms.get(roomId);
   w.repairs.rooms.delete(roomId);
@@ -134,7 +134,7 @@ async function roomRefused(w: Write, view: View, roomId: string, error: ClientEr
 }
 
 /** `SyncUser` has answered a page. */
-async function userAnswered(w: Write, view: View, delta: UserDelta): Promise<Outcome> {
+export async function userAnswered(w: Write, view: View, delta: UserDelta): Promise<Outcome> {
   const out = noOutcome();
   const before = await meta.number(w.tx, "user_rev");
   await frames.userDelta(w, view, delta, out);

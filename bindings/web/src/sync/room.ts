@@ -212,12 +212,14 @@ function forgetBelow(state: RoomState, from: bigint, out: Effects): void {
 export function delta(state: RoomState, told: RoomDelta, me: string, out: Effects): void {
   if (told.reset && told.snapshotRev < state.rev && told.from?.rev === state.rev) {
     // What is held is ahead of the server: none of it is known to be true.
-    Object.assign(state, { rev: 0n, seq: 0n, headRev: 0n });
+    Object.assign(state, { rev: 0n, seq: 0n, headRev: 0n, resetRev: 0n });
     out.drop.push({ upToRev: EVERY_REV });
   }
   if (told.summary) summary(state, told.summary, out);
   const { from, to } = told;
   if (!from || !to || state.ended) return;
+  // Read before the last reset, it may tell of people who had gone by then, and whom nothing takes away any more.
+  if (told.snapshotRev < state.resetRev) return;
   const joins = from.rev <= state.rev && from.seq <= state.seq;
   const moves = to.rev > state.rev || to.seq > state.seq;
   const low = told.messages[0]?.seq ?? to.seq + 1n;
