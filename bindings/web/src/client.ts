@@ -1,7 +1,6 @@
 /** The client: opened once, shared by a whole page, ended by `shutdown`. */
 
 import { create } from "@bufbuild/protobuf";
-import { createClient } from "@connectrpc/connect";
 import * as commands from "./commands.js";
 import type { ClientConfig } from "./config.js";
 import type { CustomStatus, DeviceSession, RoomSettings, ServerInfo, User, UserStatus } from "./contract.js";
@@ -36,8 +35,9 @@ import { OpenTimeline } from "./lists/timeline/open.js";
 import type { Timeline, TimelineOptions } from "./lists/timeline/timeline.js";
 import { watchedCell, watchTotals } from "./lists/totals.js";
 import { deviceOf, serverOf, statusNumber, userOf, whoMayNumber } from "./lists/words.js";
-import { transportTo } from "./net/connection.js";
+import { originOf } from "./net/connection.js";
 import { failureOf } from "./net/failure.js";
+import { callerOf } from "./net/grpc.js";
 import { Cell, type Observed, type Watched } from "./observed.js";
 import * as outbox from "./store/outbox.js";
 import * as people from "./store/people.js";
@@ -118,7 +118,7 @@ export interface ProfileChange {
 /** What the server says about itself, asked before anybody is signed in: the issuer and the client id among it. */
 export async function serverInfo(server: string): Promise<ServerInfo> {
   return ask(async () => {
-    const caller = createClient(IdentityService, transportTo(server));
+    const caller = callerOf(IdentityService, originOf(server));
     return serverOf((await caller.getServerInfo({})).server ?? create(ServerInfoSchema));
   });
 }

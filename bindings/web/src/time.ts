@@ -1,6 +1,6 @@
 /** Time and chance. */
 
-import { type Timestamp, timestampDate, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import type { Backoff } from "./config.js";
 
 /** Longest wait of a browser's timer; what is longer would end at once. */
@@ -42,13 +42,19 @@ export function isId(text: string): boolean {
   return ID.test(text);
 }
 
+/** A duration of the wire, or a time as milliseconds since 1970. */
+export function msOf({ seconds, nanos }: Pick<Duration | Timestamp, "seconds" | "nanos">): number {
+  return Number(seconds) * 1000 + Math.round(nanos / 1_000_000);
+}
+
 /** A time of the wire; what cannot be told apart from nothing is 1970. */
 export function dateOf(time: Timestamp | undefined): Date {
-  const date = time ? timestampDate(time) : new Date(0);
+  const date = new Date(time ? msOf(time) : 0);
   return Number.isNaN(date.getTime()) ? new Date(0) : date;
 }
 
 /** A time of the wire, of milliseconds since 1970. */
 export function timestampOf(ms: number): Timestamp {
-  return timestampFromMs(ms);
+  const seconds = Math.floor(ms / 1000);
+  return { $typeName: "google.protobuf.Timestamp", seconds: BigInt(seconds), nanos: Math.round((ms - seconds * 1000) * 1_000_000) };
 }

@@ -3,16 +3,15 @@
  * asked for beside it.
  */
 
-import { durationMs } from "@bufbuild/protobuf/wkt";
-import type { CallOptions, Client as Caller } from "@connectrpc/connect";
 import { ClientError } from "../error.js";
 import { ErrorReason } from "../gen/madang/v1/error_pb.js";
 import { type Closing, ClosingReason, type Ephemeral, type ServerFrame, type Welcome } from "../gen/madang/v1/sync_pb.js";
 import { SyncService } from "../gen/madang/v1/sync_service_pb.js";
 import { failureOf, mayRepeat, refused } from "../net/failure.js";
+import type { Caller, CallOptions } from "../net/grpc.js";
 import { Bell } from "../observed.js";
 import { joined, totalsOf } from "../store/totals.js";
-import { delayMs, sleep } from "../time.js";
+import { delayMs, msOf, sleep } from "../time.js";
 import type { Core, OpenStream } from "./core.js";
 import { apply, noOutcome, type Outcome, type View, warm } from "./frames.js";
 import * as repair from "./repair.js";
@@ -416,7 +415,7 @@ class Stream implements OpenStream {
   }
 
   async #closing({ reason, error, message, retryAfter }: Closing): Promise<End> {
-    const afterMs = retryAfter ? Math.max(0, durationMs(retryAfter)) : 0;
+    const afterMs = retryAfter ? Math.max(0, msOf(retryAfter)) : 0;
     switch (reason) {
       case ClosingReason.REVOKED:
         return { kind: "Over", reason: refused(error === ErrorReason.UNSPECIFIED ? ErrorReason.SESSION_REVOKED : error, message) };

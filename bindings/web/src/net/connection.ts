@@ -1,18 +1,15 @@
 /** The way to the server: gRPC-web, and what each call carries. */
 
 import type { DescService } from "@bufbuild/protobuf";
-import { type CallOptions, type Client as Caller, createClient, type Transport } from "@connectrpc/connect";
-import { createGrpcWebTransport } from "@connectrpc/connect-web";
 import type { Backoff, ClientConfig } from "../config.js";
 import { ClientError } from "../error.js";
 import type { Hello, ServerFrame } from "../gen/madang/v1/sync_pb.js";
 import { SyncService } from "../gen/madang/v1/sync_service_pb.js";
 import { delayMs, sleep } from "../time.js";
 import { failureOf, mayRepeat } from "./failure.js";
+import { type Caller, type CallOptions, callerOf } from "./grpc.js";
 import { Tokens } from "./tokens.js";
 
-/** Deadline of a call; the server caps its own work below that. */
-export const DEADLINE_MS = 20_000;
 /** Attempts of a command that somebody waits for. */
 const ATTEMPTS = 3;
 /** Longest wait between those, whatever the server asks for: beyond that the caller decides. */
@@ -21,8 +18,8 @@ const PATIENCE_MS = 3_000;
 /** A call of a service. May be made more than once. */
 export type Rpc<S extends DescService, R> = (caller: Caller<S>, options: CallOptions) => Promise<R>;
 
-/** The way to a server. Fails if the address is none. */
-export function transportTo(server: string): Transport {
+/** The origin of a server's address. Fails if the address is none. */
+export function originOf(server: string): string {
   let url: URL;
   try {
     url = new URL(server);
@@ -31,38 +28,24 @@ export function transportTo(server: string): Transport {
   }
   const plain = url.pathname === "/" && url.search === "" && url.hash === "" && url.username === "";
   if (!["http:", "https:"].includes(url.protocol) || !plain) throw addressInvalid(server);
-  return createGrpcWebTransport({ baseUrl: url.origin, fetch: guardedFetch, defaultTimeoutMs: DEADLINE_MS });
+  return url.origin;
 }
 
 function addressInvalid(server: string): ClientError {
   return new ClientError("Invalid", `${server} is no address of a server`, { local: "AddressInvalid" });
 }
 
-/** Fetches, and says what is wrong with an answer that cannot be the server's. */
-const guardedFetch: typeof fetch = async (input, init) => {
-  const response = await fetch(input, init).catch((error: unknown) => {
-    if (init?.signal?.aborted) throw error;
-    throw new ClientError("Offline", `no way to the server: ${String(error)}`, { local: "Unreachable" });
-  });
-  const type = response.headers.get("content-type") ?? "";
-  if (response.ok && type.startsWith("application/grpc-web")) return response;
-  void response.body?.cancel();
-  // A gateway that finds nothing behind it.
-  const local = [429, 502, 503, 504].includes(response.status) ? "Unreachable" : "NotMadang";
-  throw new ClientError("Offline", `HTTP ${response.status} (${type}) where gRPC was expected`, { local });
-};
-
 /** The way to the server of one client. */
 export class Connection {
   /** The epoch that calls name; empty: none is known. */
   epoch = "";
   readonly tokens: Tokens;
-  readonly #transport: Transport;
+  readonly #origin: string;
   readonly #fixed: Record<string, string>;
   readonly #backoff: Backoff;
 
   constructor(config: ClientConfig, deviceId: string, backoff: Backoff) {
-    this.#transport = transportTo(config.server);
+    this.#origin = originOf(config.server);
     this.tokens = new Tokens(config.tokens);
     this.#backoff = backoff;
     this.#fixed = {
@@ -86,28 +69,18 @@ export class Connection {
     this.#fixed["madang-device-id"] = deviceId;
   }
 
-  /** A caller without a token. */
-  bare<S extends DescService>(service: S): Caller<S> {
-    return createClient(service, this.#transport);
-  }
-
-  /** Headers of a call of somebody who is not signed in. */
-  bareOptions(): CallOptions {
-    return { headers: this.#fixed };
-  }
-
   /** Opens the stream; the answer is what it says, and the token it was opened with. */
   async watch(hello: Hello, signal: AbortSignal): Promise<{ frames: AsyncIterable<ServerFrame>; token: string }> {
     const token = await this.tokens.forStream();
     const headers = { ...this.#fixed, authorization: `Bearer ${token}` };
     // A stream has no deadline.
-    const frames = createClient(SyncService, this.#transport).watch({ hello }, { headers, signal, timeoutMs: 0 });
+    const frames = callerOf(SyncService, this.#origin).watch({ hello }, { headers, signal, timeoutMs: 0 });
     return { frames, token };
   }
 
   /** Calls once; a token that has expired is renewed and the call repeated. */
   async callOnce<S extends DescService, R>(service: S, rpc: Rpc<S, R>, signal?: AbortSignal): Promise<R> {
-    const caller = createClient(service, this.#transport);
+    const caller = callerOf(service, this.#origin);
     for (let renewed = false; ; renewed = true) {
       const token = await this.tokens.forCall();
       const epoch: Record<string, string> = this.epoch === "" ? {} : { "madang-epoch": this.epoch };

@@ -1,7 +1,6 @@
 /** What the wire fails with, as a failure of the client. */
 
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { Code, ConnectError } from "@connectrpc/connect";
 import { ClientError, type ClientErrorKind, type ErrorReason, type FieldViolation } from "../error.js";
 import { ClientAction, ErrorReason as Reason, ErrorReasonSchema } from "../gen/madang/v1/error_pb.js";
 import { REASONS as RULES } from "../gen/rules.js";
@@ -9,7 +8,25 @@ import { REASONS as RULES } from "../gen/rules.js";
 /** `ErrorInfo.domain` of every refusal. */
 const DOMAIN = "madang";
 
-const KINDS: Readonly<Partial<Record<Code, ClientErrorKind>>> = {
+/** How a call ended, as gRPC numbers it and the contract does; of the others the client knows nothing. */
+const Code = {
+  Cancelled: 1,
+  Unknown: 2,
+  InvalidArgument: 3,
+  DeadlineExceeded: 4,
+  NotFound: 5,
+  AlreadyExists: 6,
+  PermissionDenied: 7,
+  ResourceExhausted: 8,
+  FailedPrecondition: 9,
+  Aborted: 10,
+  OutOfRange: 11,
+  Unimplemented: 12,
+  Unavailable: 14,
+  Unauthenticated: 16,
+};
+
+const KINDS: Readonly<Record<number, ClientErrorKind>> = {
   [Code.Unavailable]: "Offline",
   [Code.DeadlineExceeded]: "Offline",
   [Code.Unauthenticated]: "Unauthenticated",
@@ -22,13 +39,14 @@ const KINDS: Readonly<Partial<Record<Code, ClientErrorKind>>> = {
   [Code.InvalidArgument]: "Invalid",
   [Code.OutOfRange]: "Invalid",
   [Code.Unimplemented]: "Invalid",
-  [Code.Canceled]: "Cancelled",
+  [Code.Cancelled]: "Cancelled",
 };
 
 /**
  * Every refusal of the server has a reason, so a status without one was made on the way: by a broken connection, or by a proxy.
+ * It says so by one of these codes, or by one that has no kind.
  */
-const BROKEN: readonly Code[] = [Code.Unknown, Code.Internal, Code.Canceled, Code.Aborted, Code.DataLoss];
+const BROKEN: readonly number[] = [Code.Cancelled, Code.Aborted];
 
 /** The reasons by the names that all languages give them. */
 const REASONS = new Map<ErrorReason, Reason>();
@@ -53,9 +71,8 @@ export function reasonOf(name: ErrorReason | undefined): Reason {
 }
 
 /** A reason that a newer server gave says nothing: the code decides. */
-function ruleOf(reason: Reason): { code: Code; action: ClientAction } {
+function ruleOf(reason: Reason): { code: number; action: ClientAction } {
   const [code, action] = RULES[reason] ?? [0, 0];
-  // The contract numbers its codes as gRPC does.
   return { code: code === 0 ? Code.Unknown : code, action };
 }
 
@@ -81,15 +98,25 @@ export function isBeforeTheWire(error: ClientError): boolean {
 /** A failure of any kind as one of the client. */
 export function failureOf(error: unknown): ClientError {
   if (error instanceof ClientError) return error;
-  if (!(error instanceof ConnectError)) {
-    return new ClientError("Internal", error instanceof Error ? `${error.name}: ${error.message}` : String(error));
-  }
-  if (error.cause instanceof ClientError) return error.cause;
-  const requestId = error.metadata.get("madang-request-id") ?? undefined;
-  const details = detailsOf(error);
+  return new ClientError("Internal", error instanceof Error ? `${error.name}: ${error.message}` : String(error));
+}
+
+/** How a call ended that did not end well. */
+export interface Status {
+  /** A gRPC code. */
+  readonly code: number;
+  readonly message: string;
+  /** A `google.rpc.Status`; may be empty, or no such thing. */
+  readonly details: Uint8Array;
+  readonly requestId: string | undefined;
+}
+
+/** A status as a failure of the client. */
+export function statusFailure({ code, message, details: bytes, requestId }: Status): ClientError {
+  const details = detailsOf(bytes);
+  const kind = KINDS[code];
   if (details?.domain !== DOMAIN) {
-    const kind = BROKEN.includes(error.code) ? "Offline" : (KINDS[error.code] ?? "Internal");
-    return new ClientError(kind, error.rawMessage, { requestId });
+    return new ClientError(kind === undefined || BROKEN.includes(code) ? "Offline" : kind, message, { requestId });
   }
   const { metadata } = details;
   const reason = BY_WIRE.get(details.reason) ?? Reason.UNSPECIFIED;
@@ -97,7 +124,7 @@ export function failureOf(error: unknown): ClientError {
   const early = reason === Reason.TOKEN_INVALID && ["nbf", "iat"].includes(metadata.get("check") ?? "");
   const field = metadata.get("field");
   const one = field === undefined ? [] : [{ field, limit: metadata.get("limit") ?? "" }];
-  return new ClientError(KINDS[error.code] ?? "Internal", error.rawMessage, {
+  return new ClientError(kind ?? "Internal", message, {
     reason: reasonName(reason),
     local: early ? "ClockWrong" : undefined,
     requestId: metadata.get("request_id") ?? requestId,
@@ -116,19 +143,24 @@ interface Details {
 }
 
 /** Reads what a status carries; `undefined`: nothing that can be read. Shapes are those of `google.rpc`. */
-function detailsOf(error: ConnectError): Details | undefined {
+function detailsOf(status: Uint8Array): Details | undefined {
   const details: Details = { reason: "", domain: "", metadata: new Map(), violations: [], retryAfterMs: undefined };
   try {
-    for (const detail of error.details) {
-      if (!("type" in detail)) continue;
-      if (detail.type === "google.rpc.ErrorInfo") readErrorInfo(detail.value, details);
-      else if (detail.type === "google.rpc.BadRequest") readBadRequest(detail.value, details);
-      else if (detail.type === "google.rpc.RetryInfo") readRetryInfo(detail.value, details);
-    }
+    eachField(status, { 3: (reader) => readDetail(reader.bytes(), details) });
     return details;
   } catch {
     return undefined;
   }
+}
+
+/** A `google.protobuf.Any`. */
+function readDetail(bytes: Uint8Array, details: Details): void {
+  let type = "";
+  let value: Uint8Array = new Uint8Array();
+  eachField(bytes, { 1: (reader) => (type = reader.string()), 2: (reader) => (value = reader.bytes()) });
+  if (type.endsWith("/google.rpc.ErrorInfo")) readErrorInfo(value, details);
+  else if (type.endsWith("/google.rpc.BadRequest")) readBadRequest(value, details);
+  else if (type.endsWith("/google.rpc.RetryInfo")) readRetryInfo(value, details);
 }
 
 function readErrorInfo(bytes: Uint8Array, details: Details): void {
