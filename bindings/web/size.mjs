@@ -4,10 +4,10 @@ import { gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 /**
- * 60 KB are wanted. Of what is there, the client itself is 35, and gRPC-web and protobuf with the descriptors of the contract are
- * 45: among them 7 for JSON, which is never spoken, and 5 for the descriptor of descriptors. This keeps it from growing unseen.
+ * What is promised. Of the 56 KB that are there, the client itself is 33, protobuf-es 12, what it is told of the contract 10, and idb
+ * 1. Connect in place of `src/net/grpc.ts` would be 11 more, and the contract in bytes in place of literals 10.
  */
-const MOST = 81 * 1024;
+const MOST = 60 * 1024;
 
 const bundle = await build({
   stdin: { contents: 'export * from "./src/index.ts";', resolveDir: import.meta.dirname },

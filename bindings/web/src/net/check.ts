@@ -4,7 +4,6 @@
  */
 
 import type { DescField, DescMessage, MessageShape } from "@bufbuild/protobuf";
-import { reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import type { FieldViolation } from "../error.js";
 import { type FieldLimits, LIMITS } from "../gen/rules.js";
 import { isId } from "../time.js";
@@ -22,49 +21,56 @@ export function violationsOf(schema: DescMessage, request: MessageShape<DescMess
   const add: Add = (field, limit) => {
     if (violations.length < MOST_VIOLATIONS) violations.push({ field, limit });
   };
-  checkMessage(reflect(schema, request), "", add);
+  checkMessage(schema, request, "", add);
   return violations;
 }
 
-function checkMessage(message: ReflectMessage, at: string, add: Add): void {
-  for (const field of message.fields) {
+function checkMessage(schema: DescMessage, message: object, at: string, add: Add): void {
+  for (const field of schema.fields) {
+    const value = valueOf(field, message);
     // Of a choice only what is chosen has limits.
-    if (field.oneof && !message.isSet(field)) continue;
-    checkField(message, field, at === "" ? field.name : `${at}.${field.name}`, add);
+    if (field.oneof && value === undefined) continue;
+    checkField(field, value, at === "" ? field.name : `${at}.${field.name}`, add);
   }
 }
 
-function checkField(message: ReflectMessage, field: DescField, at: string, add: Add): void {
+/** What a message has in a field; `undefined`: it is not set, and has no default. */
+function valueOf({ oneof, localName }: DescField, message: object): unknown {
+  const values = message as Readonly<Record<string, unknown>>;
+  if (!oneof) return values[localName];
+  const choice = values[oneof.localName] as { readonly case?: string; readonly value?: unknown };
+  return choice.case === localName ? choice.value : undefined;
+}
+
+function checkField(field: DescField, value: unknown, at: string, add: Add): void {
   const held = LIMITS[field.parent.typeName]?.[field.name];
   switch (field.fieldKind) {
     case "list": {
-      const list = message.get(field);
-      if (held) checkCount(list.size, held, at, add);
-      let index = 0;
-      for (const item of list) {
-        if (held?.maxItems && index >= held.maxItems) break;
-        const place = `${at}[${index++}]`;
-        if (field.listKind === "message") checkMessage(item as ReflectMessage, place, add);
+      const list = value as readonly unknown[];
+      if (held) checkCount(list.length, held, at, add);
+      for (const [index, item] of list.slice(0, held?.maxItems).entries()) {
+        const place = `${at}[${index}]`;
+        if (field.listKind === "message") checkMessage(field.message, item as object, place, add);
         else if (held) checkScalar(item, held, place, add);
       }
       break;
     }
     case "map":
-      if (held) checkMap([...message.get(field)], held, at, add);
+      if (held) checkMap(Object.entries(value as object), held, at, add);
       break;
     case "message":
-      if (message.isSet(field)) checkMessage(message.get(field), at, add);
+      if (value !== undefined) checkMessage(field.message, value as object, at, add);
       else if (held?.required) add(at, "must be present");
       break;
-    case "enum":
-      if (!field.enum.value[message.get(field)]) add(at, "must be a known value");
-      else if (held?.required && message.get(field) === 0) add(at, "must be stated");
-      break;
-    case "scalar": {
-      const optional = field.proto.proto3Optional;
-      if (held && (!optional || message.isSet(field))) checkScalar(message.get(field), held, at, add);
+    case "enum": {
+      const number = (value ?? 0) as number;
+      if (!field.enum.value[number]) add(at, "must be a known value");
+      else if (held?.required && number === 0) add(at, "must be stated");
       break;
     }
+    case "scalar":
+      if (held) checkScalar(value, held, at, add);
+      break;
   }
 }
 

@@ -6,8 +6,8 @@
  * beside that range are islands.
  */
 
-import { clone, create } from "@bufbuild/protobuf";
-import { type Message, MessageSchema } from "../gen/madang/v1/message_pb.js";
+import { create } from "@bufbuild/protobuf";
+import type { Message } from "../gen/madang/v1/message_pb.js";
 import type { ListMessagesResponse } from "../gen/madang/v1/message_service_pb.js";
 import {
   type Member,
@@ -182,7 +182,7 @@ export function member(state: RoomState, told: Membership, place: Place, out: Ef
   const held = state.membership ?? create(MembershipSchema);
   const [old, given] = [markOf(held), markOf(told)];
   const stale = told.userRev < held.userRev;
-  const merged = clone(MembershipSchema, stale ? held : told);
+  const merged = structuredClone(stale ? held : told);
   if (held.member && merged.member && held.member.rev > merged.member.rev && held.member.state === merged.member.state) {
     merged.member = held.member;
   }
@@ -351,13 +351,13 @@ function deriveMark(state: RoomState, message: Message, me: string): void {
 function ownRow(state: RoomState, told: Member, me: string): void {
   const held = state.membership?.member;
   if (state.membership && held && told.userId === me && told.rev > held.rev && told.state === held.state) {
-    state.membership.member = clone(MemberSchema, told);
+    state.membership.member = structuredClone(told);
   }
 }
 
 /** A message as a summary shows it. */
 function preview(message: Message): Message {
-  const cut = clone(MessageSchema, message);
+  const cut = structuredClone(message);
   if (cut.body) {
     const characters = [...cut.body.text];
     if (characters.length > PREVIEW_CHARACTERS) {

@@ -1,6 +1,5 @@
 /** An open timeline: what is held of a room, and what was typed and is not there yet, as one list. */
 
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
 import type { Changes } from "../../changes.js";
 import type { Core } from "../../engine/core.js";
 import * as frames from "../../engine/frames.js";
@@ -11,7 +10,7 @@ import { type ListMessagesRequest, type ListMessagesResponse, MessageService } f
 import { failureOf, mayRepeat } from "../../net/failure.js";
 import type { Read, Warm } from "../../store/store.js";
 import type { Tx } from "../../store/tables.js";
-import { dateOf, delayMs, sleep } from "../../time.js";
+import { dateOf, delayMs, sleep, timestampOf } from "../../time.js";
 import type { Person, TimelineItem } from "../item.js";
 import { FollowedList } from "../list.js";
 import { Names } from "../names.js";
@@ -199,7 +198,7 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
       const position: Position =
         "seq" in found
           ? { case: "aroundSeq", value: found.seq }
-          : { case: "fromTime", value: timestampFromDate(found.time) };
+          : { case: "fromTime", value: timestampOf(found.time.getTime()) };
       const seq = await this.#fetch(position, Number(FIRST_PAGE));
       const window = await this.#ground((ground) => ground.around(seq));
       if (window) return window;
