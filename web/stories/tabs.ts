@@ -87,6 +87,7 @@ export const tabs: readonly Story[] = [
         await first.page.locator(".composer textarea").pressSequentially("half a line");
         const given = await whyGivenUp(first);
         await first.page.evaluate(typeUntilLeft);
+        await first.page.waitForFunction(() => document.querySelector<HTMLTextAreaElement>(".composer textarea")?.value.endsWith("."));
         await first.page.goto("about:blank");
         await bob.say("meanwhile");
         await second.sees("meanwhile");
