@@ -2,10 +2,22 @@
 
 import { sleep } from "./time.js";
 
+/** Which rows of a room have changed. */
+export interface RowChanges {
+  /** Messages, by position. */
+  readonly seqs: Set<number>;
+  /** Whose member row or mark is another. */
+  readonly people: Set<string>;
+  /** Any, and some may be gone. */
+  all: boolean;
+}
+
 /** What has changed. */
 export interface Changes {
   /** These rooms, their rows or outbox. */
   readonly rooms: Set<string>;
+  /** Of these of the rooms, these rows. */
+  readonly rows: Map<string, RowChanges>;
   /** These entries of the outbox. */
   readonly entries: Set<string>;
   /** Profiles: names may be others. */
@@ -17,12 +29,40 @@ export interface Changes {
 /** Rooms a listener may fall behind by before it is told to read everything; a screen shows far fewer at once. */
 const DIRTY_ROOMS = 256;
 
+/** Rows of a room that are told one by one: more than a page has. Beyond that whoever listens is faster with all of them. */
+const DIRTY_ROWS = 256;
+
 /** What lies in front of the person is read first, and all else waits for that, but no longer than this: a lost read must hold up none. */
 const FIRST_MS = 50;
 
 /** Nothing has changed. */
 export function noChanges(): Changes {
-  return { rooms: new Set(), entries: new Set(), people: false, everything: false };
+  return { rooms: new Set(), rows: new Map(), entries: new Set(), people: false, everything: false };
+}
+
+/** No row has changed. */
+export function noChange(): RowChanges {
+  return { seqs: new Set(), people: new Set(), all: false };
+}
+
+/** Notes that rows of a room have changed. */
+export function noteRows({ rooms, rows }: Changes, roomId: string, { seqs = [], people = [], all = false }: ChangedRows): void {
+  rooms.add(roomId);
+  const noted = rows.get(roomId) ?? noChange();
+  rows.set(roomId, noted);
+  for (const seq of seqs) noted.seqs.add(seq);
+  for (const id of people) noted.people.add(id);
+  noted.all ||= all || noted.seqs.size > DIRTY_ROWS || noted.people.size > DIRTY_ROWS;
+  if (!noted.all) return;
+  noted.seqs.clear();
+  noted.people.clear();
+}
+
+/** Rows to be noted. */
+export interface ChangedRows {
+  readonly seqs?: Iterable<number>;
+  readonly people?: Iterable<string>;
+  readonly all?: boolean;
 }
 
 /** Whether nothing has changed. */
@@ -54,6 +94,9 @@ export class Listener {
     dirty.people ||= changes.people;
     dirty.everything ||= changes.everything;
     for (const roomId of changes.rooms) if (this.only === undefined || this.only === roomId) dirty.rooms.add(roomId);
+    // Whoever listens to all rooms reads no rows.
+    const rows = this.only === undefined ? undefined : changes.rows.get(this.only);
+    if (rows && this.only !== undefined) noteRows(dirty, this.only, rows);
     if (dirty.rooms.size > DIRTY_ROOMS) {
       dirty.everything = true;
       dirty.rooms.clear();

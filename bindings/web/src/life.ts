@@ -66,8 +66,7 @@ export class Life {
     const tabs = new Tabs(place.name);
     const publish = (changes: Changes) => {
       observers.publish(changes);
-      const { rooms, entries, people: names, everything } = changes;
-      tabs.tell({ kind: "Changed", rooms: [...rooms], entries: [...entries], people: names, everything });
+      tabs.tell({ kind: "Changed", changes });
     };
     const store = new Store(place.backend, publish, async () => (await life?.makeRoom()) ?? false);
     try {
@@ -182,12 +181,9 @@ export class Life {
   #hear(message: TabMessage): void {
     const { core } = this;
     switch (message.kind) {
-      case "Changed": {
-        const { people: names, everything } = message;
-        const changes = { rooms: new Set(message.rooms), entries: new Set(message.entries), people: names, everything };
-        core.observers.publish(changes);
+      case "Changed":
+        core.observers.publish(message.changes);
         break;
-      }
       case "Ring":
         core.bells[message.bell].ring();
         break;

@@ -1,6 +1,7 @@
 /** Frames into the store: where the rules meet the rows. Runs inside a transaction. */
 
 import { create } from "@bufbuild/protobuf";
+import { type ChangedRows, noteRows } from "../changes.js";
 import { ErrorReason } from "../gen/madang/v1/error_pb.js";
 import type { Message } from "../gen/madang/v1/message_pb.js";
 import type { ListMessagesResponse } from "../gen/madang/v1/message_service_pb.js";
@@ -150,11 +151,18 @@ export async function onRoom(
   if (isJoined(state) && newest > newestBefore) out.delivered.set(roomId, newest);
   await seePeople(w, state, effects, out);
   await rooms.save(tx, state);
-  w.changes.rooms.add(roomId);
+  noteRows(w.changes, roomId, rowsOf(effects));
   const behind = state.rev < state.headRev && view.focus.has(roomId);
   if (effects.hole || (isJoined(state) && view.live && (behind || isUnheardOf(state)))) {
     await repair.askRoom(w, roomId, out);
   }
+}
+
+/** Which rows a rule has changed. */
+function rowsOf({ messages: told, members, receipts, drop }: Effects): ChangedRows {
+  const marked = told.filter((message) => message.markGeneration !== undefined).map((message) => message.senderId);
+  const people = [...members, ...receipts].map(({ userId }) => userId);
+  return { seqs: told.map(({ seq }) => Number(seq)), people: [...people, ...marked], all: drop.length > 0 };
 }
 
 /** A verdict on a room. */

@@ -3,6 +3,7 @@
  * changes. When the leader closes, another takes over: the browser passes its lock on.
  */
 
+import type { Changes } from "../changes.js";
 import type { PlainError } from "../error.js";
 import { Cell } from "../observed.js";
 import { newId } from "../time.js";
@@ -20,10 +21,7 @@ export type TabMessage =
   /** The store has changed. */
   | {
       readonly kind: "Changed";
-      readonly rooms: readonly string[];
-      readonly entries: readonly string[];
-      readonly people: boolean;
-      readonly everything: boolean;
+      readonly changes: Changes;
     }
   /** What is on the screen of a tab. */
   | { readonly kind: "Focus"; readonly tab: string; readonly focus: Focus }

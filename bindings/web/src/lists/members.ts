@@ -1,5 +1,6 @@
 /** Who is in a room, admins first, then by name. */
 
+import { noteRows } from "../changes.js";
 import type { Core } from "../engine/core.js";
 import { MemberState } from "../gen/madang/v1/room_pb.js";
 import { RoomService } from "../gen/madang/v1/room_service_pb.js";
@@ -85,7 +86,7 @@ async function fetchMembers(core: Core, roomId: string): Promise<void> {
     const request = { roomId, pageSize: PAGE, pageToken };
     const page = await core.connection.call(RoomService, (caller, options) => caller.listMembers(request, options));
     await core.store.write("relaxed", async (w) => {
-      w.changes.rooms.add(roomId);
+      noteRows(w.changes, roomId, { people: page.members.map(({ userId }) => userId) });
       await messages.upsertMembers(w.tx, roomId, page.members);
     });
     pageToken = page.nextPageToken;

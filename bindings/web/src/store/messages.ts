@@ -3,7 +3,7 @@
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Message, MessageSchema } from "../gen/madang/v1/message_pb.js";
 import { type Member, MemberSchema, type Receipt, ReceiptSchema } from "../gen/madang/v1/room_pb.js";
-import { beginningWith, type Tx } from "./tables.js";
+import { beginningWith, type MemberRow, type ReceiptRow, type Tx } from "./tables.js";
 
 /** Stores messages; of two states of one the greater revision stays. */
 export async function upsert(tx: Tx, messages: readonly Message[], me: string): Promise<void> {
@@ -76,15 +76,33 @@ export async function findOwn(tx: Tx, roomId: string, id: string): Promise<Messa
 
 /** Member rows, those who have gone among them. */
 export async function members(tx: Tx, roomId: string): Promise<Member[]> {
-  return (await tx.list("members", beginningWith(roomId))).map((row) => fromBinary(MemberSchema, row.member));
+  return (await tx.list("members", beginningWith(roomId))).map(memberOf);
+}
+
+/** A member row. */
+export async function member(tx: Tx, roomId: string, userId: string): Promise<Member | undefined> {
+  const row = await tx.get("members", [roomId, userId]);
+  return row && memberOf(row);
 }
 
 /** Others' marks, with what their own messages say. */
 export async function receipts(tx: Tx, roomId: string): Promise<Receipt[]> {
-  return (await tx.list("receipts", beginningWith(roomId))).map((row) => {
-    const receipt = fromBinary(ReceiptSchema, row.receipt);
-    receipt.userId = row.userId;
-    if (receipt.lastReadSeq < row.sentSeq) Object.assign(receipt, { lastReadSeq: row.sentSeq, rev: row.sentRev });
-    return receipt;
-  });
+  return (await tx.list("receipts", beginningWith(roomId))).map(receiptOf);
+}
+
+/** Another's mark, with what their own messages say. */
+export async function receipt(tx: Tx, roomId: string, userId: string): Promise<Receipt | undefined> {
+  const row = await tx.get("receipts", [roomId, userId]);
+  return row && receiptOf(row);
+}
+
+function memberOf(row: MemberRow): Member {
+  return fromBinary(MemberSchema, row.member);
+}
+
+function receiptOf(row: ReceiptRow): Receipt {
+  const receipt = fromBinary(ReceiptSchema, row.receipt);
+  receipt.userId = row.userId;
+  if (receipt.lastReadSeq < row.sentSeq) Object.assign(receipt, { lastReadSeq: row.sentSeq, rev: row.sentRev });
+  return receipt;
 }

@@ -5,6 +5,7 @@
  * typed, drafts and marks stay.
  */
 
+import { noteRows } from "../changes.js";
 import * as meta from "./meta.js";
 import * as rooms from "./rooms.js";
 import type { Write } from "./store.js";
@@ -46,7 +47,7 @@ async function trim(w: Write, roomId: string, kept: bigint): Promise<void> {
   await w.tx.clear("messages", { from: [roomId], to: [roomId, Number(state.lowSeq) - 1] });
   await w.tx.delete("islands", roomId);
   await rooms.save(w.tx, state);
-  w.changes.rooms.add(roomId);
+  noteRows(w.changes, roomId, { all: true });
 }
 
 /**

@@ -15,6 +15,7 @@ import type { Person, TimelineItem } from "../item.js";
 import { FollowedList } from "../list.js";
 import { Names } from "../names.js";
 import { type Lines, readPage } from "./page.js";
+import type { Rows } from "./rows.js";
 import type { Anchor, Timeline, TimelineOptions } from "./timeline.js";
 import { FIRST_PAGE, type Found, Ground, NO_WINDOW, type Window } from "./window.js";
 
@@ -38,6 +39,8 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   readonly #closed = new AbortController();
   /** People whose names are known, until profiles change. */
   readonly #known = new Map<string, Person>();
+  /** What was read last; absent: it says nothing any more. */
+  #rows: Rows | undefined;
 
   private constructor(
     core: Core,
@@ -123,27 +126,32 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   }
 
   protected async read(changes: Changes): Promise<readonly TimelineItem[] | undefined> {
-    if (changes.people || changes.everything) this.#known.clear();
+    if (changes.people || changes.everything) {
+      this.#known.clear();
+      this.#rows = undefined;
+    }
+    const held = { rows: this.#rows, changed: changes.rows.get(this.roomId) };
     const shown = newestOf(this.latest);
     const { anchor } = this.#window;
     const found = await this.core.store.read(async (r) => {
       const ground = await Ground.read(r.tx, this.roomId);
       const { window, lost } = ground.place(this.#window, shown);
       const names = new Names(r.tx, this.#known);
-      const items = lost ? undefined : await readPage(r, ground, window, this.lines, names);
-      return { window, items, missing: names.missing, newest: ground.newestSeq, first: ground.first };
+      const page = lost ? undefined : await readPage(r, ground, window, this.lines, names, held);
+      return { window, page, missing: names.missing, newest: ground.newestSeq, first: ground.first };
     }, warmGround(this.roomId));
     // Somebody may have scrolled on meanwhile.
     this.#window = this.#window.anchor === anchor ? found.window : { ...found.window, anchor: this.#window.anchor };
     this.#newer = found.window.high === 0n ? 0 : Number(found.newest - found.window.high);
     this.#isAtOldest = found.window.low <= found.first;
-    if (!found.items) {
+    this.#rows = found.page?.rows;
+    if (!found.page) {
       if (!this.#healing) void this.#heal();
       return undefined;
     }
     this.#heals = 0;
     this.core.wantPeople(found.missing);
-    return found.items;
+    return found.page.items;
   }
 
   /** Moves an end of the window, once what lies beyond is held; tells whether there is more. */

@@ -1,13 +1,19 @@
 /** The items of a window: rows, then what waits in the outbox, with lines between them. */
 
-import * as messages from "../../store/messages.js";
 import * as outbox from "../../store/outbox.js";
 import type { Read } from "../../store/store.js";
 import type { TimelineItem } from "../item.js";
-import { echoOf, isOf, itemOf, layOver } from "../messages.js";
+import { echoOf, isOf, layOver } from "../messages.js";
 import type { Names } from "../names.js";
-import { Others } from "./others.js";
+import { type Held, Rows } from "./rows.js";
 import type { Ground, Window } from "./window.js";
+
+/** What a window shows. */
+export interface Page {
+  /** What is kept for the next read. */
+  readonly rows: Rows;
+  readonly items: readonly TimelineItem[];
+}
 
 /** What decides on lines. */
 export interface Lines {
@@ -18,35 +24,23 @@ export interface Lines {
 }
 
 /** The items of a window. */
-export async function readPage(
-  r: Read,
-  { state, first }: Ground,
-  window: Window,
-  lines: Lines,
-  names: Names,
-): Promise<TimelineItem[]> {
+export async function readPage(r: Read, { state, first }: Ground, window: Window, lines: Lines, names: Names, held: Held): Promise<Page> {
   const { roomId } = state;
   const atNewest = window.high === 0n;
   // All at once: each answer takes its time to come.
-  const [rows, others, echoes, edits] = await Promise.all([
-    state.ended ? [] : messages.range(r.tx, roomId, window.low, atNewest ? state.seq : window.high),
-    Others.read(r, state),
+  const [rows, echoes, edits] = await Promise.all([
+    Rows.read(r, state, [window.low, atNewest ? state.seq : window.high], names, held),
     atNewest ? outbox.shown(r.tx, roomId, state.seq) : [],
     outbox.edits(r.tx, roomId),
   ]);
-  const items: TimelineItem[] = [];
-  for (const row of rows) {
-    const item = await itemOf(row, r.me, names);
-    items.push(item.kind === "Message" ? await others.mark(item, names) : item);
-  }
-  const own = new Set(rows.filter((row) => row.senderId === r.me).map((row) => row.clientMessageId));
+  const { items, own } = rows;
   for (const entry of echoes) if (!own.has(entry.changeId)) items.push(await echoOf(entry, r.me, names));
   for (const entry of edits) {
     for (const [at, item] of items.entries()) {
       if (item.kind === "Message" && isOf(entry, item)) items[at] = layOver(item, entry);
     }
   }
-  return withLines(items, lines, window.low <= first);
+  return { rows, items: withLines(items, lines, window.low <= first) };
 }
 
 /**
