@@ -10,7 +10,7 @@ import * as outbox from "../src/store/outbox.js";
 import { IndexedBackend } from "../src/store/indexed.js";
 import { MemoryBackend, MemoryStore } from "../src/store/memory.js";
 import { Store, type Write } from "../src/store/store.js";
-import { type Backend, beginningWith, type Rows } from "../src/store/tables.js";
+import { type Backend, beginningWith, type Range, type Rows, type Table, type Tx } from "../src/store/tables.js";
 
 const places: readonly (readonly [string, () => Promise<Backend>])[] = [
   ["memory", async () => new MemoryBackend()],
@@ -80,6 +80,22 @@ describe.each(places)("in %s", (_, open) => {
       expect(ids(await outbox.ready(tx))).toEqual(["r2", "s1"]);
       expect([await outbox.unsent(tx), ids(await outbox.shown(tx, "r", 8n))]).toEqual([2, ["r1", "r2"]]);
       expect(ids(await outbox.shown(tx, "r", 9n))).toEqual(["r2"]);
+    });
+  });
+
+  test("what was acknowledged long ago is forgotten, whatever was refused before it", async () => {
+    const store = new Store(await open(), () => undefined);
+    await store.write("strict", async ({ tx }) => {
+      for (let n = 0; n < 12; n++) {
+        await outbox.put(tx, entry("r", `refused ${n}`), 0);
+        await outbox.fail(tx, (await outbox.find(tx, `refused ${n}`))?.id ?? 0, 84, "refused");
+      }
+      for (const [id, atMs] of [["old", 1], ["new", 8 * 24 * 3_600_000]] as const) {
+        await outbox.put(tx, entry("r", id), 0);
+        await outbox.acknowledge(tx, (await outbox.find(tx, id)) as Entry, 1n, 1n, atMs);
+      }
+      expect([await outbox.find(tx, "old"), (await outbox.find(tx, "new"))?.changeId]).toEqual([undefined, "new"]);
+      expect((await outbox.waiting(tx)).length).toBe(12);
     });
   });
 
@@ -177,4 +193,41 @@ test("a store that is full is asked to make room, and the same write is tried ag
   });
   await store.write("strict", (w) => w.tx.put("drafts", { roomId: "r", text: "kept" }));
   expect((await store.read((r) => r.tx.get("drafts", "r")))?.text).toBe("kept");
+});
+
+/** A place of which a table cannot be read. */
+class Damaged extends MemoryBackend {
+  constructor(private readonly table: Table) {
+    super();
+  }
+
+  override read<T>(job: (tx: Tx) => Promise<T>): Promise<T> {
+    const list = (tx: Tx) => (table: Table, range?: Range) =>
+      table === this.table ? Promise.reject(new ClientError("Storage", "unreadable", { local: "StoreDamaged" })) : tx.list(table, range);
+    return super.read((tx) => job({ ...tx, list: list(tx) as Tx["list"] }));
+  }
+}
+
+test("another place takes all of a store, or what was typed alone: numbers without their rows would hide that any are missing", async () => {
+  const held = async (place: MemoryBackend) => {
+    await place.write("strict", async (tx) => {
+      await tx.put("meta", { key: "watermark", value: 7n });
+      await tx.put("messages", message("r", 1));
+      await tx.put("drafts", { roomId: "r", text: "half a" });
+      await outbox.put(tx, entry("r", "typed"), 0);
+    });
+    const next = new MemoryBackend();
+    const store = new Store(place, () => undefined);
+    await store.replace(next);
+    return store.read(async ({ tx }) => ({
+      watermark: (await tx.get("meta", "watermark"))?.value,
+      rows: (await tx.list("messages")).length,
+      draft: (await tx.get("drafts", "r"))?.text,
+      typed: ids(await outbox.waiting(tx)),
+    }));
+  };
+  const typed = { draft: "half a", typed: ["typed"] };
+  expect(await held(new MemoryBackend())).toEqual({ watermark: 7n, rows: 1, ...typed });
+  expect(await held(new Damaged("messages"))).toEqual({ watermark: undefined, rows: 0, ...typed });
+  expect(await held(new Damaged("outbox"))).toEqual({ watermark: undefined, rows: 0, draft: "half a", typed: [] });
 });

@@ -10,6 +10,8 @@ import type { OutboxRow, Tx } from "./tables.js";
 /** Acknowledged entries that are kept, and for how long: a server is restored within days, if at all. */
 const KEPT = 10_000;
 const KEPT_MS = 7 * 24 * 3_600_000;
+/** Entries that are looked at when one is acknowledged, to be forgotten: more than come, so that none stays. */
+const FEW = 10;
 
 /** What an entry changes, at the place of its number. Numbers are in the table, and are never given to another kind. */
 export const KINDS: readonly ChangeKind[] = [
@@ -165,7 +167,11 @@ export async function acknowledge(tx: Tx, entry: Entry, seq: bigint, rev: bigint
 
 /** Forgets what was acknowledged long ago: the oldest first, a few at a time. */
 async function forgetOld(tx: Tx, nowMs: number): Promise<void> {
-  const oldest = (await tx.list("outbox", { limit: 10 })) as Entry[];
+  let oldest = (await tx.list("outbox", { limit: FEW })) as Entry[];
+  // What was refused, or waits, may be older than all that was acknowledged.
+  if (!oldest.some((entry) => entry.state === ACKNOWLEDGED)) {
+    oldest = (await tx.list("outbox", { limit: FEW + (await waiting(tx)).length })) as Entry[];
+  }
   const newest = ((await tx.list("outbox", { reverse: true, limit: 1 })) as Entry[])[0];
   for (const entry of oldest) {
     const old = entry.ackedMs < nowMs - KEPT_MS || entry.id <= (newest?.id ?? 0) - KEPT;

@@ -7,7 +7,7 @@ import { type Changes, isEmpty, noChanges } from "../changes.js";
 import { ClientError } from "../error.js";
 import { Repairs } from "../sync/repairs.js";
 import * as meta from "./meta.js";
-import { type Backend, type Durability, TABLES, type Tx } from "./tables.js";
+import { type Backend, type Durability, type Table, TABLES, type Tx } from "./tables.js";
 
 /** A read: one state. */
 export interface Read {
@@ -30,14 +30,21 @@ export interface Write {
 /** Begins to read what a job will ask for. */
 export type Warm = (tx: Tx) => void;
 
-/** Everything of one store in another. */
+/** What a person typed, which is nowhere else. */
+const TYPED: readonly Table[] = ["outbox", "drafts"];
+
+/**
+ * Everything of one place in another, as it is at one moment. Where a part of it cannot be read what was typed is taken alone: numbers
+ * without their rows would hide that any are missing, and the server has them.
+ */
 async function copy(from: Backend, to: Backend): Promise<void> {
-  for (const table of TABLES) {
-    const rows = await from.read((tx) => tx.list(table));
-    await to.write("relaxed", async (tx) => {
-      for (const row of rows) await tx.put(table, row);
-    });
-  }
+  const read = (tables: readonly Table[]) =>
+    from.read((tx) => Promise.all(tables.map(async (table) => [table, await tx.list(table)] as const)));
+  const typed = () => Promise.all(TYPED.map((table) => read([table]).catch(() => [])));
+  const parts = await read(TABLES).catch(async () => (await typed()).flat());
+  await to.write("relaxed", async (tx) => {
+    for (const [table, rows] of parts) for (const row of rows) await tx.put(table, row);
+  });
 }
 
 /** The store of a client. */
@@ -83,7 +90,7 @@ export class Store {
   /** Takes other tables in place of those that fail, with what can be read of these. */
   async replace(next: Backend): Promise<void> {
     const held = this.backend;
-    await copy(held, next).catch(() => undefined);
+    await copy(held, next);
     this.backend = next;
     held.close();
   }
