@@ -23,6 +23,7 @@ import {
 import { RoomSummarySchema } from "./gen/madang/v1/sync_pb.js";
 import { CustomStatusSchema, type User as WireUser } from "./gen/madang/v1/user_pb.js";
 import { SetStatusRequestSchema, UpdateProfileRequestSchema, UserService } from "./gen/madang/v1/user_service_pb.js";
+import { positionOf, timeOf } from "./given.js";
 import { Life } from "./life.js";
 import { equal } from "./lists/diff.js";
 import type { MessageKey, ReadCount, RoomItem, RoomMember, Totals, WaitingChange } from "./lists/item.js";
@@ -224,7 +225,7 @@ export class Client {
 
   /** How many have read a message; `undefined` while it is not known. The server counts for up to five, once a second. */
   readers(roomId: string, seq: number): Watched<ReadCount | undefined> {
-    const key = `${roomId}/${seq}`;
+    const key = `${roomId}/${positionOf(seq)}`;
     return watchShown(this.#core.reads, [key], (known) => known.get(key));
   }
 
@@ -393,11 +394,13 @@ export class Client {
 
   /** Sets one's own status as a whole; it is shown at once. The answer is the id of the change. */
   async setStatus(status: UserStatus, custom?: CustomStatus): Promise<string> {
-    const { emoji = "", text = "", until } = custom ?? {};
-    const ends = until ? { until: timestampOf(until.getTime()) } : {};
-    const own = custom ? { customStatus: create(CustomStatusSchema, { emoji, text, ...ends }) } : {};
-    const request = create(SetStatusRequestSchema, { status: statusNumber(status), ...own });
-    return ask(() => commands.change(this.#core, "Status", request));
+    return ask(async () => {
+      const { emoji = "", text = "", until } = custom ?? {};
+      const ends = until ? { until: timestampOf(timeOf(until)) } : {};
+      const own = custom ? { customStatus: create(CustomStatusSchema, { emoji, text, ...ends }) } : {};
+      const request = create(SetStatusRequestSchema, { status: statusNumber(status), ...own });
+      return commands.change(this.#core, "Status", request);
+    });
   }
 
   // Devices and the life of the client.
@@ -439,7 +442,7 @@ export class Client {
   async clearCache(): Promise<void> {
     return ask(async () => {
       await this.#core.store.write("relaxed", size.clear);
-      this.#core.attend();
+      this.#core.refetch();
     });
   }
 
@@ -478,11 +481,6 @@ async function ask<T>(job: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw failureOf(error);
   }
-}
-
-function positionOf(seq: number): bigint {
-  if (!Number.isSafeInteger(seq)) throw new ClientError("Invalid", `${seq} is no position`);
-  return BigInt(seq);
 }
 
 /** What is known of things that are shown, for as long as they are. */

@@ -9,6 +9,7 @@ import { ClientError } from "./error.js";
 import { ErrorReason } from "./gen/madang/v1/error_pb.js";
 import { MessageKind } from "./gen/madang/v1/message_pb.js";
 import { DeleteMessageRequestSchema, EditMessageRequestSchema, type SendMessageRequest, SendMessageRequestSchema } from "./gen/madang/v1/message_service_pb.js";
+import { keyOf, positionOf } from "./given.js";
 import type { ChangeKind, MessageKey } from "./lists/item.js";
 import { refused } from "./net/failure.js";
 import * as marks from "./store/marks.js";
@@ -36,7 +37,7 @@ export async function change<D extends DescMessage>(
 export async function send(core: Core, roomId: string, draft: Draft | string): Promise<string> {
   const { replyTo = 0, ...written } = draftOf(draft);
   const clientMessageId = newId();
-  const request = create(SendMessageRequestSchema, { roomId, clientMessageId, ...written, replyToSeq: BigInt(replyTo) });
+  const request = create(SendMessageRequestSchema, { roomId, clientMessageId, ...written, replyToSeq: positionOf(replyTo) });
   check(SendMessageRequestSchema, request);
   const seenSeq = BigInt(core.seen(roomId));
   await core.put(async (w) => {
@@ -64,17 +65,19 @@ function warmSeen(roomId: string): Warm {
 
 /** Replaces the text of one's own message. */
 export async function edit(core: Core, roomId: string, message: MessageKey, draft: Draft | string): Promise<string> {
+  const key = keyOf(message);
   const { replyTo: _, ...written } = draftOf(draft);
   const request = create(EditMessageRequestSchema, { roomId, seq: 1n, ...written });
   check(EditMessageRequestSchema, request);
-  return changeMessage(core, (w, id) => changes.edit(w, message, request, id));
+  return changeMessage(core, (w, id) => changes.edit(w, key, request, id));
 }
 
 /** Deletes a message for everybody. */
 export async function del(core: Core, roomId: string, message: MessageKey): Promise<string> {
+  const key = keyOf(message);
   const request = create(DeleteMessageRequestSchema, { roomId, seq: 1n });
   changes.check(DeleteMessageRequestSchema, request);
-  return changeMessage(core, (w, id) => changes.del(w, message, request, id));
+  return changeMessage(core, (w, id) => changes.del(w, key, request, id));
 }
 
 async function changeMessage(

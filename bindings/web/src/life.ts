@@ -113,6 +113,7 @@ export class Life {
     this.#clearedMs = now;
     // Beside the turn of writes, which waits for this.
     await this.core.store.writeNow("relaxed", size.clear).catch(() => this.goApart("Full"));
+    this.core.refetch();
     return true;
   }
 

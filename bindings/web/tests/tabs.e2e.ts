@@ -91,6 +91,20 @@ test("two tabs share one stream, and when the one that leads closes the other ta
   for (const client of [second, bob]) await shows(client, roomId, [...both, "Sent after it", "Sent still here"]);
 }, 60_000);
 
+test("a timeline is whole again at once when a tab that does not lead has dropped what can be had again", async () => {
+  const [leader, bob] = [await live("ann"), await live("bob")];
+  const follower = await live("ann");
+  const roomId = await room(leader, "cache", [bob]);
+  await bob.settled(await bob.send(roomId, "still there"));
+  await shows(follower, roomId, ["Sent still there"]);
+  const timeline = await follower.timeline(roomId);
+  await follower.clearCache();
+  const over = AbortSignal.timeout(5_000);
+  const isGone = () => !timeline.items.some((item) => item.kind === "Message");
+  while (!isGone()) await timeline.next(over);
+  while (isGone()) await timeline.next(over);
+}, 60_000);
+
 test("what one tab sees another tab is told of: marks, typing, presence and readers", async () => {
   const [leader, bob] = [await live("ann"), await live("bob")];
   const follower = await live("ann");

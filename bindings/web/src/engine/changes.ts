@@ -11,7 +11,7 @@ import { ClientError } from "../error.js";
 import { ErrorReason } from "../gen/madang/v1/error_pb.js";
 import { type DeleteMessageRequest, DeleteMessageRequestSchema, type EditMessageRequest, EditMessageRequestSchema, type SendMessageRequest, SendMessageRequestSchema } from "../gen/madang/v1/message_service_pb.js";
 import type { Message } from "../gen/madang/v1/message_pb.js";
-import type { ChangeKind, MessageKey } from "../lists/item.js";
+import type { ChangeKind } from "../lists/item.js";
 import { violationsOf } from "../net/check.js";
 import * as messages from "../store/messages.js";
 import * as outbox from "../store/outbox.js";
@@ -195,13 +195,13 @@ interface Target {
   readonly seq: bigint;
 }
 
-async function targetOf(w: Write, roomId: string, key: MessageKey): Promise<Target | undefined> {
+async function targetOf(w: Write, roomId: string, key: string | bigint): Promise<Target | undefined> {
   const own = typeof key === "string";
-  const row = own ? await messages.findOwn(w.tx, roomId, key) : await messages.find(w.tx, roomId, BigInt(key));
+  const row = own ? await messages.findOwn(w.tx, roomId, key) : await messages.find(w.tx, roomId, key);
   const ownId = own ? key : row?.senderId === w.me ? row.clientMessageId : "";
   const found = ownId === "" ? undefined : await outbox.find(w.tx, ownId);
   const entry = found && kindOf(found) === "Send" && found.roomId === roomId ? found : undefined;
-  const seq = own ? (row?.seq ?? entry?.seq) : BigInt(key);
+  const seq = own ? (row?.seq ?? entry?.seq) : key;
   return seq === undefined ? undefined : { entry, ownId, seq };
 }
 
@@ -216,7 +216,7 @@ function isHereAlone(entry: Entry): boolean {
  */
 export async function edit(
   w: Write,
-  key: MessageKey,
+  key: string | bigint,
   request: EditMessageRequest,
   id: { changeId: string; nowMs: number },
 ): Promise<string | undefined> {
@@ -237,7 +237,7 @@ export async function edit(
  */
 export async function del(
   w: Write,
-  key: MessageKey,
+  key: string | bigint,
   request: DeleteMessageRequest,
   id: { changeId: string; nowMs: number },
 ): Promise<string | undefined> {

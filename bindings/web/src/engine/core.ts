@@ -237,6 +237,12 @@ export class Core {
     this.bells.session.ring();
   }
 
+  /** Rows of what is on the screen were dropped: they are fetched again. */
+  refetch(): void {
+    if (this.tabs.leads.now) this.attend();
+    else this.tabs.tell({ kind: "Ask", rooms: this.focus().rooms });
+  }
+
   /** Another tab has seen that rooms are behind. */
   askRooms(roomIds: readonly string[]): void {
     const asked = this.store.write("relaxed", async (w) => {

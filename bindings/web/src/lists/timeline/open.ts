@@ -7,6 +7,7 @@ import { syncNow } from "../../engine/repair.js";
 import { ClientError } from "../../error.js";
 import type { Message } from "../../gen/madang/v1/message_pb.js";
 import { type ListMessagesRequest, type ListMessagesResponse, MessageService } from "../../gen/madang/v1/message_service_pb.js";
+import { countOf } from "../../given.js";
 import { failureOf, mayRepeat } from "../../net/failure.js";
 import type { Read, Warm } from "../../store/store.js";
 import type { Tx } from "../../store/tables.js";
@@ -111,7 +112,7 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   }
 
   scrolledTo(seq: number | undefined): void {
-    this.#window = { ...this.#window, anchor: BigInt(seq ?? 0) };
+    this.#window = { ...this.#window, anchor: seq !== undefined && Number.isSafeInteger(seq) ? BigInt(seq) : 0n };
   }
 
   override close(): void {
@@ -226,7 +227,7 @@ export class OpenTimeline extends FollowedList<TimelineItem> implements Timeline
   }
 
   #ask(position: Position, count: number): Promise<ListMessagesResponse> {
-    const request = { roomId: this.roomId, position, pageSize: Math.min(PAGE, Math.max(1, count)) };
+    const request = { roomId: this.roomId, position, pageSize: Math.min(PAGE, Number(countOf(count))) };
     return this.core.connection.call(MessageService, (caller, options) => caller.listMessages(request, options));
   }
 
@@ -280,10 +281,6 @@ function isSame(one: Window, other: Window): boolean {
 
 function beganAnew(): ClientError {
   return new ClientError("Conflict", "the room began anew meanwhile");
-}
-
-function countOf(count: number): bigint {
-  return BigInt(Math.max(1, Math.trunc(count)));
 }
 
 function newestOf(items: readonly TimelineItem[]): bigint {

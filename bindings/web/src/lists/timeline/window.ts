@@ -5,6 +5,7 @@
  * keeps what it showed until the piece was fetched again.
  */
 
+import { positionOf, timeOf } from "../../given.js";
 import { dateOf } from "../../time.js";
 import * as marks from "../../store/marks.js";
 import * as messages from "../../store/messages.js";
@@ -157,9 +158,9 @@ export class Ground {
       if (read === undefined) return { window: this.newest() };
       seq = read + 1n;
     } else if ("seq" in anchor) {
-      seq = BigInt(Math.trunc(anchor.seq));
+      seq = positionOf(anchor.seq);
     } else {
-      seq = await this.#firstSince(tx, anchor.date);
+      seq = await this.#firstSince(tx, new Date(timeOf(anchor.date)));
       if (seq === undefined) return { time: anchor.date };
     }
     if (seq > this.newestSeq) return { window: this.newest() };
