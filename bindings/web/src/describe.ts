@@ -15,10 +15,12 @@ import type {
 type Named<T extends { name: string }, Known extends keyof T = never, Maybe extends keyof T = never> = Pick<T, "name" | Known> &
   Partial<Pick<T, Maybe>>;
 
+type FieldLiteral = Named<FieldDescriptorProto, "number" | "type", "label" | "typeName" | "oneofIndex" | "proto3Optional">;
+
 /** A message; what is absent is empty. */
 export interface MessageLiteral {
   readonly name: string;
-  readonly field?: readonly Named<FieldDescriptorProto, "number" | "type", "label" | "typeName" | "oneofIndex" | "proto3Optional">[];
+  readonly field?: readonly FieldLiteral[];
   readonly oneofDecl?: readonly { readonly name: string }[];
   readonly nestedType?: readonly MessageLiteral[];
   readonly enumType?: readonly EnumLiteral[];

@@ -1,7 +1,15 @@
 /** The literals that generate.mjs writes describe what the contract's compiler says. */
 
 import { execFileSync } from "node:child_process";
-import { createFileRegistry, type DescEnum, type DescField, type DescFile, type DescMessage, type DescService, fromBinary } from "@bufbuild/protobuf";
+import {
+  createFileRegistry,
+  type DescEnum,
+  type DescField,
+  type DescFile,
+  type DescMessage,
+  type DescService,
+  fromBinary,
+} from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { expect, test } from "vitest";
@@ -14,8 +22,9 @@ import { file_madang_v1_sync_service } from "../src/gen/madang/v1/sync_service_p
 import { file_madang_v1_user_service } from "../src/gen/madang/v1/user_service_pb.js";
 
 /** All that is plain in it, but the name in JSON, which is never spoken; and the types that it names. */
+const isPlain = ([name, value]: [string, unknown]) => !["object", "function"].includes(typeof value) && name !== "jsonName";
 const field = (desc: DescField) => ({
-  ...Object.fromEntries(Object.entries(desc).filter(([name, value]) => typeof value !== "object" && typeof value !== "function" && name !== "jsonName")),
+  ...Object.fromEntries(Object.entries(desc).filter(isPlain)),
   types: [desc.message?.typeName, desc.enum?.typeName, desc.oneof?.localName],
   default: "getDefaultValue" in desc ? desc.getDefaultValue?.() : undefined,
 });
@@ -62,4 +71,4 @@ test("every type of the pages' contract is the compiler's", () => {
       for (const method of methods(type)) expect(known, name).toContainEqual(method);
     }
   }
-});
+}, 30_000);

@@ -73,6 +73,8 @@ const body = (words: string) => create(MessageBodySchema, { text: words });
 const at = (n: bigint) => ({ seconds: n * 7_000n, nanos: 0 });
 const messageOf = (n: bigint, senderId: string, init: object = {}) =>
   create(MessageSchema, { roomId: ROOM, seq: n, rev: n, count: n, senderId, createdAt: at(n), body: body(`number ${n}`), ...init });
+const userOf = (id: string, displayName: string, profileRev: bigint) => create(UserSchema, { id, displayName, profileRev });
+const roomOf = (init: object) => create(RoomSchema, { id: ROOM, seq, rev, count: seq, ...init });
 const someone = () => OTHERS[chance(OTHERS.length)] as string;
 
 beforeEach(begin);
@@ -83,22 +85,25 @@ async function begin(): Promise<void> {
   const store = new Store(new Counted(), (told) => observers.publish(told));
   const config = { server: "http://127.0.0.1:1", tokens: async () => "" };
   const backoff = { baseMs: 1, capMs: 1 };
-  core = new Core(config, backoff, new Connection(config, newId(), backoff), store, observers, new Cell<StorageState>({ kind: "Kept" }), new Tabs(undefined));
+  const [connection, storage] = [new Connection(config, newId(), backoff), new Cell<StorageState>({ kind: "Kept" })];
+  core = new Core(config, backoff, connection, store, observers, storage, new Tabs(undefined));
   [rev, seq] = [BigInt(HELD), BigInt(HELD)];
   await store.write("relaxed", async (w) => {
     await meta.set(w.tx, "user_id", ME);
     const member = create(MemberSchema, { roomId: ROOM, userId: ME, state: MemberState.JOINED });
     const membership = create(MembershipSchema, { userRev: 1n, member, lastReadSeq: seq, readCount: seq });
-    const room = create(RoomSchema, { id: ROOM, seq, rev, count: seq });
+    const room = roomOf({});
     const numbers = { rev, headRev: rev, seq, lowSeq: 1n };
     await rooms.save(w.tx, { ...(await rooms.load(w.tx, ROOM)), ...numbers, room, membership });
-    const held = Array.from({ length: HELD }, (_, n) => messageOf(BigInt(n + 1), n % 3 === 0 ? ME : someone(), { clientMessageId: newId() }));
+    const sent = (_: unknown, n: number) =>
+      messageOf(BigInt(n + 1), n % 3 === 0 ? ME : someone(), { clientMessageId: newId() });
+    const held = Array.from({ length: HELD }, sent);
     await messages.upsert(w.tx, held, ME);
     const members = OTHERS.map((userId) => create(MemberSchema, { roomId: ROOM, userId, state: MemberState.JOINED, rev: 1n }));
     await messages.upsertMembers(w.tx, ROOM, members);
     const receipts = OTHERS.map((userId, n) => create(ReceiptSchema, { userId, lastReadSeq: BigInt(n * 20), rev: 1n }));
     await messages.upsertReceipts(w.tx, ROOM, receipts);
-    await people.upsert(w.tx, OTHERS.slice(0, 30).map((id) => create(UserSchema, { id, displayName: id.slice(-4), profileRev: 1n })));
+    await people.upsert(w.tx, OTHERS.slice(0, 30).map((id) => userOf(id, id.slice(-4), 1n)));
   });
 }
 
@@ -126,7 +131,8 @@ const arrives = (senderId = someone()) => {
   const value = messageOf((seq += 1n), senderId, { rev: rev + 1n, markGeneration: 0n });
   return event({ case: "message", value }, senderId);
 };
-const becomes = (n: bigint, init: object) => event({ case: "message", value: messageOf(n, OTHERS[1] as string, { rev: rev + 1n, ...init }) });
+const becomes = (n: bigint, init: object) =>
+  event({ case: "message", value: messageOf(n, OTHERS[1] as string, { rev: rev + 1n, ...init }) });
 const reads = (userId: string, lastReadSeq: bigint) => {
   const receipt = create(ReceiptSchema, { userId, lastReadSeq, deliveredSeq: lastReadSeq, rev: rev + 1n });
   return event({ case: "receipts", value: create(ReceiptBatchSchema, { receipts: [receipt] }) });
@@ -150,7 +156,7 @@ const edit = (n: bigint) => {
 async function reset(): Promise<void> {
   const from = { roomId: ROOM, rev, seq };
   const newest = Array.from({ length: 60 }, (_, n) => messageOf(seq - BigInt(59 - n), ME, { rev }));
-  const room = create(RoomSchema, { id: ROOM, seq, rev: (rev += 600n), count: seq });
+  const room = roomOf({ rev: (rev += 600n) });
   const membership = (await core.store.read((r) => rooms.load(r.tx, ROOM))).membership;
   const summary = create(RoomSummarySchema, { roomId: ROOM, verdict: { case: "present", value: { room, membership } } });
   const delta = { summary, from, to: { roomId: ROOM, rev, seq }, last: true, reset: true, messages: newest, snapshotRev: rev };
@@ -170,8 +176,8 @@ test.each([
   const before = new Map(timeline["latest"].map((item) => [item.key, item]));
   await happens();
   const items = await listOf(timeline);
-  const { messages: rows, members, receipts } = read;
-  expect({ messages: rows, members, receipts }).toEqual({ messages: undefined, members: undefined, receipts: undefined, ...wanted });
+  const rows = (["messages", "members", "receipts"] as const).map((table) => [table, read[table]]);
+  expect(Object.fromEntries(rows.filter(([, count]) => count !== undefined))).toEqual(wanted);
   expect(items.length).toBeGreaterThanOrEqual(LONG);
   // What is the same in itself is the same item, so that nobody has to compare.
   const others = items.filter((item) => item.kind === "Message" && item !== before.get(item.key));
@@ -180,7 +186,8 @@ test.each([
 
 test("a name that changes is shown, and one that is not known is asked for as long as it is shown", async () => {
   const timeline = await long();
-  const nameOf = (id: string) => timeline["latest"].flatMap((item) => (item.kind === "Message" && item.sender.id === id ? [item.sender.name] : []))[0];
+  const senders = () => timeline["latest"].flatMap((item) => (item.kind === "Message" ? [item.sender] : []));
+  const nameOf = (id: string) => senders().find((sender) => sender.id === id)?.name;
   const [known, unknown] = [OTHERS[0] as string, OTHERS[39] as string];
   expect([nameOf(known), nameOf(unknown), core.wanted.has(unknown)]).toEqual([known.slice(-4), "", true]);
   core.wanted.clear();
@@ -189,7 +196,7 @@ test("a name that changes is shown, and one that is not known is asked for as lo
   expect(core.wanted.has(unknown)).toBe(true);
   await put((w) => {
     w.changes.people = true;
-    return people.upsert(w.tx, [known, unknown].map((id) => create(UserSchema, { id, displayName: `${id} anew`, profileRev: 2n })));
+    return people.upsert(w.tx, [known, unknown].map((id) => userOf(id, `${id} anew`, 2n)));
   });
   await listOf(timeline);
   expect([nameOf(known), nameOf(unknown)]).toEqual([`${known} anew`, `${unknown} anew`]);
@@ -232,23 +239,24 @@ async function somethingHappens(timeline: OpenTimeline): Promise<void> {
     () => takeIn(arrives()),
     () => takeIn(arrives(ME), arrives(), becomes(seq - 1n, { tombstone: {} })),
     () => takeIn(becomes(any, { body: body(newId()) })),
-    () => takeIn(...Array.from({ length: chance(2) === 0 ? 80 : 300 }, (_, n) => becomes(seq - BigInt(n), { body: body(newId()) }))),
+    () => takeIn(...Array.from({ length: [80, 300][chance(2)] ?? 0 }, (_, n) => becomes(seq - BigInt(n), { body: body(newId()) }))),
     () => takeIn(reads(someone(), any), reads(someone(), seq)),
     () => takeIn(...OTHERS.map((userId) => reads(userId, any))),
     () => takeIn(moves(someone(), MemberState.LEFT), moves(someone(), MemberState.JOINED)),
-    () => takeIn(event({ case: "room", value: create(RoomSchema, { id: ROOM, seq, rev: rev + 1n, count: seq, large: chance(2) === 0 }) })),
+    () => takeIn(event({ case: "room", value: roomOf({ rev: rev + 1n, large: chance(2) === 0 }) })),
     send,
     () => edit(any),
     () => timeline.loadOlder(30),
     () => timeline.loadNewer(30),
     () => timeline.jump(chance(2) === 0 ? "Newest" : { seq: Number(any) }),
-    () => put((w) => people.upsert(w.tx, [create(UserSchema, { id: someone(), displayName: newId(), profileRev: rev })]).then(() => (w.changes.people = true))),
+    () => put((w) => people.upsert(w.tx, [userOf(someone(), newId(), rev)]).then(() => (w.changes.people = true))),
     async () => (chance(3) === 0 ? reset() : undefined),
     async () => {
       const { lowSeq } = await core.store.read((r) => rooms.load(r.tx, ROOM));
       const above = lowSeq > 200n ? 200n : lowSeq - 1n;
       const older: Message[] = Array.from({ length: Number(above) }, (_, n) => messageOf(lowSeq - above + BigInt(n), someone()));
-      const told = create(ListMessagesResponseSchema, { messages: older, snapshotRev: rev, hasBefore: lowSeq > 201n, hasAfter: true });
+      const ends = { hasBefore: lowSeq > 201n, hasAfter: true };
+      const told = create(ListMessagesResponseSchema, { messages: older, snapshotRev: rev, ...ends });
       await put((w) => page(w, VIEW, ROOM, told, noOutcome()));
     },
   ];
@@ -257,7 +265,7 @@ async function somethingHappens(timeline: OpenTimeline): Promise<void> {
 }
 
 test("whatever happens, the list is what a read of everything gives", async () => {
-  for (let round = 0; round < 12; round++) {
+  for (let round = 0; round < 8; round++) {
     await begin();
     const timeline = await long();
     for (let step = 0; step < 10; step++) {

@@ -24,7 +24,14 @@ export interface Lines {
 }
 
 /** The items of a window. */
-export async function readPage(r: Read, { state, first }: Ground, window: Window, lines: Lines, names: Names, held: Held): Promise<Page> {
+export async function readPage(
+  r: Read,
+  { state, first }: Ground,
+  window: Window,
+  lines: Lines,
+  names: Names,
+  held: Held,
+): Promise<Page> {
   const { roomId } = state;
   const atNewest = window.high === 0n;
   // All at once: each answer takes its time to come.

@@ -61,14 +61,15 @@ export class Rows {
     const kept = isFew ? held : undefined;
     const range = (first: bigint, last: bigint) => (state.ended ? [] : messages.range(r.tx, state.roomId, first, last));
     // All at once: each answer takes its time to come.
-    const [others, ...read] = await Promise.all([
+    const [others, ...answers] = await Promise.all([
       kept ? kept.others.follow(r, state, changed.people) : Others.read(r, state),
       ...(kept ? [range(low, from - 1n), range(to + 1n, high)] : [range(low, high)]),
       ...(kept ? again.map((seq) => messages.find(r.tx, state.roomId, BigInt(seq))) : []),
     ]);
     for (const id of kept?.missing ?? []) names.missing.add(id);
-    const told = read.flat().filter((message) => message !== undefined);
-    const fresh = new Map((await Promise.all(told.map((message) => rowOf(message, r.me, names)))).map((row) => [row.seq, row]));
+    const told = answers.flat().filter((message) => message !== undefined);
+    const read = await Promise.all(told.map((message) => rowOf(message, r.me, names)));
+    const fresh = new Map(read.map((row) => [row.seq, row]));
     const old = kept?.rows.filter(({ seq }) => seq >= low && seq <= high && !fresh.has(seq)) ?? [];
     const all: Row[] = [];
     for (const row of [...old, ...fresh.values()].sort((one, other) => one.seq - other.seq)) {
