@@ -79,16 +79,24 @@ async function readMembers(r: Read, roomId: string): Promise<{ members: RoomMemb
   return { members: keyed.map(({ item }) => item), missing };
 }
 
-/** Fetches all members into the store. */
+/** Fetches all members into the store. Whoever is held as one, and was not at the time of the pages, has left untold. */
 async function fetchMembers(core: Core, roomId: string): Promise<void> {
-  let pageToken = "";
+  const found = new Set<string>();
+  let [pageToken, asOf]: [string, bigint | undefined] = ["", undefined];
   do {
     const request = { roomId, pageSize: PAGE, pageToken };
     const page = await core.connection.call(RoomService, (caller, options) => caller.listMembers(request, options));
+    for (const { userId } of page.members) found.add(userId);
+    asOf ??= page.snapshotRev;
     await core.store.write("relaxed", async (w) => {
       noteRows(w.changes, roomId, { people: page.members.map(({ userId }) => userId) });
       await messages.upsertMembers(w.tx, roomId, page.members);
     });
     pageToken = page.nextPageToken;
   } while (pageToken !== "");
+  const rev = asOf;
+  await core.store.write("relaxed", async (w) => {
+    const gone = await messages.dropMembers(w.tx, roomId, found, rev);
+    if (gone.length > 0) noteRows(w.changes, roomId, { people: gone });
+  });
 }

@@ -44,6 +44,14 @@ export async function upsertMembers(tx: Tx, roomId: string, members: readonly Me
   }
 }
 
+/** Drops member rows as of a revision that are of none of these people; tells whose. */
+export async function dropMembers(tx: Tx, roomId: string, but: ReadonlySet<string>, rev: bigint): Promise<string[]> {
+  const rows = await tx.list("members", beginningWith(roomId));
+  const gone = rows.filter((row) => row.rev <= rev && !but.has(row.userId)).map(({ userId }) => userId);
+  for (const userId of gone) await tx.delete("members", [roomId, userId]);
+  return gone;
+}
+
 /** Stores receipts by revision. */
 export async function upsertReceipts(tx: Tx, roomId: string, receipts: readonly Receipt[]): Promise<void> {
   for (const receipt of receipts) {
