@@ -3,7 +3,7 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { brotliCompressSync, gzipSync } from "node:zlib";
 
-/** Bytes of JavaScript, compressed by gzip: a second on a slow line has room for 180 KB, and 153 are there. */
+/** Bytes of JavaScript, compressed by gzip: a second on a slow line has room for 180 KB, and 154 are there. */
 const BOUND = 160 * 1024;
 
 /** What does not grow smaller is left alone. */
