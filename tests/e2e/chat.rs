@@ -65,8 +65,12 @@ async fn a_large_room_is_the_same_for_everybody() {
     assert!(bob.rooms().await[&room].room.as_ref().is_some_and(|room| room.large && room.member_count == 3));
     cat.say(&room, "hello hall").await;
     world.settle().await;
+    let listed = async || ann.client.members(&room).await.expect("a list").len();
+    assert_eq!(listed().await, 3);
     cat.leave(&room).await.expect("left");
     world.settle().await;
+    // Nobody was told; whoever asks again sees it.
+    assert_eq!(listed().await, 2);
     world.end().await;
 }
 

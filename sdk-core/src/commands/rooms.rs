@@ -129,20 +129,24 @@ pub(crate) fn held_members(conn: &Connection, room_id: &str) -> rusqlite::Result
     Ok((members, missing))
 }
 
-/// Fetches all members into the store.
+/// Fetches all members into the store. Whoever is held as one, and was not at the time of the pages, has left untold.
 pub(crate) async fn fetch_members(inner: &Inner, room_id: &str) -> Result<(), ClientError> {
-    let mut page_token = String::new();
+    let (mut found, mut as_of, mut page_token) = (BTreeSet::new(), None, String::new());
     loop {
         let request = ListMembersRequest { room_id: room_id.to_owned(), page_size: PAGE, page_token };
         let rpc = |channel, request| async { RoomServiceClient::new(channel).list_members(request).await };
         let answer = inner.connection.call(request, rpc).await?;
+        found.extend(answer.members.iter().map(|member| member.user_id.clone()));
+        let rev = *as_of.get_or_insert(answer.snapshot_rev);
+        page_token = answer.next_page_token;
+        let all = page_token.is_empty().then(|| std::mem::take(&mut found));
         let id = room_id.to_owned();
         let keep = move |w: &mut Write<'_>| {
             w.changes.room(&id);
-            messages::upsert_members(&w.tx, &id, &answer.members)
+            messages::upsert_members(&w.tx, &id, &answer.members)?;
+            all.map_or(Ok(()), |all| messages::drop_members(&w.tx, &id, &all, rev))
         };
         inner.store.write(Durability::Frames, keep).await?;
-        page_token = answer.next_page_token;
         if page_token.is_empty() {
             return Ok(());
         }

@@ -1,6 +1,8 @@
 //! Rows of rooms: messages, members, receipts. They merge by revision, whatever brings them and in whatever order.
 
-use madang_proto::v1::{Member, Message, Receipt};
+use std::collections::BTreeSet;
+
+use madang_proto::v1::{Member, MemberState, Message, Receipt};
 use prost::Message as _;
 use rusqlite::{Connection, OptionalExtension as _, Row};
 
@@ -68,6 +70,18 @@ pub(crate) fn upsert_members(conn: &Connection, room_id: &str, members: &[Member
     let mut statement = conn.prepare_cached(sql)?;
     for member in members {
         statement.execute((room_id, &member.user_id, member.rev, member.encode_to_vec()))?;
+    }
+    Ok(())
+}
+
+/// Drops the rows of members as of a revision who are none of these people: large rooms do not tell who leaves. What says that
+/// somebody has gone stays.
+pub(crate) fn drop_members(conn: &Connection, room_id: &str, but: &BTreeSet<String>, rev: i64) -> rusqlite::Result<()> {
+    for member in members(conn, room_id)? {
+        if member.state() == MemberState::Joined && member.rev <= rev && !but.contains(&member.user_id) {
+            conn.prepare_cached("delete from members where room_id = ?1 and user_id = ?2")?
+                .execute((room_id, &member.user_id))?;
+        }
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 import { fromBinary, toBinary } from "@bufbuild/protobuf";
 import { type Message, MessageSchema } from "../gen/madang/v1/message_pb.js";
-import { type Member, MemberSchema, type Receipt, ReceiptSchema } from "../gen/madang/v1/room_pb.js";
+import { type Member, MemberSchema, MemberState, type Receipt, ReceiptSchema } from "../gen/madang/v1/room_pb.js";
 import { beginningWith, type MemberRow, type ReceiptRow, type Tx } from "./tables.js";
 
 /** Stores messages; of two states of one the greater revision stays. */
@@ -44,10 +44,14 @@ export async function upsertMembers(tx: Tx, roomId: string, members: readonly Me
   }
 }
 
-/** Drops member rows as of a revision that are of none of these people; tells whose. */
+/**
+ * Drops the rows of members as of a revision who are none of these people, and tells who they are: large rooms do not tell who
+ * leaves. What says that somebody has gone stays.
+ */
 export async function dropMembers(tx: Tx, roomId: string, but: ReadonlySet<string>, rev: bigint): Promise<string[]> {
   const rows = await tx.list("members", beginningWith(roomId));
-  const gone = rows.filter((row) => row.rev <= rev && !but.has(row.userId)).map(({ userId }) => userId);
+  const isIn = (row: MemberRow) => memberOf(row).state === MemberState.JOINED;
+  const gone = rows.filter((row) => row.rev <= rev && !but.has(row.userId) && isIn(row)).map(({ userId }) => userId);
   for (const userId of gone) await tx.delete("members", [roomId, userId]);
   return gone;
 }
