@@ -1,17 +1,17 @@
 //! What is heard while a question is on its way: it is asked for when the answer has come, and what the store says does not
 //! hide from the next process what only this one knew.
 
-use std::sync::Arc;
-
 use madang_proto::v1::{
     ChangedProfile, Drained, Heartbeat, Member, MemberState, Membership, Message, PeopleChanged, Room, RoomCursor,
     RoomDelta, RoomEvent, RoomPresent, RoomSummary, ServerFrame, User, UserBehind, UserDelta, room_event::Change,
     room_summary::Verdict, server_frame::Frame,
 };
 
-use super::server::{ME, ROOM};
+use super::{
+    server::{ME, ROOM},
+    story::store,
+};
 use crate::{
-    config::StoreLocation,
     engine::{
         frames::{self, Outcome, View},
         repair::{self, Ask},
@@ -20,16 +20,6 @@ use crate::{
     sabotage::Guards,
     store::{Durability, Store, Write, meta, people},
 };
-
-async fn store() -> Store {
-    let store = Store::open(StoreLocation::Memory, Arc::default(), Guards::default()).await.unwrap();
-    let named = |w: &mut Write<'_>| {
-        w.me = ME.into();
-        Ok(())
-    };
-    store.write(Durability::Frames, named).await.unwrap();
-    store
-}
 
 /// The room is on the screen.
 fn view() -> View {
@@ -84,7 +74,7 @@ fn beat(watermark: i64) -> Frame {
 
 #[tokio::test]
 async fn a_watermark_is_not_kept_over_what_waits_for_an_answer() {
-    let store = store().await;
+    let store = store(Guards::default()).await;
     take(&store, vec![Frame::RoomSummary(summary(1)), Frame::Drained(Drained { watermark: 10 })]).await;
     assert_eq!(watermark(&store).await, 10);
 
@@ -98,7 +88,7 @@ async fn a_watermark_is_not_kept_over_what_waits_for_an_answer() {
 
 #[tokio::test]
 async fn what_a_stream_told_and_was_not_held_is_told_by_the_next() {
-    let store = store().await;
+    let store = store(Guards::default()).await;
     take(&store, vec![Frame::RoomSummary(summary(1)), Frame::Drained(Drained { watermark: 10 })]).await;
     take(&store, vec![event(3), beat(20)]).await;
     let hello = store.write(Durability::Frames, |w| welcome::begin(w, &[], 0)).await.unwrap();
@@ -109,7 +99,7 @@ async fn what_a_stream_told_and_was_not_held_is_told_by_the_next() {
 
 #[tokio::test]
 async fn a_profile_that_has_changed_is_wanted_by_the_next_process_too() {
-    let store = store().await;
+    let store = store(Guards::default()).await;
     let held = |w: &mut Write<'_>| {
         let user = |id: &str| User { id: id.into(), profile_rev: 3, ..User::default() };
         people::upsert(&w.tx, &[user("ann"), user("bob")])
@@ -134,7 +124,7 @@ async fn a_profile_that_has_changed_is_wanted_by_the_next_process_too() {
 
 #[tokio::test]
 async fn a_room_that_was_heard_of_meanwhile_is_asked_for_again() {
-    let store = store().await;
+    let store = store(Guards::default()).await;
     take_in(&store, view(), vec![Frame::RoomSummary(summary(1))]).await;
     answered(&store, view(), delta(0, 1)).await;
     assert_eq!(take_in(&store, view(), vec![Frame::RoomSummary(summary(2))]).await.asks.len(), 1);
@@ -154,7 +144,7 @@ async fn a_room_that_was_heard_of_meanwhile_is_asked_for_again() {
 
 #[tokio::test]
 async fn a_number_of_ones_own_that_was_heard_of_meanwhile_is_asked_for_again() {
-    let store = store().await;
+    let store = store(Guards::default()).await;
     let behind = |user_rev| vec![Frame::UserBehind(UserBehind { user_rev })];
     let answer = async |from_user_rev, to_user_rev| {
         let delta = UserDelta { from_user_rev, to_user_rev, last: true, ..UserDelta::default() };

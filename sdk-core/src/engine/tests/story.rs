@@ -124,14 +124,20 @@ pub(super) struct World {
     replies: Vec<Reply>,
 }
 
+/// A store of the person's own, with nothing in it.
+pub(super) async fn store(guards: Guards) -> Store {
+    let store = Store::open(StoreLocation::Memory, Arc::default(), guards).await.unwrap();
+    let named = |w: &mut store::Write<'_>| {
+        w.me = ME.into();
+        Ok(())
+    };
+    store.write(Durability::Frames, named).await.unwrap();
+    store
+}
+
 impl World {
     pub(super) async fn new(guards: Guards) -> Self {
-        let store = Store::open(StoreLocation::Memory, Arc::default(), guards).await.unwrap();
-        let named = |w: &mut store::Write<'_>| {
-            w.me = ME.into();
-            Ok(())
-        };
-        store.write(Durability::Frames, named).await.unwrap();
+        let store = store(guards).await;
         let mut world =
             Self { server: Server::new(), store, view: View::default(), questions: Vec::new(), replies: Vec::new() };
         world.connect().await;
