@@ -75,7 +75,7 @@ async fn offline(person: &Person) {
 async fn a_jump_into_the_past_and_the_way_back_show_every_message_once() {
     let world = World::new().await;
     let (ann, bob, room) = long_room(&world, 230, |_| {}).await;
-    let newest = bob.rooms().await[&room].seq;
+    let newest = bob.newest(&room).await;
     let mut screen = Screen::open(&bob, &room, Anchor::Newest).await;
     assert!(screen.seqs()[0] > 150 && screen.timeline.is_at_newest());
     screen.timeline.jump(Anchor::Message(60)).await.expect("fetched");
@@ -113,7 +113,7 @@ async fn a_room_opened_for_the_first_time_has_older_messages_however_soon_they_a
     // A second device knows the room by its summary.
     let tablet = world.person("ann").await;
     tablet.sees(&room).await;
-    let newest = ann.rooms().await[&room].seq;
+    let newest = ann.newest(&room).await;
     let mut screen = Screen::open(&tablet, &room, Anchor::Newest).await;
     while screen.timeline.load_older(40).await.expect("fetched") {}
     screen.becomes("everything", |seqs| seqs.len() == usize::try_from(newest).expect("few")).await;

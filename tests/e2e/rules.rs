@@ -478,7 +478,7 @@ async fn client_generation() {
     let second = world.person("bob").await;
     second.look_at(&[&room]);
     world.settle().await;
-    let newest = bob.rooms().await[&room].seq;
+    let newest = bob.newest(&room).await;
     bob.client.mark_read(&room, newest).await.expect("marked");
     world.settle().await;
     offline(&second).await;

@@ -247,6 +247,11 @@ impl Person {
         held.into_values().filter_map(|message| Some(message.body?.text)).collect()
     }
 
+    /// Position of a room's newest item, whether it is held or not.
+    pub async fn newest(&self, room_id: &str) -> i64 {
+        self.rooms().await[room_id].room.as_ref().expect("known").seq
+    }
+
     /// Unread and mentions of a room as the device shows them.
     pub async fn badge(&self, room_id: &str) -> (i64, usize) {
         let snapshot = self.client.snapshot().await.expect("the store answers");
