@@ -378,9 +378,10 @@ export class Client {
   async searchUsers(prefix: string): Promise<User[]> {
     return ask(async () => {
       const request = { prefix };
+      const askedAt = await this.#core.store.read((r) => people.changesOfAll(r.tx));
       const rpc = this.#core.connection.call(UserService, (caller, options) => caller.searchUsers(request, options));
       const { users } = await rpc;
-      await keepUsers(this.#core, users);
+      await keepUsers(this.#core, users, askedAt);
       return users.map(userOf);
     });
   }
@@ -527,19 +528,19 @@ async function drain(core: Core, timeoutMs: number): Promise<boolean> {
 }
 
 async function findUser(core: Core, userId: string): Promise<User | undefined> {
-  const held = await core.store.read((r) => people.find(r.tx, userId));
+  const [held, askedAt] = await core.store.read((r) =>
+    Promise.all([people.find(r.tx, userId), people.changesOfAll(r.tx)]),
+  );
   if (held) return userOf(held);
   const request = { userIds: [userId] };
   const { users } = await core.connection.call(UserService, (caller, options) => caller.batchGetUsers(request, options));
-  await keepUsers(core, users);
+  await keepUsers(core, users, askedAt);
   return users[0] && userOf(users[0]);
 }
 
-async function keepUsers(core: Core, users: readonly WireUser[]): Promise<void> {
-  await core.store.write("relaxed", async (w) => {
-    w.changes.people = true;
-    await people.upsert(w.tx, users);
-  });
+/** Keeps profiles that were asked for; those that have changed meanwhile are asked for again. */
+async function keepUsers(core: Core, users: readonly WireUser[], askedAt: bigint): Promise<void> {
+  core.wantPeople(await core.store.write("relaxed", (w) => people.take(w, users, askedAt)));
 }
 
 /** How long a sign-out may wait for the server; after that the session ends by its own age. */

@@ -9,9 +9,10 @@ import { IDBFactory } from "fake-indexeddb";
 import { beforeEach, expect, test, vi } from "vitest";
 import { answer, apply, noOutcome } from "../src/engine/frames.js";
 import * as repair from "../src/engine/repair.js";
+import * as welcome from "../src/engine/welcome.js";
 import { MessageSchema } from "../src/gen/madang/v1/message_pb.js";
 import { MemberState } from "../src/gen/madang/v1/room_pb.js";
-import { type RoomDelta, RoomDeltaSchema, type RoomEvent, RoomEventSchema, type ServerFrame, ServerFrameSchema, UserDeltaSchema } from "../src/gen/madang/v1/sync_pb.js";
+import { type RoomDelta, RoomDeltaSchema, type RoomEvent, RoomEventSchema, type ServerFrame, ServerFrameSchema, UserDeltaSchema, WelcomeSchema } from "../src/gen/madang/v1/sync_pb.js";
 import { UserSchema } from "../src/gen/madang/v1/user_pb.js";
 import { IndexedBackend } from "../src/store/indexed.js";
 import * as meta from "../src/store/meta.js";
@@ -101,14 +102,57 @@ test("a number of one's own that was heard of meanwhile is asked for again", asy
   expect((await told(1n, 1n)).asks).toEqual([]);
 });
 
+type Numbered = readonly (readonly [string, bigint])[];
+
+/** What the server answers to a question for profiles that was asked at a moment; whose are wanted still. */
+const usersAnswered = (users: Numbered, askedAt: bigint) =>
+  store.write("relaxed", (w) => {
+    const told = users.map(([id, profileRev]) => create(UserSchema, { id, profileRev }));
+    return people.take(w, told, askedAt);
+  });
+const peopleChanged = async (changed: Numbered, all = false) => {
+  const profiles = changed.map(([userId, profileRev]) => ({ userId, profileRev }));
+  return [...(await takeIn(SHOWN, { case: "peopleChanged", value: { profiles, all } })).people].sort();
+};
+/** Whose profiles the next page would ask for. */
+const peopleWanted = async () => {
+  store = await opened();
+  return [...(await takeIn(SHOWN, drained(1n))).people].sort();
+};
+
 test("a profile that has changed is wanted by the next page too", async () => {
-  const users = [OTHER, ME].map((id) => create(UserSchema, { id, profileRev: 3n }));
-  await store.write("relaxed", (w) => people.upsert(w.tx, users));
-  const profiles = [{ userId: OTHER, profileRev: 4n }, { userId: ME, profileRev: 3n }, { userId: newId(), profileRev: 9n }];
-  expect([...(await takeIn(SHOWN, { case: "peopleChanged", value: { profiles } })).people]).toEqual([OTHER]);
-  store = await opened();
-  expect([...(await takeIn(SHOWN, drained(1n))).people]).toEqual([OTHER]);
-  await store.write("relaxed", (w) => people.upsert(w.tx, [create(UserSchema, { id: OTHER, profileRev: 4n })]));
-  store = await opened();
-  expect([...(await takeIn(SHOWN, drained(1n))).people]).toEqual([]);
+  await usersAnswered([["ann", 3n], ["bob", 3n]], 0n);
+  expect(await peopleChanged([["ann", 4n], ["bob", 3n], ["nobody", 9n]])).toEqual(["ann"]);
+  expect(await peopleWanted()).toEqual(["ann"]);
+  expect(await usersAnswered([["ann", 4n]], 0n)).toEqual([]);
+  expect(await peopleWanted()).toEqual([]);
+  expect(await peopleChanged([], true)).toEqual(["ann", "bob"]);
+  expect(await peopleWanted()).toEqual(["ann", "bob"]);
+});
+
+test("an older answer is not taken for a profile that has changed since", async () => {
+  await usersAnswered([["ann", 3n]], 0n);
+  await peopleChanged([["ann", 4n], ["new", 2n]]);
+  // What was read before the change: nothing of it is shown, and it is wanted still.
+  expect(await usersAnswered([["ann", 3n], ["new", 1n]], 0n)).toEqual(["ann", "new"]);
+  expect(await store.read((r) => people.find(r.tx, "new"))).toBeUndefined();
+  expect(await usersAnswered([["ann", 4n], ["new", 2n]], 0n)).toEqual([]);
+
+  // Anybody's may have changed: also of those whose answer is on its way.
+  await peopleChanged([], true);
+  expect(await usersAnswered([["ann", 4n], ["late", 7n]], 0n)).toEqual(["ann", "late"]);
+  expect(await peopleWanted()).toEqual(["ann", "late", "new"]);
+  expect(await usersAnswered([["ann", 4n], ["late", 8n], ["new", 2n]], 1n)).toEqual([]);
+  expect(await peopleWanted()).toEqual([]);
+});
+
+test("profiles of a history that is gone are fetched anew", async () => {
+  const begins = (epoch: string) => welcome.take(store, create(WelcomeSchema, { userId: ME, epoch }));
+  await begins("first");
+  await usersAnswered([["ann", 9n]], 0n);
+  await begins("restored");
+  expect(await usersAnswered([["ann", 9n]], 0n)).toEqual(["ann"]);
+  expect(await peopleWanted()).toEqual(["ann"]);
+  expect(await usersAnswered([["ann", 8n]], 1n)).toEqual([]);
+  expect((await store.read((r) => people.find(r.tx, "ann")))?.profileRev).toBe(8n);
 });

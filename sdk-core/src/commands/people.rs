@@ -41,8 +41,9 @@ impl Client {
     pub async fn search_users(&self, prefix: &str) -> Result<Vec<User>, ClientError> {
         let request = SearchUsersRequest { prefix: prefix.to_owned(), ..SearchUsersRequest::default() };
         let rpc = |channel, request| async { UserServiceClient::new(channel).search_users(request).await };
+        let asked_at = self.changes_of_all().await?;
         let answer = self.inner.connection.call(request, rpc).await?;
-        self.keep(answer.users).await
+        self.keep(answer.users, asked_at).await
     }
 
     /// A profile, from the store or else from the server. `None`: no such person.
@@ -54,16 +55,23 @@ impl Client {
         }
         let request = BatchGetUsersRequest { user_ids: vec![user_id.to_owned()] };
         let rpc = |channel, request| async { UserServiceClient::new(channel).batch_get_users(request).await };
+        let asked_at = self.changes_of_all().await?;
         let answer = self.inner.connection.call(request, rpc).await?;
-        Ok(self.keep(answer.users).await?.pop())
+        Ok(self.keep(answer.users, asked_at).await?.pop())
     }
 
-    async fn keep(&self, users: Vec<User>) -> Result<Vec<User>, ClientError> {
+    async fn changes_of_all(&self) -> Result<i64, ClientError> {
+        self.inner.store.read(|r| people::changes_of_all(r.conn)).await
+    }
+
+    /// Keeps profiles that were asked for; those that have changed meanwhile are asked for again.
+    async fn keep(&self, users: Vec<User>, asked_at: i64) -> Result<Vec<User>, ClientError> {
         let keep = move |w: &mut crate::store::Write<'_>| {
-            w.changes.people = true;
-            people::upsert(&w.tx, &users)?;
-            Ok(users)
+            let outdated = people::take(w, &users, asked_at)?;
+            Ok((users, outdated))
         };
-        self.inner.store.write(Durability::Frames, keep).await
+        let (users, outdated) = self.inner.store.write(Durability::Frames, keep).await?;
+        self.inner.want_people(outdated);
+        Ok(users)
     }
 }

@@ -94,7 +94,7 @@ fn numbers(r: &Read<'_>) -> rusqlite::Result<Value> {
         "watermark": meta::number(r.conn, meta::WATERMARK)?,
         "rooms": one("select count(*) from rooms")?,
         "messages": one("select count(*) from messages")?,
-        "people": one("select count(*) from users")?,
+        "people": one("select count(*) from users where profile <> x''")?,
         "first_rooms": rooms.collect::<rusqlite::Result<Vec<_>>>()?,
         "outbox": outbox.collect::<rusqlite::Result<Vec<_>>>()?,
     }))

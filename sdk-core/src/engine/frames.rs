@@ -265,7 +265,7 @@ fn see_people(w: &mut Write<'_>, state: &RoomState, effects: &Effects, out: &mut
     seen.extend(joined.map(|member| member.user_id.as_str()));
     seen.retain(|id| !id.is_empty());
     for id in seen {
-        if people::rev(&w.tx, id)?.is_none() {
+        if !people::knows(&w.tx, id)? {
             out.people.insert(id.to_owned());
         }
     }

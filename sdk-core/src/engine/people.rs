@@ -11,7 +11,7 @@ use super::Inner;
 use crate::{
     error::ClientError,
     observe::lock,
-    store::{Durability, people},
+    store::{Durability, Write, people},
 };
 
 /// People in one call; the server takes no more.
@@ -52,7 +52,12 @@ pub(super) async fn run(inner: Arc<Inner>) {
         }
         inner.until_online().await;
         match fetch(&inner, &batch).await {
-            Ok(()) => failures = 0,
+            Ok(true) => failures = 0,
+            // Something has changed since it was read; the server has it by the next look.
+            Ok(false) => {
+                failures += 1;
+                inner.config.clock.sleep(inner.config.backoff.delay(failures)).await;
+            }
             Err(error) if error.may_repeat() || error.is_before_the_wire() => {
                 failures += 1;
                 let delay = error.retry_after.unwrap_or_default();
@@ -66,29 +71,26 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
-async fn fetch(inner: &Inner, batch: &[String]) -> Result<(), ClientError> {
+/// Fetches profiles; `false`: some of them have changed meanwhile and are wanted still.
+async fn fetch(inner: &Inner, batch: &[String]) -> Result<bool, ClientError> {
     let request = BatchGetUsersRequest { user_ids: batch.to_vec() };
+    let asked_at = inner.store.read(|r| people::changes_of_all(r.conn)).await?;
     let answer = inner
         .connection
         .call_once(request, |channel, request| async { UserServiceClient::new(channel).batch_get_users(request).await })
         .await?;
     let found: HashSet<String> = answer.users.iter().map(|user| user.id.clone()).collect();
-    inner
-        .store
-        .write(Durability::Frames, move |w| {
-            w.changes.people = true;
-            people::upsert(&w.tx, &answer.users)
-        })
-        .await?;
+    let take = move |w: &mut Write<'_>| people::take(w, &answer.users, asked_at);
+    let outdated = inner.store.write(Durability::Frames, take).await?;
     let mut wanted = lock(&inner.people);
     if wanted.nobody.len() > NOBODY {
         wanted.nobody.clear();
     }
-    for id in batch {
+    for id in batch.iter().filter(|id| !outdated.contains(*id)) {
         wanted.ids.remove(id);
         if !found.contains(id) {
             wanted.nobody.insert(id.clone());
         }
     }
-    Ok(())
+    Ok(outdated.is_empty())
 }

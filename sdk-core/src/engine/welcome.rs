@@ -34,7 +34,7 @@ pub(super) async fn welcome(store: &Store, welcome: &Welcome) -> Result<bool, Cl
     let (user_id, epoch) = (welcome.user_id.clone(), welcome.epoch.clone());
     let job = move |w: &mut Write<'_>| {
         let taken = take(w, &user_id, &epoch)?;
-        taken.then(|| people::rev(&w.tx, &user_id).map(|rev| rev.is_some())).transpose()
+        taken.then(|| people::knows(&w.tx, &user_id)).transpose()
     };
     let known = store.write(Durability::Outbox, job).await?;
     let other = || {
@@ -76,6 +76,7 @@ fn wipe(w: &mut Write<'_>) -> rusqlite::Result<()> {
     for table in ["rooms", "messages", "members", "receipts", "marks", "notified", "islands"] {
         w.tx.execute(&format!("delete from {table}"), [])?;
     }
+    people::outdate_history(&w.tx)?;
     meta::set(&w.tx, meta::USER_REV, 0)?;
     meta::set(&w.tx, meta::WATERMARK, 0)?;
     w.repairs.forget();

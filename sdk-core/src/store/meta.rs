@@ -12,6 +12,8 @@ pub(crate) const EPOCH: &str = "epoch";
 pub(crate) const USER_REV: &str = "user_rev";
 /// Where the server begins to look for changes.
 pub(crate) const WATERMARK: &str = "watermark";
+/// How often any profile may have changed.
+pub(crate) const PROFILES_CHANGED: &str = "profiles_changed";
 /// When the store was last kept small, in milliseconds since 1970.
 pub(crate) const KEPT_SMALL_MS: &str = "kept_small_ms";
 

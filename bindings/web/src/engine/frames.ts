@@ -281,7 +281,7 @@ async function seePeople(w: Write, state: RoomState, effects: Effects, out: Outc
   }
   for (const member of effects.members) if (member.state === MemberState.JOINED) seen.add(member.userId);
   seen.delete("");
-  await Promise.all([...seen].map(async (id) => (await people.rev(w.tx, id)) === undefined && out.people.add(id)));
+  await Promise.all([...seen].map(async (id) => (await people.knows(w.tx, id)) || out.people.add(id)));
 }
 
 /** Whose names a message needs. */

@@ -180,13 +180,13 @@ async function showMe(w: Write, change: (me: User) => void): Promise<void> {
   if (!me) return;
   change(me);
   w.changes.people = true;
-  await people.upsert(w.tx, [me]);
+  await people.show(w.tx, me);
 }
 
 /** Forgets what was shown; whoever needs the name asks the server. */
 async function forgetMe(w: Write): Promise<void> {
   w.changes.people = true;
-  await w.tx.delete("users", w.me);
+  await people.forget(w.tx, w.me);
 }
 
 /**

@@ -21,8 +21,13 @@ export async function run(core: Core, signal: AbortSignal): Promise<void> {
     await core.online.until((online) => online, signal).catch(() => undefined);
     if (signal.aborted) return;
     try {
-      await fetchPeople(core, batch);
-      failures = 0;
+      if (await fetchPeople(core, batch)) {
+        failures = 0;
+      } else {
+        // Something has changed since it was read; the server has it by the next look.
+        failures += 1;
+        await sleep(delayMs(core.backoff, failures), signal);
+      }
     } catch (error) {
       const failure = failureOf(error);
       if (mayRepeat(failure) || isBeforeTheWire(failure) || failure.kind === "Storage") {
@@ -35,14 +40,14 @@ export async function run(core: Core, signal: AbortSignal): Promise<void> {
   }
 }
 
-async function fetchPeople(core: Core, userIds: readonly string[]): Promise<void> {
+/** Fetches profiles; `false`: some of them have changed meanwhile and are wanted still. */
+async function fetchPeople(core: Core, userIds: readonly string[]): Promise<boolean> {
   const request = { userIds: [...userIds] };
+  const askedAt = await core.store.read((r) => people.changesOfAll(r.tx));
   const { users } = await core.connection.callOnce(UserService, (caller, options) => caller.batchGetUsers(request, options));
-  await core.store.write("relaxed", async (w) => {
-    w.changes.people = true;
-    await people.upsert(w.tx, users);
-  });
+  const outdated = new Set(await core.store.write("relaxed", (w) => people.take(w, users, askedAt)));
   const found = new Set(users.map((user) => user.id));
   core.areNobody(userIds.filter((id) => !found.has(id)));
-  for (const id of userIds) core.wanted.delete(id);
+  for (const id of userIds) if (!outdated.has(id)) core.wanted.delete(id);
+  return outdated.size === 0;
 }

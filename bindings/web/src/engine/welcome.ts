@@ -29,7 +29,7 @@ export function hello(store: Store, focus: ReadonlySet<string>): Promise<Hello> 
 export async function take(store: Store, { userId, epoch }: Welcome): Promise<boolean> {
   const known = await store.write("strict", async (w) => {
     const taken = await takeHistory(w, userId, epoch);
-    return taken ? (await people.rev(w.tx, userId)) !== undefined : undefined;
+    return taken ? await people.knows(w.tx, userId) : undefined;
   });
   if (known === undefined) {
     throw new ClientError("Conflict", "the store belongs to another person", { local: "StoreOfAnother" });
@@ -58,6 +58,7 @@ async function takeHistory(w: Write, userId: string, epoch: string): Promise<boo
 /** Rows, marks and numbers belong to a history that is gone. What was typed stays. */
 async function wipe(w: Write): Promise<void> {
   for (const table of ["rooms", "messages", "members", "receipts", "marks", "islands"] as const) await w.tx.clear(table);
+  await people.outdateHistory(w.tx);
   await meta.set(w.tx, "user_rev", 0n);
   await meta.set(w.tx, "watermark", 0n);
   w.repairs.forget();

@@ -5,7 +5,7 @@ import type { Tx } from "./tables.js";
 /** What it is remembered by. */
 export type MetaText = "device_id" | "user_id" | "epoch";
 /** What it is remembered by. */
-export type MetaNumber = "user_rev" | "watermark" | "kept_small_ms";
+export type MetaNumber = "user_rev" | "watermark" | "profiles_changed" | "kept_small_ms";
 
 /** A text; empty: not remembered. */
 export async function text(tx: Tx, key: MetaText): Promise<string> {

@@ -61,5 +61,6 @@ export class Repairs {
   forget(): void {
     this.begin();
     this.unanswered.clear();
+    this.knowsOutdated = false;
   }
 }

@@ -79,11 +79,11 @@ fn shown(w: &mut Write<'_>, change: impl FnOnce(&mut User)) -> rusqlite::Result<
     let Some(mut me) = people::find(&w.tx, &w.me)? else { return Ok(()) };
     change(&mut me);
     w.changes.people = true;
-    people::upsert(&w.tx, &[me])
+    people::show(&w.tx, &me)
 }
 
 /// Forgets what was shown; whoever needs the name asks the server.
 fn forget(w: &mut Write<'_>) -> rusqlite::Result<()> {
     w.changes.people = true;
-    people::delete(&w.tx, &w.me)
+    people::forget(&w.tx, &w.me)
 }

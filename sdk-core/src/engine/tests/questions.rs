@@ -97,29 +97,72 @@ async fn what_a_stream_told_and_was_not_held_is_told_by_the_next() {
     assert_eq!(watermark(&store).await, 20);
 }
 
+fn user(id: &str, profile_rev: i64) -> User {
+    User { id: id.into(), profile_rev, ..User::default() }
+}
+
+/// What the server answers to a question for profiles that was asked at a moment.
+async fn users_answered(store: &Store, users: Vec<User>, asked_at: i64) -> Vec<String> {
+    let take = move |w: &mut Write<'_>| people::take(w, &users, asked_at);
+    store.write(Durability::Frames, take).await.unwrap().into_iter().collect()
+}
+
+async fn people_changed(store: &Store, profiles: &[(&str, i64)], all: bool) -> Vec<String> {
+    let profile = |(id, profile_rev): &(&str, i64)| ChangedProfile { user_id: (*id).into(), profile_rev: *profile_rev };
+    let profiles = profiles.iter().map(profile).collect();
+    take(store, vec![Frame::PeopleChanged(PeopleChanged { profiles, all })]).await.people.into_iter().collect()
+}
+
+/// Whose profiles the next process would ask for.
+async fn people_wanted(store: &Store) -> Vec<String> {
+    take(store, vec![Frame::Drained(Drained { watermark: 20 })]).await.people.into_iter().collect()
+}
+
 #[tokio::test]
 async fn a_profile_that_has_changed_is_wanted_by_the_next_process_too() {
     let store = store(Guards::default()).await;
-    let held = |w: &mut Write<'_>| {
-        let user = |id: &str| User { id: id.into(), profile_rev: 3, ..User::default() };
-        people::upsert(&w.tx, &[user("ann"), user("bob")])
+    users_answered(&store, vec![user("ann", 3), user("bob", 3)], 0).await;
+    assert_eq!(people_changed(&store, &[("ann", 4), ("bob", 3), ("nobody", 9)], false).await, ["ann"]);
+    assert_eq!(people_wanted(&store).await, ["ann"]);
+    assert!(users_answered(&store, vec![user("ann", 4)], 0).await.is_empty());
+    assert!(people_wanted(&store).await.is_empty());
+
+    assert_eq!(people_changed(&store, &[], true).await, ["ann", "bob"]);
+    assert_eq!(people_wanted(&store).await, ["ann", "bob"]);
+}
+
+#[tokio::test]
+async fn an_older_answer_is_not_taken_for_a_profile_that_has_changed_since() {
+    let store = store(Guards::default()).await;
+    users_answered(&store, vec![user("ann", 3)], 0).await;
+    people_changed(&store, &[("ann", 4), ("new", 2)], false).await;
+    // What was read before the change: nothing of it is shown, and it is wanted still.
+    assert_eq!(users_answered(&store, vec![user("ann", 3), user("new", 1)], 0).await, ["ann", "new"]);
+    assert!(store.read(|r| people::find(r.conn, "new")).await.unwrap().is_none());
+    assert!(users_answered(&store, vec![user("ann", 4), user("new", 2)], 0).await.is_empty());
+
+    // Anybody's may have changed: also of those whose answer is on its way.
+    people_changed(&store, &[], true).await;
+    assert_eq!(users_answered(&store, vec![user("ann", 4), user("late", 7)], 0).await, ["ann", "late"]);
+    assert_eq!(people_wanted(&store).await, ["ann", "late", "new"]);
+    assert!(users_answered(&store, vec![user("ann", 4), user("late", 8), user("new", 2)], 1).await.is_empty());
+    assert!(people_wanted(&store).await.is_empty());
+}
+
+#[tokio::test]
+async fn profiles_of_a_history_that_is_gone_are_fetched_anew() {
+    let store = store(Guards::default()).await;
+    let begins = async |epoch: &'static str| {
+        store.write(Durability::Frames, move |w| welcome::take(w, ME, epoch)).await.unwrap();
     };
-    store.write(Durability::Frames, held).await.unwrap();
-    let profile = |id: &str, profile_rev| ChangedProfile { user_id: id.into(), profile_rev };
-    let profiles = vec![profile("ann", 4), profile("bob", 3), profile("nobody", 9)];
-    let changed = Frame::PeopleChanged(PeopleChanged { profiles, all: false });
-    assert_eq!(take(&store, vec![changed]).await.people, ["ann".to_owned()].into());
-    let drained = || vec![Frame::Drained(Drained { watermark: 20 })];
-    assert_eq!(take(&store, drained()).await.people, ["ann".to_owned()].into());
-
-    let fetched =
-        |w: &mut Write<'_>| people::upsert(&w.tx, &[User { id: "ann".into(), profile_rev: 4, ..User::default() }]);
-    store.write(Durability::Frames, fetched).await.unwrap();
-    assert!(take(&store, drained()).await.people.is_empty());
-
-    let all = Frame::PeopleChanged(PeopleChanged { profiles: Vec::new(), all: true });
-    assert_eq!(take(&store, vec![all]).await.people.len(), 2);
-    assert_eq!(take(&store, drained()).await.people.len(), 2);
+    begins("first").await;
+    users_answered(&store, vec![user("ann", 9)], 0).await;
+    begins("restored").await;
+    assert_eq!(users_answered(&store, vec![user("ann", 9)], 0).await, ["ann"]);
+    assert_eq!(people_wanted(&store).await, ["ann"]);
+    assert!(users_answered(&store, vec![user("ann", 8)], 1).await.is_empty());
+    let held = store.read(|r| people::find(r.conn, "ann")).await.unwrap().unwrap();
+    assert_eq!(held.profile_rev, 8);
 }
 
 #[tokio::test]
