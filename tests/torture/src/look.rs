@@ -24,22 +24,25 @@ const DELETED: i16 = 3;
 /// A look at the database by a connection that stays for as long as it is good.
 pub struct Eye {
     database_url: String,
+    /// Whose rooms it sees.
+    people: Vec<Uuid>,
     open: Option<PgConnection>,
 }
 
 impl Eye {
     /// Nothing is connected yet.
-    pub fn on(database_url: &str) -> Self {
-        Self { database_url: database_url.to_owned(), open: None }
+    pub fn on(database_url: &str, people: &[Someone]) -> Result<Self> {
+        let people = people.iter().map(|person| Uuid::parse_str(&person.id)).collect::<Result<_, _>>()?;
+        Ok(Self { database_url: database_url.to_owned(), people, open: None })
     }
 
-    /// All rooms with what is in them, of one moment.
+    /// All rooms that any of them is or was in, with what is in them, of one moment.
     async fn rooms(&mut self) -> Result<BTreeMap<String, RoomFacts>> {
         let mut database = match self.open.take() {
             Some(open) => open,
             None => PgConnection::connect(&self.database_url).await.context("connect to the database")?,
         };
-        let rooms = rooms(&mut database).await?;
+        let rooms = rooms(&mut database, &self.people).await?;
         self.open = Some(database);
         Ok(rooms)
     }
@@ -79,25 +82,28 @@ pub async fn revisions(database_url: &str) -> Result<BTreeMap<String, i64>> {
     rows.iter().map(|row| Ok((text(row, "id")?, row.try_get("rev")?))).collect()
 }
 
-async fn rooms(database: &mut PgConnection) -> Result<BTreeMap<String, RoomFacts>> {
+async fn rooms(database: &mut PgConnection, people: &[Uuid]) -> Result<BTreeMap<String, RoomFacts>> {
     // One snapshot for all that is read.
     let mut tx = database.begin().await?;
     sqlx::query("set transaction isolation level repeatable read, read only").execute(&mut *tx).await?;
-    let sql = "select id, name, state, seq, count, rev, first_seq, first_count, member_count from rooms order by id";
-    let mut rooms = BTreeMap::new();
-    for row in sqlx::query(sql).fetch_all(&mut *tx).await? {
+    let sql = "select id, name, state, seq, count, rev, first_seq, first_count, member_count from rooms
+               where id in (select room_id from members where user_id = any($1)) order by id";
+    let (mut rooms, mut ids) = (BTreeMap::new(), Vec::new());
+    for row in sqlx::query(sql).bind(people).fetch_all(&mut *tx).await? {
+        ids.push(row.try_get::<Uuid, _>("id")?);
         rooms.insert(text(&row, "id")?, room(&row)?);
     }
     let sql = "select room_id, user_id, state, rev, history_from_seq, last_read_seq, read_count, read_generation
-               from members order by room_id, user_id";
-    for row in sqlx::query(sql).fetch_all(&mut *tx).await? {
+               from members where room_id = any($1) order by room_id, user_id";
+    for row in sqlx::query(sql).bind(&ids).fetch_all(&mut *tx).await? {
         let room = rooms.get_mut(&text(&row, "room_id")?).context("a member of no room")?;
         room.members.insert(text(&row, "user_id")?, member(&row)?);
     }
     let sql =
         "select room_id, seq, rev, count, sender_id, client_message_id, kind, text, edited_at is not null as edited,
-               deleted_at is not null as deleted, mentioned, mentions_all, extra from messages order by room_id, seq";
-    for row in sqlx::query(sql).fetch_all(&mut *tx).await? {
+               deleted_at is not null as deleted, mentioned, mentions_all, extra from messages
+           where room_id = any($1) order by room_id, seq";
+    for row in sqlx::query(sql).bind(&ids).fetch_all(&mut *tx).await? {
         let room = rooms.get_mut(&text(&row, "room_id")?).context("a message of no room")?;
         room.messages.push(message(&row)?);
         room.moves.extend(moves(&row)?);

@@ -17,7 +17,7 @@ mod stage;
 mod world;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -29,9 +29,9 @@ use futures_util::future::try_join_all;
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
-    plan::{Fault, Plan, Settings, Shrink, generate},
+    plan::{Fault, NEIGHBOURS, Plan, Settings, Shrink, generate},
     report::{Report, describe},
-    run::{Conditions, Outcome, run},
+    run::{Conditions, Outcome, run, run_together},
     stage::Ground,
 };
 
@@ -96,10 +96,10 @@ struct Options {
     #[arg(long)]
     server_binary: Option<PathBuf>,
     /// Seeds that run at once, each on grounds of its own, or all within this process.
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=240))]
     jobs: u8,
-    /// Servers and devices share this process, and seeds share a database server: many small seeds in little time, with the
-    /// faults that need no processes.
+    /// Servers and devices share this process, and neighbours share servers: many small seeds in little time, with the faults
+    /// that need no processes.
     #[arg(long)]
     in_process: bool,
     /// Takes each guard out, or those that are named with commas, and tells by which seed that is noticed.
@@ -159,7 +159,7 @@ async fn grounds(options: &Options) -> Result<Vec<Arc<Ground>>> {
     let saved = options.plan.as_deref().map(Plan::read).transpose()?;
     if saved.map_or(options.in_process, |plan| plan.settings.in_process) {
         let ground = Arc::new(Ground::start(None, &options.keep, 0).await?);
-        return Ok(vec![ground; options.jobs.into()]);
+        return Ok(vec![ground; usize::from(options.jobs).div_ceil(usize::try_from(NEIGHBOURS)?)]);
     }
     let binary = server_binary(options)?;
     let starts = (0..options.jobs).map(|job| Ground::start(Some(&binary), &options.keep, job));
@@ -197,17 +197,24 @@ async fn all(options: &Options, grounds: &[Arc<Ground>]) -> Result<bool> {
     if let Some(path) = &options.plan {
         let plan = Plan::read(path)?;
         let plan = if options.shrink { shrink(options, ground, plan).await? } else { plan };
-        report.add(plan.seed, &one(options, ground, &plan).await?);
+        for outcome in many(options, ground, std::slice::from_ref(&plan)).await? {
+            report.add(plan.seed, &outcome);
+        }
     } else {
         let (from, to) = options.seeds.unwrap_or((options.seed, options.seed + 1));
-        let seeds = Mutex::new(from..to);
+        let together = if options.in_process { NEIGHBOURS } else { 1 };
+        let groups = Mutex::new(from / together..to.div_ceil(together));
         let reports = Mutex::new(&mut report);
         // The lock is let go of before anything is waited for.
-        let next = || locked(&seeds).next();
+        let next = || locked(&groups).next();
         let work = async |ground: &Arc<Ground>| {
-            while let Some(seed) = next() {
-                let outcome = one(options, ground, &generate(seed, &settings(options, seed)?)).await?;
-                locked(&reports).add(seed, &outcome);
+            while let Some(group) = next() {
+                let seeds = (group * together).max(from)..((group + 1) * together).min(to);
+                let plans = seeds.map(|seed| Ok(generate(seed, &settings(options, seed)?)));
+                let plans = plans.collect::<Result<Vec<Plan>>>()?;
+                for (plan, outcome) in plans.iter().zip(many(options, ground, &plans).await?) {
+                    locked(&reports).add(plan.seed, &outcome);
+                }
             }
             anyhow::Ok(())
         };
@@ -223,8 +230,10 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 fn settings(options: &Options, seed: u64) -> Result<Settings> {
+    // Neighbours have the same servers.
+    let place = if options.in_process { seed / NEIGHBOURS } else { seed };
     Ok(Settings {
-        nodes: options.nodes.map_or(usize::try_from(seed % 3)? + 1, usize::from),
+        nodes: options.nodes.map_or(usize::try_from(place % 3)? + 1, usize::from),
         clients: options.clients.into(),
         rooms: options.rooms.into(),
         steps: options.steps,
@@ -233,22 +242,30 @@ fn settings(options: &Options, seed: u64) -> Result<Settings> {
     })
 }
 
-/// Runs a plan, tells how it went, and keeps what is needed to see why it failed.
-async fn one(options: &Options, ground: &Arc<Ground>, plan: &Plan) -> Result<Outcome> {
-    let folder = folder(options, plan)?;
-    let outcome = run(ground, plan, &folder, &conditions(options)).await;
+/// Runs plans beside each other, and tells how they went.
+async fn many(options: &Options, ground: &Arc<Ground>, plans: &[Plan]) -> Result<Vec<Outcome>> {
+    let folders = plans.iter().map(|plan| folder(options, plan)).collect::<Result<Vec<_>>>()?;
+    let placed: Vec<_> = plans.iter().zip(folders.iter().map(PathBuf::as_path)).collect();
+    let outcomes = run_together(ground, &placed, &conditions(options)).await;
+    for ((plan, folder), outcome) in placed.iter().zip(&outcomes) {
+        tell(options, plan, folder, outcome)?;
+    }
+    Ok(outcomes)
+}
+
+/// Tells how a plan went, and keeps what is needed to see why it failed.
+fn tell(options: &Options, plan: &Plan, folder: &Path, outcome: &Outcome) -> Result<()> {
     if !options.json {
-        say(describe(plan.seed, &outcome));
+        say(describe(plan.seed, outcome));
     }
-    if outcome.failed() {
-        std::fs::write(folder.join("outcome.txt"), describe(plan.seed, &outcome))?;
-        if !options.json {
-            say(format!("  again: cargo xtask torture --plan {}", folder.join("plan.json").display()));
-        }
-    } else {
-        std::fs::remove_dir_all(&folder)?;
+    if !outcome.failed() {
+        return std::fs::remove_dir_all(folder).context("remove what a good seed leaves");
     }
-    Ok(outcome)
+    std::fs::write(folder.join("outcome.txt"), describe(plan.seed, outcome))?;
+    if !options.json {
+        say(format!("  again: cargo xtask torture --plan {}", folder.join("plan.json").display()));
+    }
+    Ok(())
 }
 
 fn conditions(options: &Options) -> Conditions {

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::{
     device::Answer,
     history::{EndedFacts, Journal, Typed},
-    plan::Fault,
+    plan::{Fault, NEIGHBOURS, Plan},
     stage::{Ground, login},
 };
 
@@ -74,13 +74,15 @@ pub struct Tally {
 }
 
 impl World {
-    /// Signs everybody in on a server.
-    pub async fn begin(ground: &Ground, server: &str, people: usize) -> Result<Self> {
+    /// Signs everybody of a plan in on a server.
+    pub async fn begin(ground: &Ground, server: &str, plan: &Plan) -> Result<Self> {
         let mut world = Self::default();
-        for person in 0..people {
-            world.people.push(Someone::sign_in(ground, server, &login(person)).await?);
+        // Neighbours have people of their own.
+        let first = usize::try_from(plan.seed % NEIGHBOURS)? * (plan.people + 1);
+        for person in 0..plan.people {
+            world.people.push(Someone::sign_in(ground, server, &login(first + person)).await?);
         }
-        world.rogue = Some(Someone::sign_in(ground, server, &login(people)).await?);
+        world.rogue = Some(Someone::sign_in(ground, server, &login(first + plan.people)).await?);
         Ok(world)
     }
 

@@ -2,7 +2,7 @@
 
 use rand::{Rng as _, SeedableRng as _, rngs::StdRng, seq::IndexedRandom as _};
 
-use super::{Action, DevicePlan, Fault, Plan, Servers, Settings, Step};
+use super::{Action, DevicePlan, Fault, NEIGHBOURS, Plan, Servers, Settings, Step};
 
 /// Steps between two quiet points.
 const QUIET_EVERY: usize = 70;
@@ -36,19 +36,10 @@ const BREAKS: u32 = 9;
 pub fn generate(seed: u64, settings: &Settings) -> Plan {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut settings = settings.clone();
-    let servers = Servers {
-        large_room_members: if rng.random_ratio(1, 4) { 3 } else { 200 },
-        database_connections: if rng.random_ratio(1, 4) {
-            2
-        } else if settings.in_process {
-            4
-        } else {
-            8
-        },
-        alone: settings.nodes == 1 && rng.random_ratio(1, 2),
-        nats: settings.nodes > 1 && rng.random_ratio(1, 2) && !settings.in_process,
-        short_tokens: settings.faults.contains(&Fault::TokenExpired) && rng.random_ratio(1, 4),
-        false_clocks: settings.faults.contains(&Fault::ServerClock) && rng.random_ratio(1, 4),
+    let servers = if settings.in_process {
+        servers(&mut StdRng::seed_from_u64(seed / NEIGHBOURS), &settings)
+    } else {
+        servers(&mut rng, &settings)
     };
     // By a clock that was wrong a revocation may lie in the future.
     let by_servers = |fault: &Fault| match fault {
@@ -86,6 +77,17 @@ pub fn generate(seed: u64, settings: &Settings) -> Plan {
     steps.push(Step { pause_ms: 0, action: Action::Quiet });
     let devices = world.devices[..settings.clients].to_vec();
     Plan { seed, settings, people, servers, devices, steps }
+}
+
+fn servers(rng: &mut StdRng, settings: &Settings) -> Servers {
+    Servers {
+        large_room_members: if rng.random_ratio(1, 4) { 3 } else { 200 },
+        database_connections: if rng.random_ratio(1, 4) { 2 } else { 8 },
+        alone: settings.nodes == 1 && rng.random_ratio(1, 2),
+        nats: settings.nodes > 1 && rng.random_ratio(1, 2) && !settings.in_process,
+        short_tokens: settings.faults.contains(&Fault::TokenExpired) && rng.random_ratio(1, 4),
+        false_clocks: settings.faults.contains(&Fault::ServerClock) && rng.random_ratio(1, 4),
+    }
 }
 
 /// What the generator knows of the world: how many of what there are.

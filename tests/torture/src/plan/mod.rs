@@ -27,10 +27,14 @@ pub struct Settings {
     pub steps: usize,
     /// Faults that may happen.
     pub faults: Vec<Fault>,
-    /// Servers and devices share this process, and seeds share a database server.
+    /// Servers and devices share this process, and neighbours share servers.
     #[serde(default)]
     pub in_process: bool,
 }
+
+/// Seeds that share servers and their database within one process: most of what a small world costs is their beginning.
+/// Each has people and rooms of its own, and the faults of all of them.
+pub const NEIGHBOURS: u64 = 8;
 
 /// Everything that a seed decides.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -71,7 +71,7 @@ impl Parts {
         };
         tokio::time::timeout(HEAR, heard).await.ok();
         let limits = loop {
-            match look::revisions(&self.database_url).await {
+            match look::revisions(self.site.database_url()).await {
                 Ok(limits) => break limits,
                 Err(_) => tokio::time::sleep(LOOK).await,
             }
@@ -88,7 +88,7 @@ impl Parts {
 
     async fn revoke(&self, device: &Device) {
         let person = &self.world.people[device.plan.person];
-        for node in (0..self.nodes.count()).cycle() {
+        for node in (0..self.site.nodes.count()).cycle() {
             let Some(calls) = self.calls(node, person) else {
                 tokio::time::sleep(LOOK).await;
                 continue;

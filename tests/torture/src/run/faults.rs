@@ -8,15 +8,18 @@ use madang_proto::v1::{self, client_frame, server_frame::Frame};
 use madang_tests::person::Calls;
 use rand::Rng as _;
 use sqlx::{Connection as _, PgConnection};
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    sync::{Mutex, mpsc},
+    task::JoinSet,
+};
 use uuid::Uuid;
 
-use super::{Flood, Turn, devices::with_process};
+use super::{Flood, devices::with_process};
 use crate::{
     device::{Command, Device},
     plan::Fault,
     proxy::Mode,
-    stage::{Ground, Nodes},
+    stage::Site,
     world::{Someone, World},
 };
 
@@ -39,20 +42,15 @@ pub(super) struct Faults {
 }
 
 pub(super) struct Parts {
-    pub(super) ground: Arc<Ground>,
-    pub(super) nodes: Arc<Nodes>,
+    pub(super) site: Arc<Site>,
     pub(super) world: Arc<World>,
-    pub(super) database_url: String,
-    /// The database breaks in one way at a time.
-    database: Turn,
-    /// And a device's process.
-    processes: Turn,
+    /// A device's process breaks in one way at a time.
+    processes: Mutex<()>,
 }
 
 impl Faults {
-    pub(super) fn new(ground: Arc<Ground>, nodes: Arc<Nodes>, world: Arc<World>, database_url: &str) -> Self {
-        let (database, processes) = (Turn::default(), Turn::default());
-        let parts = Parts { ground, nodes, world, database_url: database_url.to_owned(), database, processes };
+    pub(super) fn new(site: Arc<Site>, world: Arc<World>) -> Self {
+        let parts = Parts { site, world, processes: Mutex::default() };
         Self { parts: Arc::new(parts), tasks: JoinSet::new() }
     }
 
@@ -72,7 +70,7 @@ impl Faults {
     pub(super) fn flood(&mut self, flood: Flood) {
         let parts = Arc::clone(&self.parts);
         self.tasks.spawn(async move {
-            flood.happen(&parts.nodes, &parts.world).await;
+            flood.happen(&parts.site.nodes, &parts.world).await;
             Ok(())
         });
     }
@@ -88,8 +86,8 @@ impl Faults {
     /// Gives up what still happens.
     pub(super) async fn end(mut self) {
         self.tasks.shutdown().await;
-        if self.parts.ground.cluster.pid().is_none() {
-            self.parts.ground.cluster.restart().await.ok();
+        if self.parts.site.ground.cluster.pid().is_none() {
+            self.parts.site.ground.cluster.restart().await.ok();
         }
     }
 }
@@ -98,13 +96,13 @@ impl Parts {
     /// Tells whether it happened.
     async fn happen(&self, fault: Fault, target: usize, lasting: Duration, devices: &[Arc<Device>]) -> Result<bool> {
         let device = devices.get(target % devices.len()).context("a device")?;
-        let node = target % self.nodes.count();
+        let node = target % self.site.nodes.count();
         match fault {
-            Fault::NodeKill => self.nodes.kill(node, lasting).await?,
-            Fault::NodeDrain => self.nodes.drain(node, lasting).await?,
+            Fault::NodeKill => self.site.nodes.kill(node, lasting).await?,
+            Fault::NodeDrain => self.site.nodes.drain(node, lasting).await?,
             Fault::NodeRoll => {
-                for node in 0..self.nodes.count() {
-                    self.nodes.drain(node, Duration::ZERO).await?;
+                for node in 0..self.site.nodes.count() {
+                    self.site.nodes.drain(node, Duration::ZERO).await?;
                 }
             }
             Fault::ClientKill | Fault::DiskFull | Fault::ClientDies => {
@@ -130,12 +128,12 @@ impl Parts {
                 let days = i64::try_from(lasting.as_millis() / 66)? - 3;
                 device.tell(Command::Clock { ahead_s: days * 86_400 }, VERDICTS).await;
             }
-            Fault::NatsKill | Fault::NatsLong => return self.nodes.break_nats(true, lasting).await,
-            Fault::NatsHold => return self.nodes.break_nats(false, lasting).await,
-            Fault::NatsSlow => return Ok(self.nodes.slow_nats(lasting).await),
+            Fault::NatsKill | Fault::NatsLong => return self.site.nodes.break_nats(true, lasting).await,
+            Fault::NatsHold => return self.site.nodes.break_nats(false, lasting).await,
+            Fault::NatsSlow => return Ok(self.site.nodes.slow_nats(lasting).await),
             Fault::ServerClock => {
                 let ahead_s = rand::rng().random_range(60..AHEAD);
-                return self.nodes.wrong_clock(node, ahead_s, lasting).await;
+                return self.site.nodes.wrong_clock(node, ahead_s, lasting).await;
             }
             Fault::TokenExpired => self.token_expired(device, lasting).await?,
             Fault::Revoked => return self.revoked(device).await,
@@ -160,17 +158,17 @@ impl Parts {
 
     /// Nobody new is taken for a while, and whoever is there stays; then all are ended.
     async fn database_smart(&self, lasting: Duration) -> Result<()> {
-        let _turn = self.database.lock().await;
+        let _turn = self.site.turn.lock().await;
         // Servers keep their connections, so that it does not end by itself.
-        tokio::time::timeout(lasting, self.ground.cluster.stop(Stop::Smart)).await.ok();
-        self.ground.cluster.stop(Stop::Fast).await?;
-        self.ground.cluster.restart().await
+        tokio::time::timeout(lasting, self.site.ground.cluster.stop(Stop::Smart)).await.ok();
+        self.site.ground.cluster.stop(Stop::Fast).await?;
+        self.site.ground.cluster.restart().await
     }
 
     /// Locks the members, so that whatever reads or writes one waits and holds its connection.
     async fn locked(&self, lasting: Duration) -> Result<bool> {
-        let _turn = self.database.lock().await;
-        let mut database = PgConnection::connect(&self.database_url).await.context("connect to the database")?;
+        let _turn = self.site.turn.lock().await;
+        let mut database = PgConnection::connect(self.site.database_url()).await.context("connect to the database")?;
         let mut tx = database.begin().await?;
         sqlx::query("lock table members in access exclusive mode").execute(&mut *tx).await?;
         tokio::time::sleep(lasting).await;
@@ -186,16 +184,16 @@ impl Parts {
     }
 
     async fn database_down(&self, stop: Stop, lasting: Duration) -> Result<()> {
-        let _turn = self.database.lock().await;
-        self.ground.cluster.stop(stop).await?;
+        let _turn = self.site.turn.lock().await;
+        self.site.ground.cluster.stop(stop).await?;
         tokio::time::sleep(lasting).await;
-        self.ground.cluster.restart().await
+        self.site.ground.cluster.restart().await
     }
 
     /// Ends one of the connections of the servers, or kills its process.
     async fn backend(&self, kill: bool) -> Result<()> {
-        let _turn = self.database.lock().await;
-        let mut database = PgConnection::connect(&self.database_url).await.context("connect to the database")?;
+        let _turn = self.site.turn.lock().await;
+        let mut database = PgConnection::connect(self.site.database_url()).await.context("connect to the database")?;
         let sql = "select pid from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
                    order by query_start desc nulls last limit 1";
         let Some(pid) = sqlx::query_scalar::<_, i32>(sql).fetch_optional(&mut database).await? else { return Ok(()) };
@@ -208,7 +206,7 @@ impl Parts {
         // It restarts by itself; the next fault waits for that.
         for _ in 0..100 {
             tokio::time::sleep(Duration::from_millis(50)).await;
-            if let Ok(database) = PgConnection::connect(&self.database_url).await {
+            if let Ok(database) = PgConnection::connect(self.site.database_url()).await {
                 database.close().await.ok();
                 break;
             }
@@ -217,7 +215,7 @@ impl Parts {
     }
 
     pub(super) fn calls(&self, node: usize, person: &Someone) -> Option<Calls> {
-        let server = self.nodes.addresses.of(node)?;
+        let server = self.site.nodes.addresses.of(node)?;
         Calls::new(&format!("http://{server}"), person.token.clone(), person.device_id.clone()).ok()
     }
 

@@ -14,8 +14,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use madang_devstack::{postgres::TestDatabase, server_process::Launch};
-use tokio::{sync::Mutex as AsyncMutex, task::JoinSet};
+use futures_util::future::join_all;
+use madang_devstack::server_process::Launch;
+use tokio::task::JoinSet;
 
 use self::{faults::Faults, flood::Flood, lane::Lane, listen::Listeners};
 use crate::{
@@ -25,7 +26,7 @@ use crate::{
     oracle::{self, Finding},
     plan::{Action, DevicePlan, Fault, Plan},
     proxy::Mode,
-    stage::{Ground, Nodes},
+    stage::{Ground, Site},
     world::{Tally, World},
 };
 
@@ -86,9 +87,29 @@ impl Conditions {
 
 /// Runs a plan; logs and stores go into a folder.
 pub async fn run(ground: &Arc<Ground>, plan: &Plan, folder: &Path, conditions: &Conditions) -> Outcome {
+    let mut outcomes = run_together(ground, &[(plan, folder)], conditions).await;
+    outcomes.pop().unwrap_or_default()
+}
+
+/// Runs plans of neighbours beside each other; the servers' logs go into the first one's folder.
+pub async fn run_together(ground: &Arc<Ground>, plans: &[(&Plan, &Path)], conditions: &Conditions) -> Vec<Outcome> {
+    let Some((first, folder)) = plans.first() else { return Vec::new() };
+    let site = match Site::start(ground, first, folder, conditions.of_server()).await {
+        Ok(site) => Arc::new(site),
+        Err(error) => {
+            let broken = Outcome { broken: Some(format!("{error:#}")), ..Outcome::default() };
+            return vec![broken; plans.len()];
+        }
+    };
+    let outcomes = join_all(plans.iter().map(|(plan, folder)| run_on(&site, plan, folder, conditions))).await;
+    site.nodes.stop().await;
+    outcomes
+}
+
+async fn run_on(site: &Arc<Site>, plan: &Plan, folder: &Path, conditions: &Conditions) -> Outcome {
     let began = Instant::now();
     let mut outcome = Outcome::default();
-    match Run::begin(ground, plan, folder, conditions).await {
+    match Run::begin(site, plan, folder, conditions).await {
         Ok(mut run) => {
             if let Err(error) = run.steps(&mut outcome).await {
                 outcome.broken = Some(format!("{error:#}"));
@@ -105,12 +126,10 @@ pub async fn run(ground: &Arc<Ground>, plan: &Plan, folder: &Path, conditions: &
 
 /// A seed while it runs.
 struct Run<'a> {
-    ground: Arc<Ground>,
+    site: Arc<Site>,
     plan: &'a Plan,
     folder: PathBuf,
     conditions: &'a Conditions,
-    database: TestDatabase,
-    nodes: Arc<Nodes>,
     world: Arc<World>,
     lanes: Vec<Lane>,
     faults: Faults,
@@ -120,20 +139,17 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    async fn begin(ground: &Arc<Ground>, plan: &'a Plan, folder: &Path, conditions: &'a Conditions) -> Result<Self> {
-        let database = ground.database().await?;
-        let nodes = Arc::new(Nodes::start(ground, plan, &database.url, folder, conditions.of_server()).await?);
+    async fn begin(site: &Arc<Site>, plan: &'a Plan, folder: &Path, conditions: &'a Conditions) -> Result<Self> {
+        let nodes = &site.nodes;
         let server = nodes.addresses.any().context("a server is up")?;
-        let world = Arc::new(World::begin(ground, &format!("http://{server}"), plan.people).await?);
-        let faults = Faults::new(Arc::clone(ground), Arc::clone(&nodes), Arc::clone(&world), &database.url);
+        let world = Arc::new(World::begin(&site.ground, &format!("http://{server}"), plan).await?);
+        let faults = Faults::new(Arc::clone(site), Arc::clone(&world));
         let listeners = Listeners::start(&world.people, &nodes.addresses, nodes.count());
         let mut run = Self {
-            ground: Arc::clone(ground),
+            site: Arc::clone(site),
             plan,
             folder: folder.to_owned(),
             conditions,
-            database,
-            nodes,
             world,
             lanes: Vec::new(),
             faults,
@@ -149,8 +165,8 @@ impl<'a> Run<'a> {
     async fn open(&mut self, plan: DevicePlan, installation: Option<Installation>) -> Result<()> {
         let place = Place {
             folder: &self.folder,
-            ground: &self.ground,
-            addresses: self.nodes.addresses.clone(),
+            ground: &self.site.ground,
+            addresses: self.site.nodes.addresses.clone(),
             without: self.conditions.of_client().map(str::to_owned),
         };
         let login = &self.world.people[plan.person].login;
@@ -172,7 +188,7 @@ impl<'a> Run<'a> {
                         return Ok(());
                     }
                 }
-                Action::Backup => self.ground.copy_data(false).await?,
+                Action::Backup => self.site.ground.copy_data(false).await?,
                 Action::Restore => self.restore().await?,
                 Action::NewDevice { plan, .. } => self.open(*plan, None).await?,
                 Action::SignIn { of, plan, .. } => self.sign_in(*of, *plan).await?,
@@ -221,12 +237,12 @@ impl<'a> Run<'a> {
 
     /// As an administrator does it: no server runs meanwhile, and the new history is declared.
     async fn restore(&mut self) -> Result<()> {
-        let ground = Arc::clone(&self.ground);
+        let ground = Arc::clone(&self.site.ground);
         let restore = async |launch: &Launch| {
             ground.copy_data(true).await?;
             launch.restore_done().await
         };
-        self.nodes.down_while(restore).await?;
+        self.site.nodes.down_while(restore).await?;
         self.world.restored();
         self.listeners.restored();
         self.world.broke(Fault::Restored);
@@ -246,7 +262,7 @@ impl<'a> Run<'a> {
             self.faults.finish().await
         };
         tokio::time::timeout(FINISH, finish).await.context("the steps before do not end")??;
-        self.nodes.all_up().await?;
+        self.site.nodes.all_up().await?;
         for lane in &self.lanes {
             lane.device.proxy.set(Mode::Open);
             if lane.device.over().await.is_none() {
@@ -255,14 +271,14 @@ impl<'a> Run<'a> {
         }
         let until = Instant::now() + self.conditions.patience;
         // Not for longer: a database that stops in order waits for it.
-        let mut eye = Eye::on(&self.database.url);
+        let mut eye = Eye::on(self.site.database_url(), &self.world.people)?;
         let mut caught_up = false;
         let mut pause = LOOK;
         loop {
             let findings = match self.look(&mut eye).await {
                 Ok(findings) => findings,
                 // No fault is on its way any more: whoever did that was not this program.
-                Err(_) if self.ground.cluster.pid().is_none() => bail!("somebody has stopped the database server"),
+                Err(_) if self.site.ground.cluster.pid().is_none() => bail!("somebody has stopped the database server"),
                 Err(error) if Instant::now() > until => bail!(error.context("looking")),
                 Err(_) => {
                     tokio::time::sleep(LOOK_MOST).await;
@@ -290,7 +306,7 @@ impl<'a> Run<'a> {
     }
 
     async fn look(&self, eye: &mut Eye) -> Result<Vec<Finding>> {
-        let server = self.nodes.addresses.any().context("a server is up")?;
+        let server = self.site.nodes.addresses.any().context("a server is up")?;
         let (mut devices, mut ended) = (Vec::new(), Vec::new());
         for lane in &self.lanes {
             let device = &lane.device;
@@ -319,14 +335,12 @@ impl<'a> Run<'a> {
     }
 
     async fn end(mut self) {
-        let nodes = Arc::clone(&self.nodes);
         self.renewing.shutdown().await;
         self.listeners.end().await;
         for lane in self.lanes {
             lane.end().await;
         }
         self.faults.end().await;
-        nodes.stop().await;
     }
 }
 
@@ -360,6 +374,3 @@ async fn renew(device: Arc<Device>) {
         tokio::time::sleep(RENEW).await;
     }
 }
-
-/// One at a time.
-type Turn = Arc<AsyncMutex<()>>;

@@ -92,7 +92,7 @@ impl Parts {
     }
 
     async fn many(&self, node: usize) -> Option<()> {
-        many(&self.calls_of_rogue(node)?, if self.ground.is_here() { MANY_HERE } else { MANY }).await
+        many(&self.calls_of_rogue(node)?, if self.site.ground.is_here() { MANY_HERE } else { MANY }).await
     }
 
     /// Makes rooms that nobody else is in, and waits for hardly any of them: a transaction that is left behind would take

@@ -6,6 +6,7 @@
 
 mod nodes;
 mod server;
+mod site;
 
 use std::{
     path::{Path, PathBuf},
@@ -20,15 +21,18 @@ use madang_devstack::{
 };
 use tokio::process::Command;
 
-pub use self::nodes::{Addresses, Nodes};
+pub use self::{
+    nodes::{Addresses, Nodes},
+    site::Site,
+};
 
-/// People that the issuer knows; a plan has fewer.
-const PEOPLE: usize = 64;
+/// People that the issuer knows: those of all neighbours, of whom a plan has 41 at most.
+const PEOPLE: usize = 328;
 
 /// Longer than any run, so that tokens end only where a plan says so.
 const TOKEN_LIFETIME: Duration = Duration::from_hours(12);
 
-/// Connections of a database server that many seeds use at once: each of their servers takes eight.
+/// Connections of a database server that many seeds use at once: each of their servers takes twelve.
 const SHARED_CONNECTIONS: u32 = 1_000;
 
 /// What all seeds of a run share.
