@@ -12,7 +12,7 @@ use std::{
 
 use chrono::{DateTime, TimeDelta, Utc};
 use jsonwebtoken::{
-    Algorithm, DecodingKey,
+    Algorithm,
     jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
 };
 use tokio::sync::Mutex;
@@ -20,6 +20,7 @@ use tokio::sync::Mutex;
 use super::{
     fetch::{Fetcher, KeySet},
     invalid,
+    signature::PublicKey,
 };
 use crate::{
     clock::Clock,
@@ -46,7 +47,7 @@ const LEAST_MODULUS: usize = 256;
 #[derive(Debug, Clone)]
 pub(super) struct Key {
     /// The key.
-    pub(super) decoding: DecodingKey,
+    pub(super) public: PublicKey,
     /// Counts up whenever a key has gone.
     pub(super) generation: u64,
     fits: Fits,
@@ -229,8 +230,8 @@ fn read(key: serde_json::Value) -> Option<(String, Key)> {
     }
     let fits = fits(&key)?;
     let id = key.common.key_id.clone().filter(|id| !id.is_empty())?;
-    let decoding = DecodingKey::from_jwk(&key).ok()?;
-    Some((id, Key { decoding, generation: 0, fits, parameters: key.algorithm }))
+    let public = PublicKey::of(&key.algorithm)?;
+    Some((id, Key { public, generation: 0, fits, parameters: key.algorithm }))
 }
 
 fn fits(key: &Jwk) -> Option<Fits> {

@@ -8,6 +8,7 @@ mod claims;
 mod fetch;
 mod keys;
 mod logout;
+mod signature;
 mod token;
 mod wire;
 
@@ -95,7 +96,7 @@ impl Identity {
     async fn signed(&self, token: &str, wanted: Use) -> Result<(Map<String, Value>, u64)> {
         let parsed = Token::parse(token, wanted)?;
         let key = self.keys.key(&parsed.key_id, parsed.algorithm).await?;
-        parsed.check_signature(&key.decoding)?;
+        parsed.check_signature(&key.public)?;
         Ok((parsed.payload()?, key.generation))
     }
 

@@ -281,6 +281,58 @@ async fn the_header_and_the_signature_are_checked() {
     }
 }
 
+/// A key of another kind than the two above, by the other implementation's form of it.
+fn key_of(algorithm: Algorithm) -> TestKey {
+    let random = ring::rand::SystemRandom::new();
+    let name = format!("{algorithm:?}");
+    match algorithm {
+        Algorithm::ES256 => ec_key(&name, 7),
+        Algorithm::ES384 => {
+            let how = &ring::signature::ECDSA_P384_SHA384_FIXED_SIGNING;
+            let der = ring::signature::EcdsaKeyPair::generate_pkcs8(how, &random).expect("a key");
+            let pair = ring::signature::EcdsaKeyPair::from_pkcs8(how, der.as_ref(), &random).expect("a pair");
+            let (x, y) = ring::signature::KeyPair::public_key(&pair).as_ref()[1..].split_at(48);
+            let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
+            let published = json!({ "kid": name, "kty": "EC", "crv": "P-384", "use": "sig", "x": x, "y": y });
+            TestKey { published, private: EncodingKey::from_ec_der(der.as_ref()) }
+        }
+        Algorithm::EdDSA => {
+            let der = ring::signature::Ed25519KeyPair::generate_pkcs8(&random).expect("a key");
+            let pair = ring::signature::Ed25519KeyPair::from_pkcs8(der.as_ref()).expect("a pair");
+            let x = URL_SAFE_NO_PAD.encode(ring::signature::KeyPair::public_key(&pair).as_ref());
+            let published = json!({ "kid": name, "kty": "OKP", "crv": "Ed25519", "use": "sig", "x": x });
+            TestKey { published, private: EncodingKey::from_ed_der(der.as_ref()) }
+        }
+        _ => {
+            let mut key = rsa_key(&name);
+            key.published["alg"] = json!(name);
+            key
+        }
+    }
+}
+
+#[tokio::test]
+async fn signatures_of_every_algorithm_are_checked_as_another_implementation_makes_them() {
+    use Algorithm::{ES256, ES384, EdDSA, PS256, RS256, RS384, RS512};
+    let algorithms = [RS256, RS384, RS512, PS256, ES256, ES384, EdDSA];
+    let mut keys: Vec<TestKey> = algorithms.into_iter().map(key_of).collect();
+    // As some issuers write it.
+    let modulus = [vec![0], RSA.n().to_bytes_be()].concat();
+    keys[0].published["n"] = json!(URL_SAFE_NO_PAD.encode(modulus));
+    let issuer = Issuer::start(&keys.iter().collect::<Vec<_>>()).await;
+    let identity = issuer.identity(&issuer.config());
+    for (algorithm, key) in algorithms.into_iter().zip(&keys) {
+        let header = json!({ "alg": key.published["kid"], "kid": key.published["kid"] });
+        let token = sign(&header, &issuer.claims(), key, algorithm);
+        assert_eq!(check_of(&identity, &token).await, "taken", "{algorithm:?}");
+        let (signed, _) = token.rsplit_once('.').expect("three parts");
+        let other = sign(&header, &issuer.with("sub", json!("bob")), key, algorithm);
+        let (_, signature) = other.rsplit_once('.').expect("three parts");
+        assert_eq!(check_of(&identity, &format!("{signed}.{signature}")).await, "signature", "{algorithm:?}");
+        assert_eq!(check_of(&identity, &format!("{signed}.")).await, "signature", "{algorithm:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_remembered_token_still_expires() {
     let key = ec_key("a", 7);
