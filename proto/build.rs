@@ -1,6 +1,8 @@
 //! Compiles the contract with protox (no protoc) and refuses one that is not whole: a method without a policy, a reason
 //! without a rule.
 
+#[path = "build/calls.rs"]
+mod calls;
 #[path = "build/checks.rs"]
 mod checks;
 #[path = "build/policies.rs"]
@@ -65,6 +67,7 @@ fn main() -> Result<()> {
     let pool = DescriptorPool::decode(encoded.as_slice()).context("descriptors")?;
     fs::write(out.join("policies.rs"), policies::generate(&pool)?)?;
     fs::write(out.join("reasons.rs"), reasons::generate(&pool)?)?;
+    fs::write(out.join("calls.rs"), calls::generate(&pool)?)?;
     fs::write(out.join("checks.rs"), checks::generate(&pool)?)?;
     generate_code(compiler.file_descriptor_set(), &out)
 }

@@ -3,12 +3,14 @@
 //! Clients use [`v1`]; the server uses [`servers`], whose codec refuses malformed and over-limit requests with a typed
 //! reason before a handler sees them.
 
+mod call;
 mod check;
 mod codec;
 mod policy;
 mod reason;
 
 pub use self::{
+    call::Call,
     check::{Check, Limits, Path, Violation, Violations},
     codec::{EncodedFrame, ServerCodec},
     policy::{MethodPolicy, POLICIES},

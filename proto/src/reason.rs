@@ -2,8 +2,9 @@
 
 use std::{collections::HashMap, time::Duration};
 
+use prost::Message as _;
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, StatusExt as _};
+use tonic_types::{ErrorDetails, RpcStatusExt as _, StatusExt as _, pb};
 
 use crate::{
     Violation,
@@ -108,22 +109,19 @@ impl Refusal {
 
     /// Reads a refusal back from a status; `None` when it carries no reason of this contract.
     pub fn of(status: &Status) -> Option<Self> {
-        let details = status.check_error_details().ok()?;
-        let info = details.error_info()?;
+        // One kind at a time: to ask for all of them would bring those along that no refusal has.
+        let details = pb::Status::decode(status.details()).ok()?;
+        let info = details.get_details_error_info()?;
         if info.domain != DOMAIN {
             return None;
         }
-        let violations = details.bad_request().map(|bad| bad.field_violations.iter());
+        let violations = details.get_details_bad_request().map(|bad| bad.field_violations).unwrap_or_default();
         Some(Self {
             reason: ErrorReason::by_name(&info.reason).unwrap_or_default(),
             message: status.message().to_owned(),
-            metadata: info.metadata.clone(),
-            violations: violations
-                .into_iter()
-                .flatten()
-                .map(|v| Violation { field: v.field.clone(), limit: v.description.clone() })
-                .collect(),
-            retry_after: details.retry_info().and_then(|info| info.retry_delay),
+            metadata: info.metadata,
+            violations: violations.into_iter().map(|v| Violation { field: v.field, limit: v.description }).collect(),
+            retry_after: details.get_details_retry_info().and_then(|info| info.retry_delay),
         })
     }
 }

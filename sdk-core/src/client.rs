@@ -2,11 +2,16 @@
 
 use std::sync::{Arc, atomic::Ordering};
 
-use madang_proto::v1::{GetServerInfoRequest, ServerInfo, identity_service_client::IdentityServiceClient};
+use madang_proto::{
+    Call as _,
+    v1::{GetServerInfoRequest, ServerInfo},
+};
+use prost::Message as _;
 use tokio::sync::watch;
-use tonic::Request;
+use tonic::{Request, metadata::MetadataMap};
 
 use crate::{
+    ask::{ask, read},
     clock::{SystemClock, new_id},
     config::{ClientConfig, NetworkConfig, TokenProvider},
     connection::{Connection, DEADLINE},
@@ -52,8 +57,7 @@ impl Client {
 
     /// What the server says about itself; needs no sign-in.
     pub async fn server_info(&self) -> Result<ServerInfo, ClientError> {
-        let request = self.inner.connection.bare(GetServerInfoRequest {});
-        ask_server_info(self.inner.connection.channel(), request).await
+        ask_server_info(self.inner.connection.channel(), self.inner.connection.fixed()).await
     }
 
     /// How the client stands to its server.
@@ -170,13 +174,15 @@ pub async fn server_info_through(server: &str, network: &NetworkConfig) -> Resul
     let clock = Arc::new(SystemClock);
     let route = Arc::new(Route::new(server, network, clock.clone())?);
     let line = Line::new(&route, &Arc::new(Recorder::new(clock)), watch::Sender::new(true).subscribe());
-    ask_server_info(line.wire(), Request::new(GetServerInfoRequest {})).await
+    ask_server_info(line.wire(), MetadataMap::new()).await
 }
 
-async fn ask_server_info(wire: Wire, mut request: Request<GetServerInfoRequest>) -> Result<ServerInfo, ClientError> {
+async fn ask_server_info(wire: Wire, carried: MetadataMap) -> Result<ServerInfo, ClientError> {
+    let mut request = Request::new(GetServerInfoRequest {}.encode_to_vec().into());
+    *request.metadata_mut() = carried;
     request.set_timeout(DEADLINE);
-    let answer = IdentityServiceClient::new(wire).get_server_info(request).await?;
-    Ok(answer.into_inner().server.unwrap_or_default())
+    let answer = ask(wire, GetServerInfoRequest::PATH, request).await?;
+    Ok(read::<GetServerInfoRequest>(answer)?.server.unwrap_or_default())
 }
 
 async fn device_id(store: &Store, config: &ClientConfig) -> Result<String, ClientError> {

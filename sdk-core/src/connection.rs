@@ -1,19 +1,20 @@
 //! The way to the server: one HTTP/2 connection, and what each call carries.
 
 use std::{
-    future::Future,
     sync::{Arc, Mutex},
     time::Duration,
 };
 
-use madang_proto::v1::ErrorReason;
+use madang_proto::{Call, v1::ErrorReason};
+use prost::bytes::Bytes;
 use tokio::sync::watch;
 use tonic::{
-    Request, Response, Status,
+    Request,
     metadata::{Ascii, MetadataMap, MetadataValue},
 };
 
 use crate::{
+    ask::{ask, read},
     config::{Backoff, ClientConfig, Mode, TokenProvider},
     diagnostics::Recorder,
     error::{ClientError, ClientErrorKind},
@@ -146,29 +147,29 @@ impl Connection {
         Ok((metadata, token))
     }
 
-    /// A request of somebody who is not signed in.
-    pub(crate) fn bare<T>(&self, message: T) -> Request<T> {
-        let mut request = Request::new(message);
-        *request.metadata_mut() = self.fixed.clone();
-        request
+    /// What a call of somebody who is not signed in carries.
+    pub(crate) fn fixed(&self) -> MetadataMap {
+        self.fixed.clone()
     }
 
     /// Calls once; a token that has expired is renewed and the call repeated.
-    pub(crate) async fn call_once<T, R, F>(
-        &self,
-        message: T,
-        rpc: impl Fn(Wire, Request<T>) -> F,
-    ) -> Result<R, ClientError>
-    where
-        T: Clone,
-        F: Future<Output = Result<Response<R>, Status>>,
-    {
+    pub(crate) async fn call_once<C: Call>(&self, question: &C) -> Result<C::Answer, ClientError> {
+        read::<C>(self.ask_once(C::PATH, question.encode_to_vec().into()).await?)
+    }
+
+    /// Calls, and repeats what may be repeated a few times: somebody waits. Every call of the contract may be repeated.
+    pub(crate) async fn call<C: Call>(&self, question: &C) -> Result<C::Answer, ClientError> {
+        read::<C>(self.ask_patiently(C::PATH, question.encode_to_vec().into()).await?)
+    }
+
+    /// The same for a question that is encoded already; the encoded answer.
+    pub(crate) async fn ask_once(&self, path: &'static str, question: Bytes) -> Result<Bytes, ClientError> {
         let mut renewed = false;
         loop {
-            let (mut request, token) = self.request(message.clone(), true).await?;
+            let (mut request, token) = self.request(question.clone(), true).await?;
             request.set_timeout(DEADLINE);
-            let error = match rpc(self.channel(), request).await {
-                Ok(response) => return Ok(response.into_inner()),
+            let error = match ask(self.channel(), path, request).await {
+                Ok(answer) => return Ok(answer),
                 Err(status) => ClientError::from(status),
             };
             if error.reason != Some(ErrorReason::TokenExpired) || renewed {
@@ -179,16 +180,11 @@ impl Connection {
         }
     }
 
-    /// Calls, and repeats what may be repeated a few times: somebody waits. Every call of the contract may be repeated.
-    pub(crate) async fn call<T, R, F>(&self, message: T, rpc: impl Fn(Wire, Request<T>) -> F) -> Result<R, ClientError>
-    where
-        T: Clone,
-        F: Future<Output = Result<Response<R>, Status>>,
-    {
+    async fn ask_patiently(&self, path: &'static str, question: Bytes) -> Result<Bytes, ClientError> {
         let mut attempt = 0;
         loop {
             attempt += 1;
-            let error = match self.call_once(message.clone(), &rpc).await {
+            let error = match self.ask_once(path, question.clone()).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => error,
             };

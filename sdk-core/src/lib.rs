@@ -91,6 +91,7 @@
 //! # }
 //! ```
 
+mod ask;
 mod background;
 mod client;
 mod clock;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use madang_proto::v1::{SignOutRequest, identity_service_client::IdentityServiceClient};
+use madang_proto::v1::SignOutRequest;
 
 use crate::{
     client::Client,
@@ -138,9 +138,8 @@ impl Client {
 
 /// Revokes this device's session; tells whether it is revoked.
 async fn revoke(inner: &Inner) -> bool {
-    let rpc = |channel, request| async { IdentityServiceClient::new(channel).sign_out(request).await };
     let answer = tokio::select! {
-        answer = inner.connection.call_once(SignOutRequest {}, rpc) => answer,
+        answer = inner.connection.call_once(&SignOutRequest {}) => answer,
         () = inner.config.clock.sleep(SIGN_OUT) => Err(ClientError::new(ClientErrorKind::Offline, "no answer")),
     };
     match answer {

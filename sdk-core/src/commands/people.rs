@@ -2,7 +2,6 @@
 
 use madang_proto::v1::{
     BatchGetUsersRequest, CustomStatus, SearchUsersRequest, SetStatusRequest, UpdateProfileRequest, User, UserStatus,
-    user_service_client::UserServiceClient,
 };
 
 use crate::{
@@ -40,9 +39,8 @@ impl Client {
     /// People whose login or name begins with a text; the first page.
     pub async fn search_users(&self, prefix: &str) -> Result<Vec<User>, ClientError> {
         let request = SearchUsersRequest { prefix: prefix.to_owned(), ..SearchUsersRequest::default() };
-        let rpc = |channel, request| async { UserServiceClient::new(channel).search_users(request).await };
         let asked_at = self.changes_of_all().await?;
-        let answer = self.inner.connection.call(request, rpc).await?;
+        let answer = self.inner.connection.call(&request).await?;
         self.keep(answer.users, asked_at).await
     }
 
@@ -54,9 +52,8 @@ impl Client {
             return Ok(held);
         }
         let request = BatchGetUsersRequest { user_ids: vec![user_id.to_owned()] };
-        let rpc = |channel, request| async { UserServiceClient::new(channel).batch_get_users(request).await };
         let asked_at = self.changes_of_all().await?;
-        let answer = self.inner.connection.call(request, rpc).await?;
+        let answer = self.inner.connection.call(&request).await?;
         Ok(self.keep(answer.users, asked_at).await?.pop())
     }
 

@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use madang_proto::v1::{
     CreateRoomRequest, InviteMembersRequest, JoinRoomRequest, LeaveRoomRequest, ListMembersRequest, Member,
     MemberState, OpenDirectRoomRequest, RemoveMemberRequest, RoomKind, RoomSettings, User,
-    room_service_client::RoomServiceClient,
 };
 use rusqlite::Connection;
 
@@ -64,8 +63,7 @@ impl Client {
     /// its id.
     pub async fn open_direct(&self, user_id: &str) -> Result<String, ClientError> {
         let request = OpenDirectRoomRequest { user_id: user_id.to_owned() };
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).open_direct_room(request).await };
-        let summary = self.inner.connection.call(request, rpc).await?.summary.unwrap_or_default();
+        let summary = self.inner.connection.call(&request).await?.summary.unwrap_or_default();
         let room_id = summary.room_id.clone();
         self.inner.apply(move |w, view, out| engine::summary(w, view, summary, out)).await?;
         Ok(room_id)
@@ -134,8 +132,7 @@ pub(crate) async fn fetch_members(inner: &Inner, room_id: &str) -> Result<(), Cl
     let (mut found, mut as_of, mut page_token) = (BTreeSet::new(), None, String::new());
     loop {
         let request = ListMembersRequest { room_id: room_id.to_owned(), page_size: PAGE, page_token };
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).list_members(request).await };
-        let answer = inner.connection.call(request, rpc).await?;
+        let answer = inner.connection.call(&request).await?;
         found.extend(answer.members.iter().map(|member| member.user_id.clone()));
         let rev = *as_of.get_or_insert(answer.snapshot_rev);
         page_token = answer.next_page_token;

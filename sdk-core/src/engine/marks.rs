@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use madang_proto::v1::{MarkReadRequest, MarkUnreadRequest, Membership, read_service_client::ReadServiceClient};
+use madang_proto::v1::{MarkReadRequest, MarkUnreadRequest, Membership};
 
 use super::{
     Inner,
@@ -81,11 +81,9 @@ async fn send(inner: &Inner, mark: &Pending) -> Result<(Membership, i64), Client
     inner.may_say()?;
     let (room_id, seq, generation) = (mark.room_id.clone(), mark.at_seq, mark.base_generation);
     if mark.unread {
-        let rpc = |channel, request| async { ReadServiceClient::new(channel).mark_unread(request).await };
-        let answer = inner.connection.call_once(MarkUnreadRequest { room_id, seq, generation }, rpc).await?;
+        let answer = inner.connection.call_once(&MarkUnreadRequest { room_id, seq, generation }).await?;
         return Ok((answer.membership.unwrap_or_default(), answer.prev_user_rev));
     }
-    let rpc = |channel, request| async { ReadServiceClient::new(channel).mark_read(request).await };
-    let answer = inner.connection.call_once(MarkReadRequest { room_id, seq, generation }, rpc).await?;
+    let answer = inner.connection.call_once(&MarkReadRequest { room_id, seq, generation }).await?;
     Ok((answer.membership.unwrap_or_default(), answer.prev_user_rev))
 }

@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
+use futures_util::{FutureExt as _, future::BoxFuture};
 use madang_proto::v1::ClientFrame;
 use tokio::{
     sync::{Notify, mpsc, watch},
@@ -82,7 +82,7 @@ const PANICS: u32 = 16;
 
 /// Runs a task, and again after a panic of it, of the host's clock or of its token provider: the host is told by the log, and
 /// the others go on.
-async fn kept<F: Future<Output = ()>>(inner: Arc<Inner>, name: &'static str, task: fn(Arc<Inner>) -> F) {
+async fn kept(inner: Arc<Inner>, name: &'static str, task: fn(Arc<Inner>) -> BoxFuture<'static, ()>) {
     for panics in 1..=PANICS {
         let again = async {
             if panics > 1 {
@@ -207,12 +207,12 @@ impl Inner {
     /// Starts the tasks; they end with the set.
     pub(crate) fn start(self: &Arc<Self>) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(kept(Arc::clone(self), "session", session::run));
-        tasks.spawn(kept(Arc::clone(self), "outbox", outbox::run));
-        tasks.spawn(kept(Arc::clone(self), "marks", marks::run));
-        tasks.spawn(kept(Arc::clone(self), "people", people::run));
+        tasks.spawn(kept(Arc::clone(self), "session", |inner| session::run(inner).boxed()));
+        tasks.spawn(kept(Arc::clone(self), "outbox", |inner| outbox::run(inner).boxed()));
+        tasks.spawn(kept(Arc::clone(self), "marks", |inner| marks::run(inner).boxed()));
+        tasks.spawn(kept(Arc::clone(self), "people", |inner| people::run(inner).boxed()));
         if self.config.mode == Mode::Foreground {
-            tasks.spawn(kept(Arc::clone(self), "upkeep", upkeep::run));
+            tasks.spawn(kept(Arc::clone(self), "upkeep", |inner| upkeep::run(inner).boxed()));
         }
         tasks
     }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use madang_proto::v1::{ErrorReason, GetMessageRequest, message_service_client::MessageServiceClient};
+use madang_proto::v1::{ErrorReason, GetMessageRequest};
 use tokio::task::JoinSet;
 
 use super::{
@@ -146,7 +146,10 @@ async fn attempt(inner: Arc<Inner>, entry: Entry, failed: u32) -> Attempt {
 
 async fn say(inner: &Inner, entry: &Entry) -> Result<Happened, ClientError> {
     inner.may_say()?;
-    changes::read(entry)?.say(&inner.connection).await
+    if entry.kind == ChangeKind::Send {
+        sabotage::phase_soon("sent");
+    }
+    changes::say(entry, &inner.connection).await
 }
 
 /// The server has done it: the rows are taken, and the echo becomes what is stored.
@@ -235,8 +238,7 @@ async fn reoffer(inner: &Inner) -> Result<(), ClientError> {
 
 async fn fate(inner: &Inner, entry: &Entry) -> Result<Fate, ClientError> {
     let request = GetMessageRequest { room_id: entry.room_id.clone(), seq: entry.seq };
-    let rpc = |channel, request| async { MessageServiceClient::new(channel).get_message(request).await };
-    match inner.connection.call_once(request, rpc).await {
+    match inner.connection.call_once(&request).await {
         Ok(answer) => Ok(changes::fate(entry, answer.message.as_ref())),
         // Out of the room now: whether it is there is not told. It is offered again, because a server that has it says so
         // whoever asks, and else the person is to know that it is gone.

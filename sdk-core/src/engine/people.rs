@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use madang_proto::v1::{BatchGetUsersRequest, user_service_client::UserServiceClient};
+use madang_proto::v1::BatchGetUsersRequest;
 
 use super::Inner;
 use crate::{
@@ -75,10 +75,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
 async fn fetch(inner: &Inner, batch: &[String]) -> Result<bool, ClientError> {
     let request = BatchGetUsersRequest { user_ids: batch.to_vec() };
     let asked_at = inner.store.read(|r| people::changes_of_all(r.conn)).await?;
-    let answer = inner
-        .connection
-        .call_once(request, |channel, request| async { UserServiceClient::new(channel).batch_get_users(request).await })
-        .await?;
+    let answer = inner.connection.call_once(&request).await?;
     let found: HashSet<String> = answer.users.iter().map(|user| user.id.clone()).collect();
     let take = move |w: &mut Write<'_>| people::take(w, &answer.users, asked_at);
     let outdated = inner.store.write(Durability::Frames, take).await?;

@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use madang_proto::v1::{
     ErrorReason, GoneReason, RoomCursor, RoomDelta, RoomGone, RoomSummary, SyncRoomRequest, SyncUserRequest, UserDelta,
-    room_summary::Verdict, sync_service_client::SyncServiceClient,
+    room_summary::Verdict,
 };
 
 use super::{
@@ -227,8 +227,7 @@ pub(crate) async fn sync_now(inner: &Inner, room_id: &str) -> Result<(), ClientE
 async fn sync_room(inner: &Inner, cursor: RoomCursor) -> Result<Outcome, ClientError> {
     let room_id = cursor.room_id.clone();
     let request = SyncRoomRequest { cursor: Some(cursor), limit: PAGE };
-    let rpc = |channel, request| async { SyncServiceClient::new(channel).sync_room(request).await };
-    let answer = inner.connection.call_once(request, rpc).await?;
+    let answer = inner.connection.call_once(&request).await?;
     let delta = answer.delta.unwrap_or_else(|| RoomDelta { last: true, ..RoomDelta::default() });
     if delta.reset {
         inner.connection.record.reset();
@@ -239,8 +238,7 @@ async fn sync_room(inner: &Inner, cursor: RoomCursor) -> Result<Outcome, ClientE
 
 async fn sync_user(inner: &Inner, user_rev: i64) -> Result<Outcome, ClientError> {
     let request = SyncUserRequest { user_rev, limit: PAGE };
-    let rpc = |channel, request| async { SyncServiceClient::new(channel).sync_user(request).await };
-    let answer = inner.connection.call_once(request, rpc).await?;
+    let answer = inner.connection.call_once(&request).await?;
     let view = inner.view();
     let delta = answer.delta.unwrap_or_default();
     inner.store.write(Durability::Frames, move |w| user_answered(w, &view, delta)).await

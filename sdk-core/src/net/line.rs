@@ -60,7 +60,7 @@ impl Line {
         let endpoint = Endpoint::from_static("http://server")
             .origin(route.uri().clone())
             .user_agent(HeaderValue::from_static(concat!("madang-sdk-core/", env!("CARGO_PKG_VERSION"))))
-            .unwrap_or_else(|_| Endpoint::from_static("http://server").origin(route.uri().clone()));
+            .expect("a header's value is one");
         let channel = endpoint.connect_with_connector_lazy(connector);
         Self { wire: Wire { channel, trouble, record: Arc::clone(record), clock: Arc::clone(&route.clock) }, cut }
     }

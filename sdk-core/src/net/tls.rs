@@ -13,8 +13,9 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{
     CertificateError, ClientConfig,
     client::danger::ServerCertVerifier,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
+    crypto::{CryptoProvider, KeyProvider, ring},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject as _},
+    sign::SigningKey,
     time_provider::TimeProvider,
 };
 use rustls_platform_verifier::Verifier;
@@ -165,11 +166,25 @@ impl From<TlsFailure> for Failure {
     }
 }
 
+/// What signs, for whoever shows a certificate of their own: nobody does here, so that none of it is in the library.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(&self, _: PrivateKeyDer<'static>) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("this client has no keys".into()))
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(CryptoProvider { key_provider: &NoKeys, ..ring::default_provider() })
+}
+
 fn config(
     verifier: Arc<dyn ServerCertVerifier>,
     time: Arc<dyn TimeProvider>,
 ) -> Result<Arc<ClientConfig>, rustls::Error> {
-    let mut config = ClientConfig::builder_with_details(Arc::new(ring::default_provider()), time)
+    let mut config = ClientConfig::builder_with_details(provider(), time)
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(verifier)
@@ -204,7 +219,7 @@ fn verifier(roots: Vec<CertificateDer<'static>>) -> Result<Verifier, ClientError
         return Err(ClientError::local(ClientErrorKind::Invalid, LocalReason::RootsInvalid, message));
     }
     #[cfg(target_os = "android")]
-    return Verifier::new(Arc::new(ring::default_provider())).map_err(invalid);
+    return Verifier::new(provider()).map_err(invalid);
     #[cfg(not(target_os = "android"))]
-    Verifier::new_with_extra_roots(roots, Arc::new(ring::default_provider())).map_err(invalid)
+    Verifier::new_with_extra_roots(roots, provider()).map_err(invalid)
 }

@@ -1,25 +1,20 @@
 //! Messages: sent, edited, deleted.
 
-use async_trait::async_trait;
 use madang_proto::v1::{
     DeleteMessageRequest, EditMessageRequest, ErrorReason, Message, SendMessageRequest, SendMessageResponse,
-    message_service_client::MessageServiceClient,
 };
 use prost::Message as _;
 
 use super::{Change, Happened, put};
 use crate::{
-    connection::Connection,
     engine::frames::{self, change_of},
     error::{ClientError, ClientErrorKind},
-    sabotage,
     store::{
         MessageKey, Write, messages,
         outbox::{self, ChangeKind, Entry, EntryState},
     },
 };
 
-#[async_trait]
 impl Change for SendMessageRequest {
     const KIND: ChangeKind = ChangeKind::Send;
 
@@ -27,10 +22,8 @@ impl Change for SendMessageRequest {
         &self.room_id
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { MessageServiceClient::new(channel).send_message(request).await };
-        sabotage::phase_soon("sent");
-        sent(connection.call_once(self, rpc).await?)
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
+        sent(answer)
     }
 
     fn ends_room(&self, reason: ErrorReason) -> bool {
@@ -49,7 +42,6 @@ pub(crate) fn sent(answer: SendMessageResponse) -> Result<Happened, ClientError>
     changed(message, (prev_rev, rev))
 }
 
-#[async_trait]
 impl Change for EditMessageRequest {
     const KIND: ChangeKind = ChangeKind::Edit;
 
@@ -57,9 +49,7 @@ impl Change for EditMessageRequest {
         &self.room_id
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { MessageServiceClient::new(channel).edit_message(request).await };
-        let answer = connection.call_once(self, rpc).await?;
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
         changed(answer.message, (answer.prev_rev, answer.rev))
     }
 
@@ -68,7 +58,6 @@ impl Change for EditMessageRequest {
     }
 }
 
-#[async_trait]
 impl Change for DeleteMessageRequest {
     const KIND: ChangeKind = ChangeKind::Delete;
 
@@ -76,9 +65,7 @@ impl Change for DeleteMessageRequest {
         &self.room_id
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { MessageServiceClient::new(channel).delete_message(request).await };
-        let answer = connection.call_once(self, rpc).await?;
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
         changed(answer.message, (answer.prev_rev, answer.rev))
     }
 

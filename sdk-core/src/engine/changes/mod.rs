@@ -10,15 +10,15 @@ mod rooms;
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use madang_proto::{
-    Check, Path, Refusal,
+    Call, Check, Path, Refusal,
     v1::{
         CreateRoomRequest, DeleteMessageRequest, EditMessageRequest, ErrorReason, InviteMembersRequest,
         JoinRoomRequest, LeaveRoomRequest, Message, RemoveMemberRequest, SendMessageRequest, SetStatusRequest,
         UpdateProfileRequest,
     },
 };
+use prost::bytes::Bytes;
 
 #[cfg(any(test, feature = "simulation"))]
 pub(crate) use self::messages::sent;
@@ -26,6 +26,7 @@ use self::messages::{Aim, aim};
 pub(crate) use self::messages::{delete, edit};
 use super::frames::{Outcome, View};
 use crate::{
+    ask,
     connection::Connection,
     error::ClientError,
     store::{
@@ -54,17 +55,16 @@ impl Happened {
     }
 }
 
-/// A change that a person makes, as the request of the contract that says it.
-#[async_trait]
-pub(crate) trait Change: prost::Message + Check + Default + Clone + 'static {
+/// A change that a person makes, as the request of the contract that says it. It may be said again without harm.
+pub(crate) trait Change: Call + Check + Default + Clone + 'static {
     /// Its number in the table.
     const KIND: ChangeKind;
 
     /// The room whose order it keeps; empty: the person's own changes.
     fn room_id(&self) -> &str;
 
-    /// Says it, once. May be repeated without harm.
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError>;
+    /// The server has answered.
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError>;
 
     /// Shows at once what can be known before the server answers; `now_ms`: when it was made.
     fn foresee(&self, _: &mut Write<'_>, _now_ms: i64) -> rusqlite::Result<()> {
@@ -97,10 +97,11 @@ pub(crate) trait Change: prost::Message + Check + Default + Clone + 'static {
 }
 
 /// A [`Change`] whose kind is not known where it is used.
-#[async_trait]
 pub(crate) trait AnyChange: Send + Sync {
-    /// See [`Change::say`].
-    async fn say(&self, connection: &Connection) -> Result<Happened, ClientError>;
+    /// The method that it is said with.
+    fn path(&self) -> &'static str;
+    /// See [`Change::happened`]; encoded.
+    fn happened(&self, answer: Bytes) -> Result<Happened, ClientError>;
     /// See [`Change::foresee`].
     fn foresee(&self, w: &mut Write<'_>, now_ms: i64) -> rusqlite::Result<()>;
     /// See [`Change::take_back`].
@@ -115,10 +116,13 @@ pub(crate) trait AnyChange: Send + Sync {
     fn translated(&self, entry: &Entry) -> Option<Vec<u8>>;
 }
 
-#[async_trait]
 impl<C: Change> AnyChange for C {
-    async fn say(&self, connection: &Connection) -> Result<Happened, ClientError> {
-        Change::say(self.clone(), connection).await
+    fn path(&self) -> &'static str {
+        C::PATH
+    }
+
+    fn happened(&self, answer: Bytes) -> Result<Happened, ClientError> {
+        C::happened(ask::read::<C>(answer)?)
     }
 
     fn foresee(&self, w: &mut Write<'_>, now_ms: i64) -> rusqlite::Result<()> {
@@ -150,6 +154,12 @@ impl<C: Change> AnyChange for C {
     }
 }
 
+/// Says an entry, once.
+pub(crate) async fn say(entry: &Entry, connection: &Connection) -> Result<Happened, ClientError> {
+    let change = read(entry)?;
+    change.happened(connection.ask_once(change.path(), entry.request.clone().into()).await?)
+}
+
 /// What an entry says.
 pub(crate) fn read(entry: &Entry) -> rusqlite::Result<Box<dyn AnyChange>> {
     Ok(match entry.kind {
@@ -173,7 +183,8 @@ pub(crate) fn check(change: &impl Change) -> Result<(), ClientError> {
     if violations.is_empty() {
         Ok(())
     } else {
-        Err(ClientError::from(tonic::Status::from(Refusal::fields(violations))))
+        let Refusal { reason, message, violations, .. } = Refusal::fields(violations);
+        Err(ClientError { violations, ..ClientError::refused(reason, message) })
     }
 }
 

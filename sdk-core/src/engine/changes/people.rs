@@ -1,16 +1,13 @@
 //! The person: profile and status. One after the other, beside all rooms.
 
-use async_trait::async_trait;
-use madang_proto::v1::{SetStatusRequest, UpdateProfileRequest, User, user_service_client::UserServiceClient};
+use madang_proto::v1::{SetStatusRequest, UpdateProfileRequest, User};
 
 use super::{Change, Happened};
 use crate::{
-    connection::Connection,
     error::ClientError,
     store::{Write, outbox::ChangeKind, people},
 };
 
-#[async_trait]
 impl Change for UpdateProfileRequest {
     const KIND: ChangeKind = ChangeKind::Profile;
 
@@ -18,9 +15,8 @@ impl Change for UpdateProfileRequest {
         ""
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { UserServiceClient::new(channel).update_profile(request).await };
-        Ok(profile(connection.call_once(self, rpc).await?.user))
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
+        Ok(profile(answer.user))
     }
 
     fn foresee(&self, w: &mut Write<'_>, _: i64) -> rusqlite::Result<()> {
@@ -44,7 +40,6 @@ fn set(field: &mut String, to: Option<String>) {
     }
 }
 
-#[async_trait]
 impl Change for SetStatusRequest {
     const KIND: ChangeKind = ChangeKind::Status;
 
@@ -52,9 +47,8 @@ impl Change for SetStatusRequest {
         ""
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { UserServiceClient::new(channel).set_status(request).await };
-        Ok(profile(connection.call_once(self, rpc).await?.user))
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
+        Ok(profile(answer.user))
     }
 
     fn foresee(&self, w: &mut Write<'_>, _: i64) -> rusqlite::Result<()> {

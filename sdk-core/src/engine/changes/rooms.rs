@@ -1,23 +1,19 @@
 //! Rooms: made, entered, left; people brought in and taken out.
 
-use async_trait::async_trait;
 use madang_proto::v1::{
     CreateRoomRequest, ErrorReason, InviteMembersRequest, JoinRoomRequest, LeaveRoomRequest, Member, MemberRole,
     MemberState, Membership, RemoveMemberRequest, Room, RoomEvent, RoomState as RoomUse, RoomSummary,
-    room_service_client::RoomServiceClient,
 };
 
 use super::{Change, Happened};
 use crate::{
     clock::timestamp,
-    connection::Connection,
     engine::frames,
     error::ClientError,
     store::{Write, outbox::ChangeKind, rooms},
     sync::RoomState,
 };
 
-#[async_trait]
 impl Change for CreateRoomRequest {
     const KIND: ChangeKind = ChangeKind::CreateRoom;
 
@@ -25,9 +21,8 @@ impl Change for CreateRoomRequest {
         &self.room_id
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).create_room(request).await };
-        Ok(entered(connection.call_once(self, rpc).await?.summary))
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
+        Ok(entered(answer.summary))
     }
 
     fn foresee(&self, w: &mut Write<'_>, now_ms: i64) -> rusqlite::Result<()> {
@@ -79,7 +74,6 @@ pub(super) fn forget(w: &mut Write<'_>, room_id: &str) -> rusqlite::Result<()> {
     Ok(())
 }
 
-#[async_trait]
 impl Change for JoinRoomRequest {
     const KIND: ChangeKind = ChangeKind::Join;
 
@@ -87,9 +81,8 @@ impl Change for JoinRoomRequest {
         &self.room_id
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).join_room(request).await };
-        Ok(entered(connection.call_once(self, rpc).await?.summary))
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
+        Ok(entered(answer.summary))
     }
 }
 
@@ -98,7 +91,6 @@ fn entered(summary: Option<RoomSummary>) -> Happened {
     Happened::new(move |w, view, out| frames::summary(w, view, summary.clone(), out))
 }
 
-#[async_trait]
 impl Change for LeaveRoomRequest {
     const KIND: ChangeKind = ChangeKind::Leave;
 
@@ -106,14 +98,12 @@ impl Change for LeaveRoomRequest {
         &self.room_id
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).leave_room(request).await };
-        let place = connection.call_once(self, rpc).await?.membership.unwrap_or_default();
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
+        let place = answer.membership.unwrap_or_default();
         Ok(Happened::new(move |w, view, out| frames::membership(w, view, place.clone(), out)))
     }
 }
 
-#[async_trait]
 impl Change for InviteMembersRequest {
     const KIND: ChangeKind = ChangeKind::Invite;
 
@@ -121,13 +111,11 @@ impl Change for InviteMembersRequest {
         &self.room_id
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).invite_members(request).await };
-        Ok(events(connection.call_once(self, rpc).await?.events))
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
+        Ok(events(answer.events))
     }
 }
 
-#[async_trait]
 impl Change for RemoveMemberRequest {
     const KIND: ChangeKind = ChangeKind::Remove;
 
@@ -135,9 +123,8 @@ impl Change for RemoveMemberRequest {
         &self.room_id
     }
 
-    async fn say(self, connection: &Connection) -> Result<Happened, ClientError> {
-        let rpc = |channel, request| async { RoomServiceClient::new(channel).remove_member(request).await };
-        Ok(events(connection.call_once(self, rpc).await?.events))
+    fn happened(answer: Self::Answer) -> Result<Happened, ClientError> {
+        Ok(events(answer.events))
     }
 }
 

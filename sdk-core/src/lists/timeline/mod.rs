@@ -20,10 +20,7 @@ use std::{
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
-use madang_proto::v1::{
-    ListMessagesRequest, ListMessagesResponse, Message, list_messages_request::Position,
-    message_service_client::MessageServiceClient,
-};
+use madang_proto::v1::{ListMessagesRequest, ListMessagesResponse, Message, list_messages_request::Position};
 
 pub(crate) use self::item::item;
 pub use self::{
@@ -378,8 +375,7 @@ async fn fetch(inner: &Inner, room_id: &str, position: Position, count: u16) -> 
         position: Some(position),
         page_size: count.clamp(1, PAGE).into(),
     };
-    let rpc = |channel, request| async { MessageServiceClient::new(channel).list_messages(request).await };
-    let page = inner.connection.call(request, rpc).await?;
+    let page = inner.connection.call(&request).await?;
     let (seq, room_id) = (meant(position, &page), room_id.to_owned());
     inner.apply(move |w, view, out| engine::page(w, view, &room_id, page, out)).await?;
     Ok(seq)
