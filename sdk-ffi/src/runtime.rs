@@ -6,16 +6,16 @@
 use std::{
     future::{Future, poll_fn},
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
     process,
     sync::{Arc, Mutex, PoisonError, Weak},
-    task::Poll,
+    task::{Context, Poll, ready},
 };
 
 use futures_util::{FutureExt as _, future::BoxFuture};
 use madang_sdk_core as core;
 use tokio::{
     runtime::{Builder, Handle, Runtime},
-    sync::oneshot::{self, Receiver},
     task::{JoinError, JoinHandle},
 };
 
@@ -88,42 +88,61 @@ pub(crate) fn at_once<T>(work: impl FnOnce() -> T) -> Result<T, ClientError> {
 /// Work that ends when the wait for it does.
 pub(crate) fn spawned<T: Send + 'static>(
     work: impl Future<Output = Result<T, core::ClientError>> + Send + 'static,
-) -> impl Future<Output = Result<T, ClientError>> + Send {
+) -> Wait<T> {
     let (work, answer) = plain(work);
-    spawn(work, answer)
+    Wait { done: Box::pin(spawn(work)), answer }
 }
 
 /// Work that is begun before the wait for it is, in the order of the calls, and that goes on when the wait is given up.
 pub(crate) fn handed_over<T: Send + 'static>(
     work: impl Future<Output = Result<T, core::ClientError>> + Send + 'static,
-) -> impl Future<Output = Result<T, ClientError>> + Send {
+) -> Wait<T> {
     let (work, answer) = plain(work);
-    hand_over(work, answer)
+    Wait { done: Box::pin(hand_over(work)), answer }
+}
+
+/// The wait for an answer.
+pub(crate) struct Wait<T> {
+    done: BoxFuture<'static, Result<(), ClientError>>,
+    answer: Answer<T>,
+}
+
+impl<T> Future for Wait<T> {
+    type Output = Result<T, ClientError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        ready!(self.done.poll_unpin(context))?;
+        let answer = self.answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        Poll::Ready(Ok(answer.ok_or_else(panicked)??))
+    }
 }
 
 /// Work without its answer.
 type Work = BoxFuture<'static, ()>;
-/// Where the answer comes.
-type Answer<T> = Receiver<Result<T, core::ClientError>>;
+/// Where the answer lies when the work is done.
+type Answer<T> = Arc<Mutex<Option<Result<T, core::ClientError>>>>;
 
-/// Work and its answer apart. From here on nothing is of a type for each call, and tasks are of one: a hundred calls would be a
+/// Work and its answer apart. From here on little is of a type for each call, and tasks are of one: a hundred calls would be a
 /// megabyte of code.
 fn plain<T: Send + 'static>(
     work: impl Future<Output = Result<T, core::ClientError>> + Send + 'static,
 ) -> (Work, Answer<T>) {
-    let (sender, answer) = oneshot::channel();
-    // Who does not wait any more needs no answer.
-    let work = async move { drop(sender.send(work.await)) };
-    (work.boxed(), answer)
+    let answer = Answer::default();
+    let place = Arc::clone(&answer);
+    let work = async move {
+        let done = work.await;
+        *place.lock().unwrap_or_else(PoisonError::into_inner) = Some(done);
+    };
+    (Box::pin(work), answer)
 }
 
-async fn spawn<T>(work: Work, answer: Answer<T>) -> Result<T, ClientError> {
+async fn spawn(work: Work) -> Result<(), ClientError> {
     let _call = Counted::call();
     let mut task = Task(running()?.handle.spawn(work));
-    answered(answer, &mut task.0).await
+    (&mut task.0).await.map_err(|error| failed(&error))
 }
 
-async fn hand_over<T>(mut work: Work, mut answer: Answer<T>) -> Result<T, ClientError> {
+async fn hand_over(mut work: Work) -> Result<(), ClientError> {
     let _call = Counted::call();
     let running = running()?;
     let begun = poll_fn(|context| {
@@ -131,8 +150,8 @@ async fn hand_over<T>(mut work: Work, mut answer: Answer<T>) -> Result<T, Client
         Poll::Ready(catch_unwind(AssertUnwindSafe(|| work.poll_unpin(context))))
     });
     match begun.await {
-        Ok(Poll::Pending) => answered(answer, &mut running.handle.spawn(work)).await,
-        Ok(Poll::Ready(())) => Ok(answer.try_recv().map_err(|_| panicked())??),
+        Ok(Poll::Pending) => running.handle.spawn(work).await.map_err(|error| failed(&error)),
+        Ok(Poll::Ready(())) => Ok(()),
         Err(_) => Err(panicked()),
     }
 }
@@ -151,14 +170,6 @@ impl<T> Drop for Task<T> {
     }
 }
 
-/// The answer of a task, or what became of the task when there is none.
-async fn answered<T>(answer: Answer<T>, task: &mut JoinHandle<()>) -> Result<T, ClientError> {
-    match answer.await {
-        Ok(answer) => Ok(answer?),
-        Err(_) => Err(task.await.map_or_else(|error| failed(&error), |()| panicked())),
-    }
-}
-
 fn failed(error: &JoinError) -> ClientError {
     if error.is_panic() { panicked() } else { ClientError::internal("the call was given up") }
 }
@@ -173,7 +184,10 @@ mod tests {
     use std::{future::pending, time::Duration};
 
     use madang_sdk_core::ClientErrorKind;
-    use tokio::time::{sleep, timeout};
+    use tokio::{
+        sync::oneshot,
+        time::{sleep, timeout},
+    };
 
     use super::*;
 
