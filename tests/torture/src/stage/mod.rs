@@ -9,7 +9,9 @@ mod server;
 mod site;
 
 use std::{
+    net::Ipv4Addr,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -43,6 +45,9 @@ pub struct Ground {
     pub issuer: Issuer,
     template: String,
     folder: PathBuf,
+    job: u8,
+    /// Sites that were begun.
+    sites: AtomicU16,
     /// The servers' program; none: they run within this process.
     binary: Option<PathBuf>,
 }
@@ -68,7 +73,15 @@ impl Ground {
         };
         let template = cluster.template("torture", migrate).await;
         match template {
-            Ok(template) => Ok(Self { cluster, issuer, template, folder, binary: binary.map(Path::to_owned) }),
+            Ok(template) => Ok(Self {
+                cluster,
+                issuer,
+                template,
+                folder,
+                job,
+                sites: AtomicU16::default(),
+                binary: binary.map(Path::to_owned),
+            }),
             Err(error) => {
                 cluster.stop(Stop::Immediate).await.ok();
                 Err(error)
@@ -82,6 +95,14 @@ impl Ground {
             self.cluster.restart().await?;
         }
         self.cluster.database_from(&self.template, "seed").await
+    }
+
+    /// An address of this machine for the servers of one site. A port that a killed one leaves is another server's at once
+    /// where all have one address, and devices of the first find people of the same names there.
+    fn address(&self) -> Ipv4Addr {
+        let [high, low] = self.sites.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        // The first is everybody's.
+        Ipv4Addr::new(127, self.job.saturating_add(1), high, low)
     }
 
     /// How to run a server on a database.

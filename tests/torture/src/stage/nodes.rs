@@ -92,9 +92,11 @@ impl Nodes {
         };
         let clocks = (plan.servers.false_clocks && Path::new(FALSE_CLOCK).exists())
             .then(|| (0..count).map(|n| logs.join(format!("node{n}.clock"))).collect::<Vec<_>>());
+        let address = ground.address();
         let launches: Vec<Launch> = (0..count)
             .map(|n| {
                 let launch = ground.launch(database_url, &logs.join(format!("node{n}.log")));
+                let launch = launch.with("MADANG_LISTEN", format!("{address}:0"));
                 // Understood by a server that was built with the feature `sabotage`, and by no other.
                 let launch = without.iter().fold(launch, |launch, name| launch.with("SABOTAGE_WITHOUT", *name));
                 let launch = settings(launch, plan.servers).with("MADANG_NODE_NAME", format!("node{n}"));
