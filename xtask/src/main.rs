@@ -34,7 +34,7 @@ cargo xtask tidy [PART...]      the rules no compiler knows: rules, proto, deny,
 cargo xtask test [PART...]      everything: tidy, clippy, unit, simulation, e2e, security, terminal, keycloak, kills, guards,
                                 torture, bindings, web, docs
 cargo xtask sqlx [--check]      write the queries' metadata anew, or see whether it is right
-cargo xtask bench [NAME...]     measure send, fanout, idle, storm, reads, day, recovery, core; by name only ffi
+cargo xtask bench [NAME...]     measure send, fanout, idle, connections, storm, reads, day, recovery, core; by name only ffi
                                 [--json] [--quick]; --record: into docs/performance.md
 cargo xtask bindings WHAT       the client in other languages: csharp, jvm, swift, pack, api, docs, torture
 cargo xtask fuzz [SECONDS]      bytes of all kinds as frames, against the client core

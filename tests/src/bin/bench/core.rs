@@ -42,7 +42,7 @@ const CALLS: usize = 64;
 const APPLIED: f64 = 10_000.0;
 
 /// Time in which a client that has nothing to do is looked at.
-const IDLE: Duration = Duration::from_secs(20);
+const IDLE: Duration = Duration::from_secs(10);
 
 /// Longest wait for anything.
 const PATIENCE: Duration = Duration::from_mins(2);
@@ -133,7 +133,7 @@ struct Times {
 pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     plan.say(&format!("\ncore: making {ROOMS} rooms of {MESSAGES_EACH} messages"));
     let url = ground.database("bench_core").await?;
-    let crowd = Crowd::gather(&url, 2).await?;
+    let crowd = Crowd::gather(ground, &url, 2).await?;
     crowd::insert_rooms(&url, ROOMS, |_| vec![0, 1]).await?;
     crowd::insert_messages(&url, MESSAGES_EACH).await?;
     let mut server = streams::launch(plan, &url, crowd.issuer_url()).serve().await?;

@@ -2,15 +2,19 @@
 //! the server would take longer than what is measured.
 
 use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use madang_devstack::issuer::{Issuer, IssuerConfig, Person};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 use tonic::Request;
 use tonic::metadata::MetadataValue;
 use uuid::Uuid;
+
+use crate::ground::Ground;
 
 /// Longer than any run.
 const TOKEN_LIFETIME: Duration = Duration::from_hours(4);
@@ -33,6 +37,19 @@ pub fn user_id(number: usize) -> Uuid {
     Uuid::from_u128(0x7000_9000_0000_0000_0000 | number as u128)
 }
 
+/// What ids of devices begin with.
+const DEVICES: u128 = 0x7000_a000_0000_0000_0000;
+
+/// The id of a person's device, by the person's number.
+fn device_id(number: usize) -> Uuid {
+    Uuid::from_u128(DEVICES | number as u128)
+}
+
+/// The number of the person whose device this is.
+pub fn number_of_device(id: &str) -> Option<usize> {
+    usize::try_from(Uuid::parse_str(id).ok()?.as_u128().checked_sub(DEVICES)?).ok()
+}
+
 /// Somebody with a token.
 #[derive(Clone, Debug)]
 pub struct Somebody {
@@ -53,38 +70,73 @@ impl Somebody {
     }
 }
 
-/// People, and who vouches for them.
-pub struct Crowd {
+/// Who vouches for people, and the tokens that were given so far. A token takes 3 ms, so all benches share them.
+pub struct Folk {
     issuer: Issuer,
+    known: Mutex<Vec<Somebody>>,
+}
+
+impl Folk {
+    /// Knows nobody yet.
+    pub async fn start() -> Result<Self> {
+        let config = IssuerConfig { access_token_lifetime: TOKEN_LIFETIME, ..IssuerConfig::default() };
+        Ok(Self { issuer: Issuer::start(config).await?, known: Mutex::default() })
+    }
+
+    /// The first so many.
+    fn first(&self, count: usize) -> Result<Vec<Somebody>> {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        let new: Vec<usize> = (known.len()..count).collect();
+        let each = new.len().div_ceil(thread::available_parallelism()?.get()).max(1);
+        let signed = thread::scope(|scope| {
+            let part = |numbers: &[usize]| numbers.iter().map(|number| self.sign_in(*number)).collect::<Vec<_>>();
+            let parts: Vec<_> = new.chunks(each).map(|numbers| scope.spawn(move || part(numbers))).collect();
+            parts.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>()
+        });
+        for part in signed {
+            for somebody in part.map_err(|_| anyhow!("a thread that signs tokens panicked"))? {
+                known.push(somebody?);
+            }
+        }
+        Ok(known.iter().take(count).cloned().collect())
+    }
+
+    fn sign_in(&self, number: usize) -> Result<Somebody> {
+        let login = login(number);
+        self.issuer.add_person(Person::new(&login, "Bench"));
+        Ok(Somebody { device_id: device_id(number).to_string(), token: self.issuer.token(&login)? })
+    }
+}
+
+fn login(number: usize) -> String {
+    format!("person{number}")
+}
+
+/// People of a database, and who vouches for them.
+pub struct Crowd {
+    issuer_url: String,
     /// In the order of their numbers.
     pub people: Vec<Somebody>,
 }
 
 impl Crowd {
     /// Makes people in a database, each with a token.
-    pub async fn gather(database_url: &str, count: usize) -> Result<Self> {
-        let people: Vec<Person> = (0..count).map(|number| Person::new(&format!("person{number}"), "Bench")).collect();
-        let config = IssuerConfig { people, access_token_lifetime: TOKEN_LIFETIME, ..IssuerConfig::default() };
-        let issuer = Issuer::start(config).await?;
-        insert_people(database_url, issuer.url(), count).await?;
-        let somebody = |number: usize| {
-            let token = issuer.token(&format!("person{number}"))?;
-            let device_id = Uuid::from_u128(0x7000_a000_0000_0000_0000 | number as u128).to_string();
-            Ok(Somebody { device_id, token })
-        };
-        let people = tokio::task::block_in_place(|| (0..count).map(somebody).collect::<Result<_>>())?;
-        Ok(Self { issuer, people })
+    pub async fn gather(ground: &Ground, database_url: &str, count: usize) -> Result<Self> {
+        let folk = ground.folk();
+        insert_people(database_url, folk.issuer.url(), count).await?;
+        let people = tokio::task::block_in_place(|| folk.first(count))?;
+        Ok(Self { issuer_url: folk.issuer.url().to_owned(), people })
     }
 
     /// The issuer's address.
     pub fn issuer_url(&self) -> &str {
-        self.issuer.url()
+        &self.issuer_url
     }
 }
 
 async fn insert_people(database_url: &str, issuer: &str, count: usize) -> Result<()> {
     let mut connection = PgConnection::connect(database_url).await?;
-    let logins: Vec<String> = (0..count).map(|number| format!("person{number}")).collect();
+    let logins: Vec<String> = (0..count).map(login).collect();
     let subjects: Vec<String> = logins.iter().map(|login| Person::new(login, "Bench").subject()).collect();
     let ids: Vec<Uuid> = (0..count).map(user_id).collect();
     let people = sqlx::query(
@@ -98,11 +150,17 @@ async fn insert_people(database_url: &str, issuer: &str, count: usize) -> Result
 }
 
 /// Who is in a room of so many: each room takes the next people, around the circle, until everybody is in as many as the
-/// others.
+/// others. Each lap goes around in another order, so that rooms of different laps hold different people.
 pub fn circle(room: usize, members: usize, people: usize) -> Vec<usize> {
-    // A step per lap, so that rooms of different laps hold different people.
     let (lap, first) = (room * members / people, room * members % people);
-    (0..members).map(|place| (first + place * (lap + 1)) % people).collect()
+    // A step that shares no divisor with the circle comes by everybody once.
+    let step = (1..).filter(|step| divisor(*step, people) == 1).nth(lap).unwrap_or(1);
+    (0..members).map(|place| (first + place) * step % people).collect()
+}
+
+/// The greatest one of both.
+fn divisor(a: usize, b: usize) -> usize {
+    if b == 0 { a } else { divisor(b, a % b) }
 }
 
 /// Makes rooms, each with the people whose numbers `members` gives.
@@ -161,14 +219,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_room_holds_nobody_twice() {
+    fn a_room_holds_nobody_twice_and_everybody_is_in_as_many() {
         for (rooms, members, people) in [(1_000, 50, 5_000), (2_500, 20, 1_000)] {
+            let mut each = vec![0; people];
             for room in 0..rooms {
                 let mut inside = circle(room, members, people);
+                inside.iter().for_each(|person| each[*person] += 1);
                 inside.sort_unstable();
                 inside.dedup();
                 assert_eq!(inside.len(), members);
             }
+            assert!(each.iter().all(|count| *count == rooms * members / people));
         }
     }
 
@@ -177,5 +238,6 @@ mod tests {
         assert_eq!(room_id(258).to_string(), "00000000-0000-7000-8000-000000000102");
         assert_eq!(user_id(1).to_string(), "00000000-0000-7000-9000-000000000001");
         assert_eq!(text().len(), TEXT_BYTES);
+        assert_eq!(number_of_device(&device_id(258).to_string()), Some(258));
     }
 }

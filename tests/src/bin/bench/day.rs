@@ -68,6 +68,14 @@ struct Everybody {
     seen: Arc<Seen>,
 }
 
+/// What came of a time in which everybody did what they do.
+struct Lived {
+    /// Milliseconds from when each send was due to its answer.
+    answers: Vec<f64>,
+    /// Sends and returns that were refused, or not done soon after.
+    undone: usize,
+}
+
 /// A stream that is listened to until the value goes.
 struct Online {
     mouth: mpsc::Sender<v1::ClientFrame>,
@@ -87,7 +95,7 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
 async fn day(plan: &Plan, ground: &Ground, count: usize) -> Result<Figure> {
     plan.say(&format!("\nday: making {count} people"));
     let url = ground.database("bench_day").await?;
-    let crowd = Crowd::gather(&url, count).await?;
+    let crowd = Crowd::gather(ground, &url, count).await?;
     crowd::insert_rooms(&url, count * ROOMS_EACH / MEMBERS, |room| crowd::circle(room, MEMBERS, count)).await?;
     crowd::insert_messages(&url, 1).await?;
     let mut server = streams::launch(plan, &url, crowd.issuer_url()).serve().await?;
@@ -99,7 +107,8 @@ async fn day(plan: &Plan, ground: &Ground, count: usize) -> Result<Figure> {
     let (wal, before) = (written(&mut watch).await?, (processor_time(server.pid())?, family_time(database)?));
     everybody.seen.ages_us.lock().await.clear();
     let told = everybody.seen.deliveries.load(Ordering::Relaxed);
-    let (sends, answers) = everybody.live(plan.day).await?;
+    let Lived { answers, undone } = everybody.live(plan.day).await?;
+    let sends = answers.len() as u64;
     let seconds = plan.day.as_secs_f64();
     let server_cores = processor_time(server.pid())?.saturating_sub(before.0).as_secs_f64() / seconds;
     let database_cores = family_time(database)?.saturating_sub(before.1).as_secs_f64() / seconds;
@@ -109,8 +118,8 @@ async fn day(plan: &Plan, ground: &Ground, count: usize) -> Result<Figure> {
     let held = float(memory(server.pid())?) / 1e6;
     let ended = everybody.seen.ended.load(Ordering::Relaxed);
     server.kill().await?;
-    ensure!(ended == 0, "{ended} streams ended by themselves");
-    Ok(Figure::new(format!("day, {count} online"), percentile(ages.clone(), 99), "ms from send to seen, p99")
+    ensure!(sends > 0, "not one send was answered");
+    let figure = Figure::new(format!("day, {count} online"), percentile(ages.clone(), 99), "ms from send to seen, p99")
         .beside("p50", percentile(ages, 50))
         .beside("answer, p99", percentile(answers, 99))
         .beside("server, cores", server_cores)
@@ -120,8 +129,16 @@ async fn day(plan: &Plan, ground: &Ground, count: usize) -> Result<Figure> {
         .beside("sends/s", float(sends) / seconds)
         .beside("WAL bytes a send", wal)
         .note(format!(
-            "{ROOMS_EACH} rooms each, of {MEMBERS}; {READERS} read each message; the load on the same cores"
-        )))
+            "{ROOMS_EACH} rooms each, of {MEMBERS}; {READERS} read each message; {seconds:.0} s, the load on the same cores"
+        ));
+    if undone == 0 && ended == 0 {
+        return Ok(figure);
+    }
+    // More than this machine carries: what was answered says little then.
+    Ok(figure.note(format!(
+        "too much for this machine: {undone} sends and returns were not done {} s after the end, {ended} streams ended by themselves",
+        REST.as_secs()
+    )))
 }
 
 /// Bytes of log that the database has written so far.
@@ -182,8 +199,8 @@ impl Everybody {
         Ok(())
     }
 
-    /// Lets everybody do what they do; gives the number of sends, and the milliseconds until each was answered.
-    async fn live(self: &Arc<Self>, span: Duration) -> Result<(u64, Vec<f64>)> {
+    /// Lets everybody do what they do.
+    async fn live(self: &Arc<Self>, span: Duration) -> Result<Lived> {
         let people = u32::try_from(self.people.len())?;
         let mut sending = tokio::time::interval(SENDS / people);
         let mut coming = tokio::time::interval(RECONNECTS / people);
@@ -205,18 +222,24 @@ impl Everybody {
                 () = &mut ends => break,
             }
         }
+        let mut lived = Lived { answers: Vec::new(), undone: 0 };
         let rest = async {
-            let mut times = Vec::new();
-            while let Some(time) = sends.join_next().await {
-                times.push(time??);
+            while let Some(sent) = sends.join_next().await {
+                match sent? {
+                    Ok(took) => lived.answers.push(took),
+                    Err(_) => lived.undone += 1,
+                }
             }
             while let Some(back) = returns.join_next().await {
-                back??;
+                lived.undone += usize::from(back?.is_err());
             }
-            anyhow::Ok(times)
+            anyhow::Ok(())
         };
-        let times = tokio::time::timeout(REST, rest).await.context("what was due is not done")??;
-        Ok((times.len() as u64, times))
+        if let Ok(done) = tokio::time::timeout(REST, rest).await {
+            done?;
+        }
+        lived.undone += sends.len() + returns.len();
+        Ok(lived)
     }
 
     /// Somebody types and sends to one of their rooms, and some of the others read it.

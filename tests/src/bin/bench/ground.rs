@@ -1,5 +1,5 @@
-//! What the benches stand on: a PostgreSQL of their own whose commits are durable. Anything else is refused, because a
-//! figure without fsync says nothing.
+//! What the benches stand on: a PostgreSQL of their own whose commits are durable, and people with tokens. A database that is not
+//! durable is refused, because a figure without fsync says nothing.
 
 use std::fs::File;
 use std::io::{Seek, SeekFrom, Write};
@@ -12,6 +12,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Connection};
 
 use crate::Plan;
+use crate::crowd::Folk;
 use crate::figure::median;
 
 /// File systems that forget everything (`statfs`): tmpfs and ramfs.
@@ -33,6 +34,7 @@ const RELOAD: Duration = Duration::from_millis(300);
 pub struct Ground {
     cluster: Cluster,
     place: PathBuf,
+    folk: Folk,
 }
 
 impl Ground {
@@ -52,7 +54,7 @@ impl Ground {
         ];
         let settings = settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
         let cluster = Cluster::at(&place, ClusterOptions { settings, ..ClusterOptions::default() }).await?;
-        let ground = Self { cluster, place };
+        let ground = Self { cluster, place, folk: Folk::start().await? };
         let fit = async {
             ground.refuse_forgetful_settings().await?;
             ground.note_statements(false).await
@@ -64,6 +66,11 @@ impl Ground {
                 Err(e)
             }
         }
+    }
+
+    /// Everybody whom the benches know.
+    pub fn folk(&self) -> &Folk {
+        &self.folk
     }
 
     async fn refuse_forgetful_settings(&self) -> Result<()> {
@@ -138,6 +145,11 @@ impl Ground {
     /// It answers again.
     pub async fn bring_back(&self) -> Result<()> {
         self.cluster.restart().await
+    }
+
+    /// It answers, whatever was done to it before.
+    pub async fn heal(&self) -> Result<()> {
+        if self.admin().await.is_ok() { Ok(()) } else { self.bring_back().await }
     }
 
     /// Stops the server.

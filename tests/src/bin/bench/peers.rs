@@ -1,4 +1,4 @@
-//! What others fan out with: Redis and NATS, each with its own protocol, one channel, and as many subscribers as streams.
+//! What others fan out with: Redis and NATS, each with its own protocol, a channel a room, and as many subscribers as streams.
 //! Their clients only count, as ours do. A message carries as many bytes as a frame of ours.
 
 use std::net::{SocketAddr, TcpListener};
@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use bytes::{Buf, BytesMut};
+use futures_util::StreamExt;
 use madang_devstack::nats::Nats;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,8 +22,13 @@ use crate::streams::{self, Tally};
 /// Debian's package has the same name.
 const REDIS: &str = "redis-server";
 
-/// The one channel.
-const CHANNEL: &str = "room";
+/// The channel of a room; all names are of one length.
+fn channel(room: usize) -> String {
+    format!("r{room:03}")
+}
+
+/// Subscriptions that are made at once.
+const OPENING: usize = 64;
 
 /// Longest wait for a server to listen; both take 20 ms.
 const READY: Duration = Duration::from_secs(20);
@@ -89,18 +95,20 @@ impl Kind {
     }
 
     /// What a subscriber says first.
-    fn hello(self) -> String {
+    fn hello(self, room: usize) -> String {
+        let channel = channel(room);
         match self {
-            Self::Redis => format!("SUBSCRIBE {CHANNEL}\r\n"),
-            Self::Nats => format!("CONNECT {{\"verbose\":false}}\r\nSUB {CHANNEL} 1\r\nPING\r\n"),
+            Self::Redis => format!("SUBSCRIBE {channel}\r\n"),
+            Self::Nats => format!("CONNECT {{\"verbose\":false}}\r\nSUB {channel} 1\r\nPING\r\n"),
         }
     }
 
     /// A message as it is published.
-    fn publication(self, bytes: usize) -> Vec<u8> {
+    fn publication(self, room: usize, bytes: usize) -> Vec<u8> {
+        let channel = channel(room);
         let head = match self {
-            Self::Redis => format!("*3\r\n$7\r\nPUBLISH\r\n$4\r\n{CHANNEL}\r\n${bytes}\r\n"),
-            Self::Nats => format!("PUB {CHANNEL} {bytes}\r\n"),
+            Self::Redis => format!("*3\r\n$7\r\nPUBLISH\r\n$4\r\n{channel}\r\n${bytes}\r\n"),
+            Self::Nats => format!("PUB {channel} {bytes}\r\n"),
         };
         let mut all = head.into_bytes();
         all.resize(all.len() + bytes, b'x');
@@ -109,10 +117,11 @@ impl Kind {
     }
 
     /// What a message begins with where it arrives, and its whole length there.
-    fn delivery(self, bytes: usize) -> (String, usize) {
+    fn delivery(self, room: usize, bytes: usize) -> (String, usize) {
+        let channel = channel(room);
         let head = match self {
-            Self::Redis => format!("*3\r\n$7\r\nmessage\r\n$4\r\n{CHANNEL}\r\n${bytes}\r\n"),
-            Self::Nats => format!("MSG {CHANNEL} 1 {bytes}\r\n"),
+            Self::Redis => format!("*3\r\n$7\r\nmessage\r\n$4\r\n{channel}\r\n${bytes}\r\n"),
+            Self::Nats => format!("MSG {channel} 1 {bytes}\r\n"),
         };
         let length = head.len() + bytes + 2;
         (head, length)
@@ -152,24 +161,28 @@ impl Peer {
     }
 }
 
-/// Subscribers of one channel, each over a connection of its own, and who publishes to them.
-pub struct Channel {
-    /// What arrives.
-    pub tally: Arc<Tally>,
+/// Subscribers of channels, each over a connection of its own, and who publishes to them.
+pub struct Channels {
+    /// What arrives, room by room.
+    pub tallies: Vec<Arc<Tally>>,
     publishers: Vec<Mutex<OwnedWriteHalf>>,
-    publication: Vec<u8>,
+    publications: Vec<Vec<u8>>,
     _tasks: JoinSet<Result<()>>,
 }
 
-impl Channel {
-    /// Subscribes so many, and connects so many publishers.
-    pub async fn open(peer: &Peer, subscribers: usize, publishers: usize, bytes: usize) -> Result<Self> {
-        let tally = Arc::new(Tally::new(subscribers)?);
+impl Channels {
+    /// Subscribes so many to each of so many channels, and connects so many publishers.
+    pub async fn open(peer: &Peer, rooms: usize, each: usize, publishers: usize, bytes: usize) -> Result<Self> {
+        let tallies = Tally::of_rooms(rooms, each)?;
         let mut tasks = JoinSet::new();
-        for number in 0..subscribers {
-            let subscriber = Subscriber::open(peer, number, bytes).await?;
-            tasks.spawn(subscriber.listen(Arc::clone(&tally)));
+        let opening = (0..rooms * each).map(|number| Subscriber::open(peer, number, number / each, bytes));
+        let mut opening = futures_util::stream::iter(opening).buffer_unordered(OPENING);
+        while let Some(subscriber) = opening.next().await {
+            let subscriber = subscriber?;
+            let tally = Arc::clone(&tallies[subscriber.room]);
+            tasks.spawn(subscriber.listen(tally));
         }
+        drop(opening);
         let mut lines = Vec::new();
         for _ in 0..publishers {
             let stream = TcpStream::connect(peer.address).await?;
@@ -186,50 +199,53 @@ impl Channel {
             });
             lines.push(Mutex::new(said));
         }
-        Ok(Self { tally, publishers: lines, publication: peer.kind.publication(bytes), _tasks: tasks })
+        let publications = (0..rooms).map(|room| peer.kind.publication(room, bytes)).collect();
+        Ok(Self { tallies, publishers: lines, publications, _tasks: tasks })
     }
 
-    /// Publishes a message over one of the connections.
+    /// Publishes a message to the next room, over one of the connections.
     pub async fn publish(&self, number: usize) -> Result<()> {
         let publisher = &self.publishers[number % self.publishers.len()];
-        Ok(publisher.lock().await.write_all(&self.publication).await?)
+        let publication = &self.publications[number % self.publications.len()];
+        Ok(publisher.lock().await.write_all(publication).await?)
     }
 }
 
 struct Subscriber {
+    room: usize,
     stream: TcpStream,
     head: String,
     length: usize,
+    /// What has arrived and was not looked at yet.
+    heard: BytesMut,
 }
 
 impl Subscriber {
-    async fn open(peer: &Peer, number: usize, bytes: usize) -> Result<Self> {
+    async fn open(peer: &Peer, number: usize, room: usize, bytes: usize) -> Result<Self> {
         let mut stream = streams::line(peer.address, number).await?;
-        stream.write_all(peer.kind.hello().as_bytes()).await?;
-        let (head, length) = peer.kind.delivery(bytes);
-        let mut subscriber = Self { stream, head, length };
+        stream.write_all(peer.kind.hello(room).as_bytes()).await?;
+        let (head, length) = peer.kind.delivery(room, bytes);
+        let mut subscriber = Self { room, stream, head, length, heard: BytesMut::new() };
         // Both say something with an end of its own once the subscription holds.
         subscriber.wait_for(if peer.kind == Kind::Redis { b":1\r\n" } else { b"PONG\r\n" }).await?;
         Ok(subscriber)
     }
 
+    /// Takes what comes until this; more may be behind it.
     async fn wait_for(&mut self, end: &[u8]) -> Result<()> {
-        let mut heard = BytesMut::new();
-        while !heard.ends_with(end) {
-            let read = self.stream.read_buf(&mut heard).await?;
+        loop {
+            if let Some(at) = self.heard.windows(end.len()).position(|window| window == end) {
+                self.heard.advance(at + end.len());
+                return Ok(());
+            }
+            let read = self.stream.read_buf(&mut self.heard).await?;
             anyhow::ensure!(read > 0, "a subscription was refused");
         }
-        Ok(())
     }
 
     async fn listen(mut self, tally: Arc<Tally>) -> Result<()> {
-        let (mut heard, mut events) = (BytesMut::with_capacity(BUFFER), 0);
+        let (mut heard, mut events) = (std::mem::take(&mut self.heard), 0);
         loop {
-            heard.reserve(BUFFER);
-            if self.stream.read_buf(&mut heard).await? == 0 {
-                tally.end();
-                return Ok(());
-            }
             while !heard.is_empty() {
                 let told = self.head.as_bytes();
                 if heard.starts_with(told) {
@@ -246,6 +262,11 @@ impl Subscriber {
                 } else {
                     bail!("a peer says something else: {:?}", heard.get(..heard.len().min(60)));
                 }
+            }
+            heard.reserve(BUFFER);
+            if self.stream.read_buf(&mut heard).await? == 0 {
+                tally.end();
+                return Ok(());
             }
         }
     }

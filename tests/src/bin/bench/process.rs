@@ -15,11 +15,16 @@ pub fn this_program() -> Result<PathBuf> {
     std::env::current_exe().context("find this program")
 }
 
-/// Lets this process, and its children, open as many files as they may.
+/// Files that are enough for all connections of any bench, on either side.
+const FILES: u64 = 65_536;
+
+/// Lets this process, and its children, open as many files as they may. Only root may raise the maximum.
 pub fn raise_file_limit() {
-    let limit = getrlimit(Resource::Nofile);
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let enough = maximum.map(|most| most.max(FILES));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: enough, maximum: enough });
     // Where it is refused, the limit is what it was, and fewer connections are opened.
-    _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
+    _ = raised.or_else(|_| setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }));
 }
 
 /// Connections that a process may have open, with some files left for itself.
@@ -96,10 +101,16 @@ pub struct Bare {
 }
 
 impl Bare {
-    /// Starts one.
+    /// Starts one in which everybody is in one room.
     pub async fn start(program: &Path) -> Result<Self> {
+        Self::start_with_rooms(program, 0, usize::MAX).await
+    }
+
+    /// Starts one with rooms of so many people: the first ones are in the room of this number, and so on.
+    pub async fn start_with_rooms(program: &Path, first: usize, streams: usize) -> Result<Self> {
         let mut command = Command::new(program);
-        command.arg("--bare").stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+        command.args(["--bare", "--first-room", &first.to_string(), "--room-streams", &streams.to_string()]);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
         let mut child = command.spawn().context("start the bare server")?;
         let output = child.stdout.take().context("the bare server's output was asked for")?;
         let line =

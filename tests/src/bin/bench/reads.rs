@@ -57,7 +57,7 @@ struct Cost {
 pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     plan.say("\nreads: making 100,000 messages");
     let url = ground.database("bench_reads").await?;
-    let crowd = Crowd::gather(&url, PEOPLE).await?;
+    let crowd = Crowd::gather(ground, &url, PEOPLE).await?;
     let inside = |room: usize| {
         let others = (0..MEMBERS - 1).map(move |place| 1 + (room * 7 + place) % (PEOPLE - 1));
         std::iter::once(0).chain(others).collect()

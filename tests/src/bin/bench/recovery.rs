@@ -44,7 +44,7 @@ pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     plan.say(&format!("\nrecovery: making {connections} people"));
     let url = ground.database("bench_recovery").await?;
     // Whoever is signed out does not come back: they are others.
-    let crowd = Crowd::gather(&url, connections + SIGNED_OUT * (2 * plan.rounds + 1)).await?;
+    let crowd = Crowd::gather(ground, &url, connections + SIGNED_OUT * (2 * plan.rounds + 1)).await?;
     crowd::insert_rooms(&url, 1, |_| (0..CLIENTS).collect()).await?;
     let launch = streams::launch(plan, &url, crowd.issuer_url());
     let mut times = Times::default();

@@ -10,11 +10,15 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use bytes::Buf;
 use futures_util::StreamExt;
+use hyper_util::rt::TokioIo;
 use madang_devstack::server_process::Launch;
 use madang_proto::v1::{self, client_frame};
+use rustls::pki_types::ServerName;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::Status;
 use tonic::client::Grpc;
@@ -22,6 +26,7 @@ use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder};
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
 use tonic_prost::ProstEncoder;
+use tower::service_fn;
 use uuid::Uuid;
 
 use crate::Plan;
@@ -60,12 +65,49 @@ pub fn launch(plan: &Plan, database_url: &str, issuer_url: &str) -> Launch {
         .with("MADANG_CALLS_IN_FLIGHT_PER_PERSON", "10000")
 }
 
+/// Where a server listens, and with what it is spoken to.
+#[derive(Clone)]
+pub struct Door {
+    address: SocketAddr,
+    tls: Option<TlsConnector>,
+}
+
+impl From<SocketAddr> for Door {
+    fn from(address: SocketAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
+
+impl Door {
+    /// The same by TLS.
+    pub fn with_tls(address: SocketAddr, tls: TlsConnector) -> Self {
+        Self { address, tls: Some(tls) }
+    }
+}
+
 /// A connection of its own.
-pub async fn connect(address: SocketAddr, number: usize) -> Result<Channel> {
+pub async fn connect(door: impl Into<Door>, number: usize) -> Result<Channel> {
+    let Door { address, tls } = door.into();
     let endpoint = Endpoint::from_shared(format!("http://{address}"))?
         .local_address(Some(IpAddr::V4(from(number)?)))
         .tcp_nodelay(true);
-    endpoint.connect().await.with_context(|| format!("connection {number} to {address}"))
+    let connected = match tls {
+        None => endpoint.connect().await,
+        Some(tls) => {
+            endpoint.connect_with_connector(service_fn(move |_| speak_tls(tls.clone(), address, number))).await
+        }
+    };
+    connected.with_context(|| format!("connection {number} to {address}"))
+}
+
+async fn speak_tls(
+    tls: TlsConnector,
+    address: SocketAddr,
+    number: usize,
+) -> std::io::Result<TokioIo<TlsStream<TcpStream>>> {
+    let line = line(address, number).await.map_err(std::io::Error::other)?;
+    let name = ServerName::IpAddress(address.ip().into());
+    Ok(TokioIo::new(tls.connect(name, line).await?))
 }
 
 /// The same without HTTP/2.
@@ -116,7 +158,7 @@ pub struct Tally {
     ended: AtomicU64,
     /// How many streams a message has reached, by its place.
     reached: Vec<AtomicU32>,
-    window: Semaphore,
+    window: Arc<Semaphore>,
     sent: Mutex<VecDeque<Instant>>,
     times: Mutex<Vec<f64>>,
 }
@@ -128,6 +170,16 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 impl Tally {
     /// Nothing has arrived at so many streams.
     pub fn new(streams: usize) -> Result<Self> {
+        Self::sharing(streams, Arc::new(Semaphore::new(0)))
+    }
+
+    /// One for each of so many rooms of so many streams; they share a window.
+    pub fn of_rooms(rooms: usize, streams: usize) -> Result<Vec<Arc<Self>>> {
+        let window = Arc::new(Semaphore::new(0));
+        (0..rooms).map(|_| Ok(Arc::new(Self::sharing(streams, Arc::clone(&window))?))).collect()
+    }
+
+    fn sharing(streams: usize, window: Arc<Semaphore>) -> Result<Self> {
         Ok(Self {
             streams: u32::try_from(streams)?,
             events: AtomicU64::new(0),
@@ -138,7 +190,7 @@ impl Tally {
             heartbeats: AtomicU64::new(0),
             ended: AtomicU64::new(0),
             reached: (0..RING).map(|_| AtomicU32::new(0)).collect(),
-            window: Semaphore::new(0),
+            window,
             sent: Mutex::default(),
             times: Mutex::default(),
         })
@@ -149,20 +201,14 @@ impl Tally {
         (self.events.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
     }
 
-    /// Pages of rooms that have arrived.
-    pub fn deltas(&self) -> u64 {
-        self.deltas.load(Ordering::Relaxed)
-    }
-
-    /// The seconds after which each stream was live.
-    pub fn live_after(&self, began: Instant) -> Vec<f64> {
-        locked(&self.live).iter().map(|at| at.saturating_duration_since(began).as_secs_f64()).collect()
-    }
-
-    /// Lets so many messages be under way at once.
+    /// Lets so many messages be under way at once, in all rooms together.
     pub fn open_window(&self, messages: usize) {
-        locked(&self.times).clear();
         self.window.add_permits(messages);
+    }
+
+    /// The times, in seconds, that messages took since they were last asked for.
+    pub fn take_times(&self) -> Vec<f64> {
+        std::mem::take(&mut *locked(&self.times))
     }
 
     /// Waits until another message may be sent; it is under way from here on.
@@ -186,11 +232,11 @@ impl Tally {
         Ok(())
     }
 
-    /// Waits until every message has reached every stream; gives the times that they took, in seconds.
-    pub async fn close_window(&self, messages: usize) -> Result<Vec<f64>> {
+    /// Waits until every message has reached every stream.
+    pub async fn close_window(&self, messages: usize) -> Result<()> {
         let all = tokio::time::timeout(PATIENCE, self.window.acquire_many(u32::try_from(messages)?)).await;
         all.map_err(|_| anyhow::anyhow!(self.stuck()))??.forget();
-        Ok(std::mem::take(&mut *locked(&self.times)))
+        Ok(())
     }
 
     fn stuck(&self) -> String {
@@ -253,8 +299,8 @@ impl Tally {
 
 /// Live streams, each with a connection of its own. They end with the value.
 pub struct Streams {
-    /// What arrives.
-    pub tally: Arc<Tally>,
+    /// What arrives, room by room.
+    pub tallies: Vec<Arc<Tally>>,
     tasks: JoinSet<()>,
     mouths: Arc<Mutex<Vec<mpsc::Sender<v1::ClientFrame>>>>,
 }
@@ -263,31 +309,68 @@ pub struct Streams {
 pub type Hello<'h> = &'h (dyn Fn(usize) -> v1::Hello + Sync);
 
 impl Streams {
-    /// Opens one for each of these people, and waits until they are live.
-    pub async fn open(address: SocketAddr, people: &[Somebody]) -> Result<Self> {
-        Self::come_back(address, people, OPENING, &|_| v1::Hello::default()).await
+    /// Opens one for each of these people, all in one room, and waits until they are live.
+    pub async fn open(door: impl Into<Door>, people: &[Somebody]) -> Result<Self> {
+        Self::come_back(door, people, OPENING, &|_| v1::Hello::default()).await
     }
 
     /// Opens one for each, so many at once, each with what it holds already, and waits until they are live.
-    pub async fn come_back(address: SocketAddr, people: &[Somebody], at_once: usize, hello: Hello<'_>) -> Result<Self> {
-        let tally = Arc::new(Tally::new(people.len())?);
-        let mut streams = Self { tally: Arc::clone(&tally), tasks: JoinSet::new(), mouths: Arc::default() };
-        let opening =
-            people.iter().enumerate().map(|(number, somebody)| open(address, number, somebody, hello(number)));
+    pub async fn come_back(
+        door: impl Into<Door>,
+        people: &[Somebody],
+        at_once: usize,
+        hello: Hello<'_>,
+    ) -> Result<Self> {
+        Self::open_rooms(door, people, vec![Arc::new(Tally::new(people.len())?)], at_once, hello).await
+    }
+
+    /// The same for people of several rooms: the first ones are in the first, and so on.
+    pub async fn open_rooms(
+        door: impl Into<Door>,
+        people: &[Somebody],
+        tallies: Vec<Arc<Tally>>,
+        at_once: usize,
+        hello: Hello<'_>,
+    ) -> Result<Self> {
+        let (door, each) = (door.into(), people.len().div_ceil(tallies.len()));
+        let mut streams = Self { tallies, tasks: JoinSet::new(), mouths: Arc::default() };
+        // Opening all takes longer than a server waits for a word of the first ones.
+        streams.tasks.spawn(acknowledge(Arc::clone(&streams.mouths)));
+        let opening = people.iter().enumerate().map(|(number, somebody)| {
+            let (opened, hello) = (door.clone(), hello(number));
+            async move { anyhow::Ok((number, open(opened, number, somebody, hello).await?)) }
+        });
         let mut opening = futures_util::stream::iter(opening).buffer_unordered(at_once);
         while let Some(opened) = opening.next().await {
-            let (mouth, frames) = opened?;
+            let (number, (mouth, frames)) = opened?;
             locked(&streams.mouths).push(mouth);
-            streams.tasks.spawn(listen(frames, Arc::clone(&tally)));
+            streams.tasks.spawn(listen(frames, Arc::clone(&streams.tallies[number / each])));
         }
-        streams.tasks.spawn(acknowledge(Arc::clone(&streams.mouths)));
-        tally.wait_for(&tally.drained, "Drained").await?;
+        drop(opening);
+        for tally in &streams.tallies {
+            tally.wait_for(&tally.drained, "Drained").await?;
+        }
         Ok(streams)
     }
 
     /// Waits until each has had a heartbeat: from then on it has done all that an idle stream does.
     pub async fn wait_for_heartbeats(&self) -> Result<()> {
-        self.tally.wait_for(&self.tally.heartbeats, "a heartbeat").await
+        for tally in &self.tallies {
+            tally.wait_for(&tally.heartbeats, "a heartbeat").await?;
+        }
+        Ok(())
+    }
+
+    /// Pages of rooms that have arrived.
+    pub fn deltas(&self) -> u64 {
+        self.tallies.iter().map(|tally| tally.deltas.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The seconds after which each stream was live.
+    pub fn live_after(&self, began: Instant) -> Vec<f64> {
+        let live = |tally: &Arc<Tally>| locked(&tally.live).clone();
+        let live = self.tallies.iter().flat_map(live);
+        live.map(|at| at.saturating_duration_since(began).as_secs_f64()).collect()
     }
 }
 
@@ -296,23 +379,23 @@ pub type Frames = tonic::Streaming<Told>;
 
 /// A stream that nobody reads yet, with what it is told through.
 pub async fn open(
-    address: SocketAddr,
+    door: impl Into<Door>,
     number: usize,
     somebody: &Somebody,
     hello: v1::Hello,
 ) -> Result<(mpsc::Sender<v1::ClientFrame>, Frames)> {
-    open_reading(address, number, somebody, hello, Counting::default()).await
+    open_reading(door, number, somebody, hello, Counting::default()).await
 }
 
 /// The same, of whose frames more may be read.
 pub async fn open_reading(
-    address: SocketAddr,
+    door: impl Into<Door>,
     number: usize,
     somebody: &Somebody,
     hello: v1::Hello,
     codec: Counting,
 ) -> Result<(mpsc::Sender<v1::ClientFrame>, Frames)> {
-    let mut client = Grpc::new(connect(address, number).await?);
+    let mut client = Grpc::new(connect(door, number).await?);
     client.ready().await?;
     let (mouth, said) = mpsc::channel(2);
     mouth.send(frame(client_frame::Frame::Hello(hello))).await?;

@@ -1,44 +1,41 @@
-//! One room, 1,000 live streams, each over a connection of its own: deliveries for each second of processor time that the
-//! server used, with 1, 8 and 128 messages under way. Beside it, with the same load and windows: a bare tonic server with the
-//! same frames, Redis and NATS with messages of the same size. The number under way decides the figure, because frames that
-//! wait for one reader leave in one write: only equal windows compare.
+//! Rooms with live streams, each over a connection of its own: deliveries for each second of processor time that the server
+//! used, with so many messages under way. One room of 1,000 with 1, 8 and 128 messages, one of 5,000 with 8, and 1,000
+//! rooms of five with 128. Beside each, with the same load and windows: a bare tonic server with the same frames, Redis and
+//! NATS with messages of the same size. The number under way decides the figure, because frames that wait for one reader leave
+//! in one write: only equal windows compare.
 //!
 //! And what chat is like: five messages a second on a fixed schedule, whatever became of those before; from when a message
 //! was due until the last of the 1,000 has it.
 
+mod stage;
+
 use std::net::SocketAddr;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
-use madang_proto::v1::{self, message_service_client::MessageServiceClient};
-use tokio::task::JoinSet;
-use tonic::transport::Channel;
+use madang_devstack::server_process::ServerProcess;
+use madang_proto::v1;
 
+use self::stage::{Fan, PACE, Rooms, Stage};
 use crate::Plan;
-use crate::bare;
 use crate::crowd::{self, Crowd, Somebody};
-use crate::figure::{Figure, Goal, float, median, percentile};
+use crate::figure::{Figure, Goal, median, percentile};
 use crate::ground::Ground;
-use crate::peers::{Channel as PeerChannel, Kind, Peer};
-use crate::process::{Bare, processor_time, this_program, writes};
-use crate::streams::{self, Streams, Tally};
+use crate::peers::{Kind, Peer};
+use crate::process::{Bare, most_connections, this_program};
+use crate::streams;
 
-/// Live streams.
+/// Live streams of the one room, and how many messages are under way at once: sent, and not yet with all streams.
 const STREAMS: usize = 1_000;
-
-/// Messages under way at once: sent, and not yet with all streams.
+const ONE: Rooms = Rooms { first: 0, count: 1, streams: STREAMS };
 const WINDOWS: [usize; 3] = [1, 8, 128];
 
-/// People who send, each over a connection of their own.
-const SENDERS: usize = 8;
+/// Other shapes, and how many messages are under way in them.
+const LARGE: Rooms = Rooms { first: 1, count: 1, streams: PEOPLE };
+const MANY: Rooms = Rooms { first: 2, count: 1_000, streams: 5 };
+const SHAPES: [(&str, Rooms, usize); 2] = [("5,000 streams", LARGE, 8), ("1,000 rooms of 5", MANY, 128)];
 
-/// Before a measurement counts.
-const WARM: Duration = Duration::from_millis(500);
-
-/// Messages a second that are due on a schedule, and how many of them may be late at once.
-const PACE: u32 = 5;
-const LATE: usize = 64;
+/// Everybody.
+const PEOPLE: usize = 5_000;
 
 /// A measurement on schedule takes so many times as long: it has few messages.
 const PACED_SPANS: u32 = 3;
@@ -48,32 +45,11 @@ const OURS: usize = 0;
 const BARE: usize = 1;
 const PEERS: usize = 2;
 
-/// A server with its streams and senders.
-struct Stage {
-    pid: u32,
-    tally: Arc<Tally>,
-    mouth: Mouth,
-    // Held: streams end with it.
-    _streams: Option<Streams>,
-}
-
-/// How a message is sent.
-#[derive(Clone)]
-enum Mouth {
-    Grpc(Arc<Vec<(Somebody, MessageServiceClient<Channel>)>>),
-    Line(Arc<PeerChannel>),
-}
-
-/// What a measurement brought.
-#[derive(Clone, Copy, Debug)]
-struct Fan {
-    per_core_second: f64,
-    per_second: f64,
-    cores: f64,
-    bytes: f64,
-    per_write: f64,
-    p50_ms: f64,
-    p99_ms: f64,
+/// Servers side by side, each with its streams.
+struct Stages {
+    bare: Bare,
+    peers: Vec<Peer>,
+    all: Vec<Stage>,
 }
 
 /// What a round brought: by window and who fans out, and the times on schedule by who fans out.
@@ -83,36 +59,99 @@ struct Round {
 }
 
 pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
-    plan.say("\nfanout: making a room of 1,000");
+    plan.say("\nfanout: making rooms of 1,000, of 5,000, and 1,000 of 5");
     let url = ground.database("bench_fanout").await?;
-    let crowd = Crowd::gather(&url, STREAMS + 1).await?;
-    crowd::insert_rooms(&url, 1, |_| (0..=STREAMS).collect()).await?;
-    let people = &crowd.people[..STREAMS];
+    let crowd = Crowd::gather(ground, &url, PEOPLE).await?;
+    let inside = |room: usize| match room {
+        0 => (0..=STREAMS).collect(),
+        1 => (0..PEOPLE).collect(),
+        _ => (0..MANY.streams).map(|place| (room - MANY.first) * MANY.streams + place).collect(),
+    };
+    crowd::insert_rooms(&url, MANY.first + MANY.count, inside).await?;
     let mut server = streams::launch(plan, &url, crowd.issuer_url()).serve().await?;
-    let bare = Bare::start(&this_program()?).await?;
-    let mut stages = vec![
-        Stage::open(server.pid(), server.grpc(), people).await?,
-        Stage::open(bare.pid()?, bare.address, people).await?,
-    ];
-    let mut peers = Vec::new();
-    for kind in Kind::ALL {
-        let peer = kind.start().await.with_context(|| format!("start {}", kind.name()))?;
-        stages.push(Stage::of_peer(&peer).await?);
-        peers.push(peer);
-    }
+    let stages = Stages::open(&server, &crowd.people).await?;
     let mut rounds = Vec::new();
     for number in 1..=plan.rounds {
         plan.say(&format!("fanout: round {number} of {}", plan.rounds));
-        rounds.push(round(&stages, plan).await?);
+        rounds.push(round(&stages.all, plan).await?);
     }
-    let slow = beside_a_slow_reader(&stages[OURS], server.grpc(), &crowd.people[STREAMS], plan).await?;
-    drop((stages, peers));
-    server.kill().await?;
-    bare.stop().await?;
-    let mut figures: Vec<Figure> = (0..WINDOWS.len()).map(|place| figure(place, &rounds)).collect();
+    let slow = beside_a_slow_reader(&stages.all[OURS], server.grpc(), &crowd.people[STREAMS], plan).await?;
+    stages.close().await?;
+    let mut figures: Vec<Figure> = WINDOWS
+        .iter()
+        .enumerate()
+        .map(|(place, window)| {
+            let fans: Vec<_> = rounds.iter().map(|round| round.fans[place].clone()).collect();
+            figure(format!("fanout, {window} in flight"), &fans)
+        })
+        .collect();
     figures.push(paced_figure(&rounds));
     figures.push(slow);
+    if most_connections() < PEOPLE {
+        plan.say(&format!(
+            "fanout: {} connections may be open, so shapes of {PEOPLE} are left out",
+            most_connections()
+        ));
+    } else {
+        for (name, rooms, window) in SHAPES {
+            plan.say(&format!("fanout: {name}"));
+            let fans = shape(plan, &server, &crowd.people, rooms, window).await.context(name)?;
+            figures.push(figure(format!("fanout, {name}"), &fans).note(format!("{window} in flight")));
+        }
+    }
+    server.kill().await?;
     Ok(figures)
+}
+
+/// Another shape, with one window. One has its streams open at a time: a process may not have so many files.
+async fn shape(
+    plan: &Plan,
+    server: &ServerProcess,
+    people: &[Somebody],
+    rooms: Rooms,
+    window: usize,
+) -> Result<Vec<Vec<Fan>>> {
+    let mut rounds = Vec::new();
+    for _ in 0..plan.rounds {
+        let mut fans = Vec::new();
+        let stage = Stage::open(server.pid(), server.grpc(), people, rooms).await?;
+        fans.push(stage.run(window, plan.span).await?);
+        drop(stage);
+        let bare = Bare::start_with_rooms(&this_program()?, rooms.first, rooms.streams).await?;
+        let stage = Stage::open(bare.pid()?, bare.address, people, rooms).await?;
+        fans.push(stage.run(window, plan.span).await?);
+        drop(stage);
+        bare.stop().await?;
+        for kind in Kind::ALL {
+            let peer = kind.start().await?;
+            let stage = Stage::of_peer(&peer, rooms).await?;
+            fans.push(stage.run(window, plan.span).await?);
+        }
+        rounds.push(fans);
+    }
+    Ok(rounds)
+}
+
+impl Stages {
+    async fn open(server: &ServerProcess, people: &[Somebody]) -> Result<Self> {
+        let bare = Bare::start(&this_program()?).await?;
+        let mut all = vec![
+            Stage::open(server.pid(), server.grpc(), people, ONE).await?,
+            Stage::open(bare.pid()?, bare.address, people, ONE).await?,
+        ];
+        let mut peers = Vec::new();
+        for kind in Kind::ALL {
+            let peer = kind.start().await.with_context(|| format!("start {}", kind.name()))?;
+            all.push(Stage::of_peer(&peer, ONE).await?);
+            peers.push(peer);
+        }
+        Ok(Self { bare, peers, all })
+    }
+
+    async fn close(self) -> Result<()> {
+        drop((self.all, self.peers));
+        self.bare.stop().await
+    }
 }
 
 async fn round(stages: &[Stage], plan: &Plan) -> Result<Round> {
@@ -149,8 +188,9 @@ async fn beside_a_slow_reader(ours: &Stage, address: SocketAddr, somebody: &Some
 /// Goals: against bare tonic, Redis, and NATS.
 const GOALS: [f64; 3] = [0.9, 1.0, 2.5];
 
-fn figure(place: usize, rounds: &[Round]) -> Figure {
-    let of = |get: &dyn Fn(&[Fan]) -> f64| median(rounds.iter().map(|round| get(&round.fans[place])).collect());
+/// What each round brought, by who fans out.
+fn figure(name: String, rounds: &[Vec<Fan>]) -> Figure {
+    let of = |get: &dyn Fn(&[Fan]) -> f64| median(rounds.iter().map(|fans| get(fans)).collect());
     let line = |name: &str, who: usize| {
         let of = |get: fn(&Fan) -> f64| of(&|fans| get(&fans[who]));
         let (rate, cores, bytes) = (of(|fan| fan.per_second), of(|fan| fan.cores), of(|fan| fan.bytes));
@@ -160,8 +200,7 @@ fn figure(place: usize, rounds: &[Round]) -> Figure {
         )
     };
     let value = of(&|fans| fans[OURS].per_core_second);
-    let mut figure = Figure::new(format!("fanout, {} in flight", WINDOWS[place]), value, "deliveries/core-second")
-        .note(line("madang", OURS));
+    let mut figure = Figure::new(name, value, "deliveries/core-second").note(line("madang", OURS));
     for (name, who, goal) in others().zip(GOALS).map(|((name, who), goal)| (name, who, goal)) {
         let ratio = of(&|fans| fans[OURS].per_core_second / fans[who].per_core_second);
         figure = figure.against(name, of(&|fans| fans[who].per_core_second), ratio);
@@ -188,103 +227,4 @@ fn paced_figure(rounds: &[Round]) -> Figure {
             figure.note(format!("{name}: p50 {:.1} ms; ours over it {:.2}", at(who, 50), at(OURS, 50) / at(who, 50)));
     }
     figure.goal(Goal::Ratio("redis", 1.0))
-}
-
-impl Stage {
-    async fn open(pid: u32, address: SocketAddr, people: &[Somebody]) -> Result<Self> {
-        let streams = Streams::open(address, people).await?;
-        let mut senders = Vec::new();
-        for (number, somebody) in people.iter().take(SENDERS).enumerate() {
-            senders.push((somebody.clone(), MessageServiceClient::new(streams::connect(address, number).await?)));
-        }
-        let tally = Arc::clone(&streams.tally);
-        Ok(Self { pid, tally, mouth: Mouth::Grpc(Arc::new(senders)), _streams: Some(streams) })
-    }
-
-    async fn of_peer(peer: &Peer) -> Result<Self> {
-        let channel = PeerChannel::open(peer, STREAMS, SENDERS, bare::frame_bytes()).await?;
-        let (pid, tally) = (peer.pid()?, Arc::clone(&channel.tally));
-        Ok(Self { pid, tally, mouth: Mouth::Line(Arc::new(channel)), _streams: None })
-    }
-
-    async fn run(&self, window: usize, span: Duration) -> Result<Fan> {
-        let tally = &self.tally;
-        tally.open_window(window);
-        let mut sends = JoinSet::new();
-        self.send(&mut sends, WARM).await?;
-        let (before, (events, bytes), began) = (processor_time(self.pid)?, tally.arrived(), Instant::now());
-        let written = writes(self.pid)?;
-        self.send(&mut sends, span).await?;
-        let written = float(writes(self.pid)? - written);
-        let (used, (more_events, more_bytes)) = (processor_time(self.pid)?.saturating_sub(before), tally.arrived());
-        let took = began.elapsed().as_secs_f64();
-        let times = tally.close_window(window).await?;
-        finish(sends).await?;
-        let events = float(more_events - events);
-        Ok(Fan {
-            per_core_second: events / used.as_secs_f64(),
-            per_second: events / took,
-            cores: used.as_secs_f64() / took,
-            bytes: float(more_bytes - bytes) / events,
-            per_write: events / written,
-            p99_ms: percentile(times.clone(), 99) * 1_000.0,
-            p50_ms: median(times) * 1_000.0,
-        })
-    }
-
-    /// Sends whenever the window allows it.
-    async fn send(&self, sends: &mut JoinSet<Result<()>>, span: Duration) -> Result<()> {
-        let ends = Instant::now() + span;
-        for number in 0.. {
-            if Instant::now() >= ends {
-                break;
-            }
-            self.tally.next().await?;
-            self.mouth.send(number, sends)?;
-            while let Some(sent) = sends.try_join_next() {
-                sent??;
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends on a schedule; gives the seconds from when each message was due until the last stream had it.
-    async fn run_paced(&self, span: Duration) -> Result<Vec<f64>> {
-        self.tally.open_window(LATE);
-        let mut sends = JoinSet::new();
-        let mut due = tokio::time::interval(Duration::from_secs(1) / PACE);
-        for number in 0..usize::try_from(span.as_secs() * u64::from(PACE))? {
-            let at = due.tick().await;
-            self.tally.due(at.into_std())?;
-            self.mouth.send(number, &mut sends)?;
-        }
-        let times = self.tally.close_window(LATE).await?;
-        finish(sends).await?;
-        Ok(times)
-    }
-}
-
-async fn finish(mut sends: JoinSet<Result<()>>) -> Result<()> {
-    while let Some(sent) = sends.join_next().await {
-        sent??;
-    }
-    Ok(())
-}
-
-impl Mouth {
-    /// Lets the next sender send, and does not wait.
-    fn send(&self, number: usize, sends: &mut JoinSet<Result<()>>) -> Result<()> {
-        match self {
-            Self::Grpc(senders) => {
-                let (somebody, client) = &senders[number % senders.len()];
-                let (request, mut client) = (somebody.sign(streams::message(0))?, client.clone());
-                sends.spawn(async move { client.send_message(request).await.context("a send was refused").map(drop) });
-            }
-            Self::Line(channel) => {
-                let channel = Arc::clone(channel);
-                sends.spawn(async move { channel.publish(number).await });
-            }
-        }
-        Ok(())
-    }
 }

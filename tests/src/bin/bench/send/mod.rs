@@ -63,7 +63,7 @@ struct Round {
 pub async fn measure(plan: &Plan, ground: &Ground) -> Result<Vec<Figure>> {
     plan.say("\nsend: making 10,000 rooms");
     let url = ground.database("bench_send").await?;
-    let crowd = Crowd::gather(&url, PEOPLE).await?;
+    let crowd = Crowd::gather(ground, &url, PEOPLE).await?;
     crowd::insert_rooms(&url, ROOMS, |room| (0..MEMBERS).map(|place| member(room, place)).collect()).await?;
     let single = single::Single::prepare(plan, ground, &url).await?;
     let mut copy = copy::Copy::prepare(&url).await?;
