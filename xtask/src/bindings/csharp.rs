@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    CALLS, LIBRARY, MILLION, built, check_quotes, check_same,
+    CALLS, LIBRARY, MILLION, built, check_quotes, check_same, consumer,
     dotnet::{self, Dotnet},
     natives, pack,
     scenarios::{Scenarios, Show, converse, show},
@@ -104,6 +104,7 @@ impl Core {
     fn test(&self, scenarios: &Scenarios) -> Result<()> {
         self.dotnet.program(&self.newest.join("Follow.dll")).run()?;
         boundary(self.program("Boundary"))?;
+        consumer::csharp(&self.dotnet, &pack::packages())?;
         self.torture(CALLS)?;
         scenarios.play("csharp-core", |arguments| self.program("Scenarios").args(arguments).run())
     }

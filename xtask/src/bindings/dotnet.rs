@@ -25,6 +25,9 @@ const PROGRAMS: &str = "packs/Microsoft.NETCore.App.Ref/3.1.0/ref/netcoreapp3.1"
 /// Of which packages nothing is taken: a source of packages must be named, and whatever is needed is in the SDK.
 const NOTHING: &str = "bindings/csharp/dotnet";
 
+/// How the SDK builds: nothing stays behind.
+const QUIETLY: [&str; 4] = ["-nodeReuse:false", "-p:UseSharedCompilation=false", "-verbosity:quiet", "-nologo"];
+
 /// A runtime and an SDK.
 pub(super) struct Dotnet {
     runtime: PathBuf,
@@ -72,14 +75,32 @@ impl Dotnet {
         call.args(files).run()
     }
 
+    /// Builds the project of a program whose packages come from a folder and from nowhere else; the program.
+    pub(super) fn build(&self, project: &Path, packages: &Path, option: &str) -> Result<Cargo> {
+        let folder = project.parent().context("it lies in a folder")?;
+        let out = folder.join("bin");
+        self.start(&self.sdk.join("dotnet"))
+            .arg("build")
+            .arg(project)
+            .args(QUIETLY)
+            .arg("--output")
+            .arg(&out)
+            .arg(format!("-p:RestoreSources={}", packages.display()))
+            .arg(option)
+            // Of an older package with this version it knows nothing.
+            .env("NUGET_PACKAGES", folder.join("packages"))
+            .run()?;
+        let name = project.file_stem().context("it has a name")?;
+        Ok(self.start(&self.runtime).arg("exec").arg(out.join(name).with_extension("dll")))
+    }
+
     /// Builds a project for all that it is for, and packs it into a folder.
     pub(super) fn pack(&self, project: &Path, out: &Path) -> Result<()> {
         let base = self.version()?.join("ref/netstandard.dll");
         self.start(&self.sdk.join("dotnet"))
             .arg("pack")
             .arg(project)
-            // Nothing stays behind.
-            .args(["-nodeReuse:false", "-p:UseSharedCompilation=false", "-verbosity:quiet", "-nologo"])
+            .args(QUIETLY)
             .args(["--configuration", "Release", "--output"])
             .arg(out)
             .arg(format!("-p:RestoreSources={}", root().join(NOTHING).display()))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    CALLS, MILLION, check_quotes, check_same, generate, natives, pack, place,
+    CALLS, MILLION, check_quotes, check_same, consumer, generate, natives, pack, place,
     scenarios::{Scenarios, Show, converse, show},
 };
 use crate::{
@@ -23,6 +23,7 @@ struct Language {
     name: &'static str,
     artifact: &'static str,
     example: &'static str,
+    consumer: &'static str,
     rooms: &'static str,
     scenarios: &'static str,
     torture: &'static str,
@@ -33,6 +34,7 @@ const LANGUAGES: [Language; 2] = [
         name: "kotlin",
         artifact: "madang-client",
         example: "Rooms.kt",
+        consumer: "ConsumerKt",
         rooms: "RoomsKt",
         scenarios: "madang.ScenariosKt",
         torture: "madang.TortureKt",
@@ -41,6 +43,7 @@ const LANGUAGES: [Language; 2] = [
         name: "java",
         artifact: "madang-client-java",
         example: "Rooms.java",
+        consumer: "Consumer",
         rooms: "Rooms",
         scenarios: "madang.java.Scenarios",
         torture: "madang.java.Torture",
@@ -55,7 +58,14 @@ pub(super) fn build() -> Result<()> {
 
 /// Makes the jars with the libraries that are staged; the tests of them are in `test`.
 pub(super) fn package() -> Result<()> {
-    maven("package", &["-DskipTests"])
+    hand_out(&["-DskipTests"])
+}
+
+/// Makes the artifacts and lays them into a repository of their own, as they are handed out; on the way they come into the
+/// local one.
+fn hand_out(options: &[&str]) -> Result<()> {
+    let repository = format!("-DaltDeploymentRepository=packages::file://{}", pack::repository().display());
+    maven("deploy", &[options, &[&repository]].concat())
 }
 
 /// The library as tests have built it.
@@ -67,7 +77,7 @@ fn stage() -> Result<()> {
 /// What both languages have beside the scenarios, then their transcripts.
 pub(super) fn test(scenarios: &Scenarios) -> Result<()> {
     stage()?;
-    maven("package", &[])?;
+    hand_out(&[])?;
     pack::jar()?;
     pack::aar()?;
     without_library()?;
@@ -80,6 +90,7 @@ pub(super) fn test(scenarios: &Scenarios) -> Result<()> {
             language.name,
             &format!("bindings/{}/example/{}", language.name, language.example),
         )?;
+        consumer::maven(language.name, language.consumer)?;
         language.torture(CALLS)?;
         scenarios.play(language.name, |arguments| java(&[], language.scenarios).args(arguments).run())?;
         language.example(Show::Check)?;

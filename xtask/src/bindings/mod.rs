@@ -3,6 +3,7 @@
 //! Everything lands in `target/bindings`; nothing generated is in git.
 
 mod bench;
+mod consumer;
 mod csharp;
 mod dotnet;
 mod jvm;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::{LIBRARY, csharp, dotnet::Dotnet, jvm, natives, place};
 use crate::{
@@ -31,7 +31,7 @@ pub(super) fn pack() -> Result<()> {
     jvm::package()?;
     jar()?;
     let bare = aar()?.is_empty();
-    println!("packages are in {}", place("packages").display());
+    println!("packages are in {}", packages().display());
     if bare {
         println!("the AAR has no library: none was built for Android, for which there must be an NDK");
     }
@@ -41,9 +41,8 @@ pub(super) fn pack() -> Result<()> {
 /// Builds and packs C# with the libraries that are staged; the package, unpacked.
 pub(super) fn nuget(dotnet: &Dotnet) -> Result<PathBuf> {
     packages::need_unzip()?;
-    let packages = place("packages");
-    dotnet.pack(&root().join("bindings/csharp/Madang.Client.csproj"), &packages)?;
-    let unpacked = unpack(&packages.join(format!("Madang.Client.{}.nupkg", version())), "nuget")?;
+    dotnet.pack(&root().join("bindings/csharp/Madang.Client.csproj"), &packages())?;
+    let unpacked = unpack(&packages().join(format!("Madang.Client.{}.nupkg", version())), "nuget")?;
     let mut wanted: Vec<PathBuf> = ["netstandard2.0", "netstandard2.1"]
         .iter()
         .flat_map(|base| ["dll", "xml"].map(|end| Path::new("lib").join(base).join(format!("Madang.Client.{end}"))))
@@ -54,18 +53,31 @@ pub(super) fn nuget(dotnet: &Dotnet) -> Result<PathBuf> {
     Ok(unpacked)
 }
 
-/// The jar for JVMs has the library of each platform where JNA looks for it.
+/// The jar for JVMs has the library of each platform where JNA looks for it, and its descriptor what it depends on.
 pub(super) fn jar() -> Result<()> {
     packages::need_unzip()?;
-    for artifact in ["madang-client", "madang-client-java"] {
-        let name = format!("{artifact}-{}.jar", version());
-        fs::create_dir_all(place("packages"))?;
-        fs::copy(place(artifact).join(&name), place("packages").join(&name)).with_context(|| format!("copy {name}"))?;
+    for artifact in ["madang-bindings", "madang-client", "madang-client-java"] {
+        let descriptor = handed_out(artifact, "pom");
+        ensure!(descriptor.exists(), "{} is not there", descriptor.display());
     }
-    let unpacked = unpack(&place("packages").join(format!("madang-client-{}.jar", version())), "jar")?;
+    let unpacked = unpack(&handed_out("madang-client", "jar"), "jar")?;
     let mut wanted = vec![PathBuf::from("madang/Client.class"), RULES.into()];
     wanted.extend(staged("natives")?);
     check(&unpacked, &wanted)
+}
+
+/// Where packages are.
+pub(super) fn packages() -> PathBuf {
+    place("packages")
+}
+
+/// Where artifacts are, as Maven finds them.
+pub(super) fn repository() -> PathBuf {
+    packages().join("maven")
+}
+
+fn handed_out(artifact: &str, end: &str) -> PathBuf {
+    repository().join("madang").join(artifact).join(version()).join(format!("{artifact}-{}.{end}", version()))
 }
 
 /// The rules for R8 that apps take over.
@@ -74,7 +86,7 @@ const RULES: &str = "META-INF/proguard/madang-client.pro";
 /// Puts an AAR together from the jar and from the libraries that were built for Android; for which processors it has one.
 pub(super) fn aar() -> Result<Vec<&'static str>> {
     let folder = fresh("aar")?;
-    let classes = unpack(&place("packages").join(format!("madang-client-{}.jar", version())), "aar-classes")?;
+    let classes = unpack(&handed_out("madang-client", "jar"), "aar-classes")?;
     fs::rename(classes.join(RULES), folder.join("proguard.txt"))?;
     for library in staged("natives")? {
         fs::remove_file(classes.join(library))?;
@@ -96,7 +108,7 @@ pub(super) fn aar() -> Result<Vec<&'static str>> {
             there.push(name);
         }
     }
-    let file = place("packages").join(format!("madang-client-{}.aar", version()));
+    let file = packages().join(format!("madang-client-{}.aar", version()));
     zip(&folder, &file)?;
     let mut wanted: Vec<PathBuf> =
         ["classes.jar", "AndroidManifest.xml", "proguard.txt", "R.txt"].map(Into::into).into();
@@ -106,7 +118,7 @@ pub(super) fn aar() -> Result<Vec<&'static str>> {
 }
 
 /// That of the packages is the workspace's.
-fn version() -> &'static str {
+pub(super) fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
 }
 
@@ -140,7 +152,7 @@ fn check(unpacked: &Path, wanted: &[PathBuf]) -> Result<()> {
 }
 
 fn fresh(name: &str) -> Result<PathBuf> {
-    let folder = place("packages").join("look").join(name);
+    let folder = packages().join("look").join(name);
     fs::remove_dir_all(&folder).ok();
     fs::create_dir_all(&folder)?;
     Ok(folder)
