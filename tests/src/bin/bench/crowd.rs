@@ -224,7 +224,9 @@ mod tests {
             let mut each = vec![0; people];
             for room in 0..rooms {
                 let mut inside = circle(room, members, people);
-                inside.iter().for_each(|person| each[*person] += 1);
+                for person in &inside {
+                    each[*person] += 1;
+                }
                 inside.sort_unstable();
                 inside.dedup();
                 assert_eq!(inside.len(), members);
