@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use anyhow::{Context as _, Result, bail};
 use madang_proto::{
     Refusal,
-    v1::{ErrorReason, RevokeDeviceSessionRequest},
+    v1::{ErrorReason, ListDeviceSessionsRequest, RevokeDeviceSessionRequest},
 };
 use madang_sdk_core::ClientErrorKind;
 use rand::{Rng as _, seq::IndexedRandom as _};
@@ -81,9 +81,17 @@ impl Parts {
         Ok(())
     }
 
-    /// Whether the server has ever heard of the device.
+    /// Whether the device has a session now: one that was signed in anew may not have come to the server yet.
     async fn is_signed_in(&self, device: &Device) -> bool {
-        matches!(device.snapshot().await, Ok(store) if !store.epoch.is_empty())
+        let person = &self.world.people[device.plan.person];
+        for node in 0..self.site.nodes.count() {
+            let Some(calls) = self.calls(node, person) else { continue };
+            let listed = calls.identity().list_device_sessions(calls.request(ListDeviceSessionsRequest {})).await;
+            if let Ok(listed) = listed {
+                return listed.into_inner().sessions.iter().any(|session| session.device_id == device.device_id());
+            }
+        }
+        false
     }
 
     async fn revoke(&self, device: &Device) {
