@@ -140,7 +140,7 @@ impl Platform {
     }
 
     fn is_windows(&self) -> bool {
-        self.file.ends_with(".dll")
+        self.target.is_some_and(|name| name.contains("windows"))
     }
 
     fn tool(&self, name: &str) -> Cargo {
