@@ -142,9 +142,13 @@ impl Device {
         &self.opening.device_id
     }
 
-    /// Its session is being revoked: it is compared with nothing any more.
+    /// A revocation begins; `false`: there is one on its way.
+    pub fn begin_revocation(&self) -> bool {
+        !self.revoking.swap(true, Ordering::Relaxed)
+    }
+
+    /// Its session is going to be revoked: it is compared with nothing any more.
     pub fn revoke(&self) {
-        self.revoking.store(true, Ordering::Relaxed);
         self.revoked.store(true, Ordering::Relaxed);
     }
 

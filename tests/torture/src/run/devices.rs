@@ -53,16 +53,19 @@ impl Parts {
 
     /// Lets another device of the person revoke this one's session; tells whether it had one.
     pub(super) async fn revoked(&self, device: &Device) -> Result<bool> {
-        if device.is_revoked() || device.is_closed() || !self.is_signed_in(device).await {
+        if device.is_revoked() || device.is_closed() || !device.begin_revocation() {
+            return Ok(false);
+        }
+        let done = self.revoke_and_look(device).await;
+        device.revocation_ended();
+        done
+    }
+
+    async fn revoke_and_look(&self, device: &Device) -> Result<bool> {
+        if !self.is_signed_in(device).await {
             return Ok(false);
         }
         device.revoke();
-        let done = self.revoke_and_look(device).await;
-        device.revocation_ended();
-        done.map(|()| true)
-    }
-
-    async fn revoke_and_look(&self, device: &Device) -> Result<()> {
         tokio::time::timeout(REVOKE, self.revoke(device)).await.context("nobody revokes a session")?;
         let heard = async {
             while device.over().await.is_none() {
@@ -78,7 +81,7 @@ impl Parts {
         };
         let facts = EndedFacts { device: device.index, limits, ..EndedFacts::default() };
         self.world.ended().insert(device.index, facts);
-        Ok(())
+        Ok(true)
     }
 
     /// Whether the device has a session now: one that was signed in anew may not have come to the server yet.
@@ -86,8 +89,9 @@ impl Parts {
         let person = &self.world.people[device.plan.person];
         for node in 0..self.site.nodes.count() {
             let Some(calls) = self.calls(node, person) else { continue };
-            let listed = calls.identity().list_device_sessions(calls.request(ListDeviceSessionsRequest {})).await;
-            if let Ok(listed) = listed {
+            let mut identity = calls.identity();
+            let listed = identity.list_device_sessions(calls.request(ListDeviceSessionsRequest {}));
+            if let Ok(Ok(listed)) = tokio::time::timeout(VERDICTS, listed).await {
                 return listed.into_inner().sessions.iter().any(|session| session.device_id == device.device_id());
             }
         }
