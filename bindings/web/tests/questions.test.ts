@@ -9,6 +9,7 @@ import { IDBFactory } from "fake-indexeddb";
 import { beforeEach, expect, test, vi } from "vitest";
 import { answer, apply, noOutcome } from "../src/engine/frames.js";
 import * as repair from "../src/engine/repair.js";
+import { ClientError } from "../src/error.js";
 import * as welcome from "../src/engine/welcome.js";
 import { MessageSchema } from "../src/gen/madang/v1/message_pb.js";
 import { MemberState } from "../src/gen/madang/v1/room_pb.js";
@@ -75,6 +76,24 @@ test("a watermark is not kept over what waits for an answer", async () => {
   expect(await watermark()).toBe(10n);
   await answered(HIDDEN, delta(0n, 4n));
   expect(await watermark()).toBe(20n);
+});
+
+test("a watermark is not kept over a question that is refused because the session has ended", async () => {
+  for (const [reason, kept] of [["SessionRevoked", 10n], ["RoomNotFound", 20n]] as const) {
+    vi.stubGlobal("indexedDB", new IDBFactory());
+    store = await opened();
+    await store.write("relaxed", (w) => meta.set(w.tx, "user_id", ME));
+    await takeIn(HIDDEN, verdict(1n), drained(10n));
+    // Revision 2 is missing.
+    expect((await takeIn(HIDDEN, event(3n), beat(20n))).asks).toHaveLength(1);
+    const refusal = new ClientError("Unauthenticated", "refused", { reason });
+    await store.write("relaxed", (w) => repair.roomRefused(w, HIDDEN, ROOM, refusal));
+    expect(await watermark()).toBe(kept);
+    // The next stream tells it again.
+    await store.write("relaxed", async (w) => w.repairs.begin());
+    await takeIn(HIDDEN, verdict(3n), drained(30n));
+    expect(await watermark()).toBe(30n);
+  }
 });
 
 test("a room that was heard of meanwhile is asked for again", async () => {

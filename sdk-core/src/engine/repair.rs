@@ -69,10 +69,11 @@ pub(crate) fn user_is_at(w: &mut Write<'_>, user_rev: i64, out: &mut Outcome) ->
     Ok(())
 }
 
-/// Keeps how far everything is held, unless a room has a question on its way: what was told of that room meanwhile is held
-/// by this process alone, and the next stream tells only what is behind the mark.
+/// Keeps how far everything is held, unless a room has a question on its way, or one without an answer: what was told of that
+/// room meanwhile is held by this process at most, and the next stream tells only what is behind the mark.
 pub(crate) fn keep_watermark(w: &mut Write<'_>) -> rusqlite::Result<()> {
-    if w.repairs.rooms.is_empty() && w.repairs.watermark > meta::number(&w.tx, meta::WATERMARK)? {
+    let whole = w.repairs.rooms.is_empty() && !w.repairs.lost;
+    if whole && w.repairs.watermark > meta::number(&w.tx, meta::WATERMARK)? {
         meta::set(&w.tx, meta::WATERMARK, w.repairs.watermark)?;
     }
     Ok(())
@@ -132,7 +133,7 @@ pub(crate) fn room_answered(
     Ok(out)
 }
 
-/// `SyncRoom` was refused for good: the room is not there for the person.
+/// `SyncRoom` was refused for good: the room is not there for the person, or nothing is, because the session has ended.
 pub(crate) fn room_refused(
     w: &mut Write<'_>,
     view: &View,
@@ -140,7 +141,7 @@ pub(crate) fn room_refused(
     reason: Option<ErrorReason>,
 ) -> rusqlite::Result<Outcome> {
     let mut out = Outcome::default();
-    w.repairs.rooms.remove(room_id);
+    let flight = w.repairs.rooms.remove(room_id).unwrap_or_default();
     match reason {
         Some(ErrorReason::RoomEnded) => {
             let mut gone = RoomGone::default();
@@ -154,7 +155,10 @@ pub(crate) fn room_refused(
             rooms::save(&w.tx, &state)?;
             ask_room(w, room_id, &mut out)?;
         }
-        _ => {}
+        // The verdict on it comes by itself.
+        Some(ErrorReason::RoomNotFound) if flight.is_quiet() => {}
+        // What waited for the answer is gone, and what the question was for.
+        _ => w.repairs.lost = true,
     }
     keep_watermark(w)?;
     Ok(out)

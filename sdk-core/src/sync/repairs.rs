@@ -19,6 +19,8 @@ pub(crate) struct Repairs {
     pub(crate) unanswered: BTreeSet<String>,
     /// Everything up to here has been told by this stream, or is to be told by an answer.
     pub(crate) watermark: i64,
+    /// Something that this stream has told is not held, and no answer will bring it: the next stream is to tell it again.
+    pub(crate) lost: bool,
     /// A question for the person's changes is on its way.
     pub(crate) user: bool,
     /// A higher number was heard of since that question.
@@ -38,6 +40,13 @@ pub(crate) struct Flight {
     pub(crate) again: bool,
 }
 
+impl Flight {
+    /// Nothing was heard of the room since the question.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.held.is_empty() && !self.short && !self.again
+    }
+}
+
 impl Repairs {
     /// Keeps an event while its room is being repaired; gives it back otherwise.
     pub(crate) fn hold(&mut self, event: RoomEvent) -> Option<RoomEvent> {
@@ -54,6 +63,7 @@ impl Repairs {
     pub(crate) fn begin(&mut self) {
         self.unanswered.extend(self.rooms.drain().map(|(room_id, _)| room_id));
         self.watermark = 0;
+        self.lost = false;
         self.user = false;
         self.user_again = false;
         self.user_rev = 0;

@@ -12,6 +12,7 @@ import * as meta from "../store/meta.js";
 import * as people from "../store/people.js";
 import * as rooms from "../store/rooms.js";
 import type { Write } from "../store/store.js";
+import { heardOf } from "../sync/repairs.js";
 import * as rules from "../sync/room.js";
 import { isForeseen, isJoined, isUnheardOf } from "../sync/room.js";
 import { delayMs, sleep } from "../time.js";
@@ -66,12 +67,12 @@ export async function userIsAt(w: Write, userRev: bigint, out: Outcome): Promise
 }
 
 /**
- * Keeps how far everything is held, unless a room has a question on its way: what was told of that room meanwhile is held by
- * this page alone, and the next stream tells only what is behind the mark.
+ * Keeps how far everything is held, unless a room has a question on its way, or one without an answer: what was told of that room
+ * meanwhile is held by this page at most, and the next stream tells only what is behind the mark.
  */
 export async function keepWatermark(w: Write): Promise<void> {
-  const { rooms: asked, watermark } = w.repairs;
-  if (asked.size === 0 && watermark > (await meta.number(w.tx, "watermark"))) await meta.set(w.tx, "watermark", watermark);
+  const { rooms: asked, watermark, lost } = w.repairs;
+  if (asked.size === 0 && !lost && watermark > (await meta.number(w.tx, "watermark"))) await meta.set(w.tx, "watermark", watermark);
 }
 
 /** All verdicts are in: rooms on the screen that are behind, those never heard of, and those whose question was lost. */
@@ -116,9 +117,10 @@ export async function roomAnswered(w: Write, view: View, roomId: string, delta: 
   return out;
 }
 
-/** `SyncRoom` was refused for good: the room is not there for the person. */
-async function roomRefused(w: Write, view: View, roomId: string, error: ClientError): Promise<Outcome> {
+/** `SyncRoom` was refused for good: the room is not there for the person, or nothing is, because the session has ended. */
+export async function roomRefused(w: Write, view: View, roomId: string, error: ClientError): Promise<Outcome> {
   const out = noOutcome();
+  const flight = w.repairs.rooms.get(roomId);
   w.repairs.rooms.delete(roomId);
   if (error.reason === "RoomEnded") {
     const gone = { reason: GoneReason.ENDED };
@@ -128,6 +130,9 @@ async function roomRefused(w: Write, view: View, roomId: string, error: ClientEr
     const state = await rooms.load(w.tx, roomId);
     await rooms.save(w.tx, { ...state, rev: 0n, seq: 0n });
     await askRoom(w, roomId, out);
+  } else if (error.reason !== "RoomNotFound" || heardOf(flight)) {
+    // What waited for the answer is gone, and what the question was for.
+    w.repairs.lost = true;
   }
   await keepWatermark(w);
   return out;

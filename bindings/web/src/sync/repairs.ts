@@ -21,6 +21,11 @@ export interface Flight {
   again: boolean;
 }
 
+/** Something was heard of the room since the question. */
+export function heardOf(flight: Flight | undefined): boolean {
+  return flight !== undefined && (flight.held.length > 0 || flight.short || flight.again);
+}
+
 /** Which repairs are on their way. Forgotten with the page: a stream that begins tells what matters again. */
 export class Repairs {
   /** Rooms with a question on its way. */
@@ -29,6 +34,8 @@ export class Repairs {
   readonly unanswered = new Set<string>();
   /** Everything up to here has been told by this stream, or is to be told by an answer. */
   watermark = 0n;
+  /** Something that this stream has told is not held, and no answer will bring it: the next stream is to tell it again. */
+  lost = false;
   /** A question for the person's changes is on its way. */
   user = false;
   /** Whose profiles an earlier page was to fetch is known: it takes reading them all. */
@@ -52,6 +59,7 @@ export class Repairs {
     for (const roomId of this.rooms.keys()) this.unanswered.add(roomId);
     this.rooms.clear();
     this.watermark = 0n;
+    this.lost = false;
     this.user = false;
     this.userAgain = false;
     this.userRev = 0n;

@@ -2,9 +2,9 @@
 //! hide from the next process what only this one knew.
 
 use madang_proto::v1::{
-    ChangedProfile, Drained, Heartbeat, Member, MemberState, Membership, Message, PeopleChanged, Room, RoomCursor,
-    RoomDelta, RoomEvent, RoomPresent, RoomSummary, ServerFrame, User, UserBehind, UserDelta, room_event::Change,
-    room_summary::Verdict, server_frame::Frame,
+    ChangedProfile, Drained, ErrorReason, Heartbeat, Member, MemberState, Membership, Message, PeopleChanged, Room,
+    RoomCursor, RoomDelta, RoomEvent, RoomPresent, RoomSummary, ServerFrame, User, UserBehind, UserDelta,
+    room_event::Change, room_summary::Verdict, server_frame::Frame,
 };
 
 use super::{
@@ -163,6 +163,23 @@ async fn profiles_of_a_history_that_is_gone_are_fetched_anew() {
     assert!(users_answered(&store, vec![user("ann", 8)], 1).await.is_empty());
     let held = store.read(|r| people::find(r.conn, "ann")).await.unwrap().unwrap();
     assert_eq!(held.profile_rev, 8);
+}
+
+#[tokio::test]
+async fn a_watermark_is_not_kept_over_a_question_that_is_refused_because_the_session_has_ended() {
+    for (reason, kept) in [(ErrorReason::SessionRevoked, 10), (ErrorReason::RoomNotFound, 20)] {
+        let store = store(Guards::default()).await;
+        take(&store, vec![Frame::RoomSummary(summary(1)), Frame::Drained(Drained { watermark: 10 })]).await;
+        // Revision 2 is missing.
+        assert_eq!(take(&store, vec![event(3), beat(20)]).await.asks.len(), 1);
+        let refused = move |w: &mut Write<'_>| repair::room_refused(w, &View::default(), ROOM, Some(reason));
+        store.write(Durability::Frames, refused).await.unwrap();
+        assert_eq!(watermark(&store).await, kept, "{reason:?}");
+        // The next stream tells it again.
+        store.write(Durability::Frames, |w| welcome::begin(w, &[], 10)).await.unwrap();
+        take(&store, vec![Frame::RoomSummary(summary(3)), Frame::Drained(Drained { watermark: 30 })]).await;
+        assert_eq!(watermark(&store).await, 30);
+    }
 }
 
 #[tokio::test]
