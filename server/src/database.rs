@@ -76,8 +76,10 @@ impl Database {
         let writers = WRITER_CONNECTIONS.min(config.database_connections / 2);
         let others = config.database_connections - writers;
         let stream_turns = Arc::new(Semaphore::new((others / STREAM_SHARE).max(1) as usize));
-        let pool = |connections| pool(connections, guards, Arc::clone(&tell), options.clone());
-        let (pool, writer_pool) = tokio::try_join!(pool(others), pool(writers))?;
+        let pool = |connections| pool(connections, guards, Arc::clone(&tell));
+        // Those of the writer belong to its thread, where they are opened.
+        let writer_pool = pool(writers).connect_lazy_with(options.clone());
+        let pool = pool(others).connect_with(options).await?;
         Ok(Self { pool, writer_pool, stream_turns, epoch, known: tell, guards })
     }
 
@@ -180,12 +182,7 @@ impl Database {
     }
 }
 
-async fn pool(
-    connections: u32,
-    guards: Guards,
-    tell: Arc<watch::Sender<String>>,
-    options: PgConnectOptions,
-) -> sqlx::Result<PgPool> {
+fn pool(connections: u32, guards: Guards, tell: Arc<watch::Sender<String>>) -> PgPoolOptions {
     PgPoolOptions::new()
         .max_connections(connections)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -204,8 +201,6 @@ async fn pool(
                 Ok(true)
             })
         })
-        .connect_with(options)
-        .await
 }
 
 async fn attempt<T, F>(pool: &PgPool, begin: &'static str, work: &F) -> Result<T>

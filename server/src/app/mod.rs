@@ -123,7 +123,7 @@ async fn parts(config: Config, clock: Arc<dyn Clock>, database: Database) -> Res
     let name: Arc<str> = name.into();
     let (bus, inbox) = Bus::start(&config, Arc::clone(&name), Arc::clone(&hub)).await?;
     let node = Node { name, config: Arc::new(config), clock: Arc::clone(&clock), database, limits, hub, bus };
-    let (writer, receipts) = (Writer::start(node.clone()), Receipts::new(node.clone()));
+    let (writer, receipts) = (Writer::start(node.clone())?, Receipts::new(node.clone()));
     let sign_in = Arc::new(SignIn::new(identity, People::new(node.clone()), Arc::clone(&sessions), clock));
     Ok((rpc::Parts { node, sign_in, sessions, writer, receipts, health: HealthReporter::new() }, inbox))
 }

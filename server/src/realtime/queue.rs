@@ -33,8 +33,8 @@ const ROOMS_AT_ONCE: usize = 100;
 pub enum Frame {
     /// An event of a room.
     Room(RoomId, Bytes),
-    /// An event of the person, with the membership that it tells.
-    Person(Bytes, Option<Membership>),
+    /// An event of the person, with the membership that it tells; boxed because such are few, and all places are as large.
+    Person(Bytes, Option<Box<Membership>>),
     /// Changed profiles.
     Profiles(Bytes),
     /// Everything before this watermark is in front of it; the first is told as Drained, later ones by heartbeats.

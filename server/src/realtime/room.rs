@@ -25,13 +25,13 @@ pub struct Listener {
     pub history_from_seq: i64,
 }
 
-/// What came of an event.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Outcome {
-    /// Forwarded, or known already; these sessions were removed from the room.
-    Done(Vec<SessionId>),
-    /// A revision before it is missing.
-    Early,
+/// What came of events.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Sessions that were removed from the room.
+    pub gone: Vec<SessionId>,
+    /// A revision before one of them is missing.
+    pub early: bool,
 }
 
 /// One room on one node.
@@ -90,45 +90,52 @@ impl Room {
         gone && self.listeners.remove(&session).is_some()
     }
 
-    /// Forwards an event in its turn, and what waited for it.
-    pub fn publish(&mut self, event: RoomEvent, guards: Guards) -> Outcome {
+    /// Forwards events in their turn, and what waited for them. A reader is woken once for all that come together.
+    pub fn publish(&mut self, events: &[RoomEvent], guards: Guards) -> Outcome {
         if !guards.hub_order() {
-            let gone = self.forward(&event, guards);
-            return Outcome::Done(gone);
+            return Outcome { gone: self.forward(events, guards), early: false };
         }
-        if event.rev <= self.tail {
-            return Outcome::Done(Vec::new());
+        let (mut tail, mut due, mut early) = (self.tail, Vec::with_capacity(events.len()), false);
+        for event in events {
+            if event.prev_rev > tail {
+                self.ahead.insert(event.prev_rev, event.clone());
+                early = true;
+                continue;
+            }
+            if event.rev > tail {
+                tail = event.rev;
+                due.push(event.clone());
+            }
+            while let Some(event) = self.take_next(tail) {
+                if event.rev > tail {
+                    tail = event.rev;
+                    due.push(event);
+                }
+            }
         }
-        if event.prev_rev > self.tail {
-            self.ahead.insert(event.prev_rev, event);
-            return Outcome::Early;
-        }
-        let mut gone = self.forward(&event, guards);
-        while let Some((_, event)) = self.take_next() {
-            gone.extend(self.forward(&event, guards));
-        }
-        Outcome::Done(gone)
+        let gone = if due.is_empty() { Vec::new() } else { self.forward(&due, guards) };
+        Outcome { gone, early }
     }
 
-    fn take_next(&mut self) -> Option<(i64, RoomEvent)> {
+    fn take_next(&mut self, tail: i64) -> Option<RoomEvent> {
         let first = *self.ahead.first_key_value()?.0;
-        if first <= self.tail { self.ahead.pop_first() } else { None }
+        if first <= tail { self.ahead.pop_first().map(|(_, event)| event) } else { None }
     }
 
-    fn forward(&mut self, event: &RoomEvent, guards: Guards) -> Vec<SessionId> {
-        if event.rev <= self.tail && guards.hub_order() {
-            return Vec::new();
+    /// Those who are removed by one of the events hear nothing that is behind it.
+    fn forward(&mut self, events: &[RoomEvent], guards: Guards) -> Vec<SessionId> {
+        for event in events {
+            self.tail = self.tail.max(event.rev);
+            self.newest = self.newest.max(event.item_seq);
         }
-        self.tail = self.tail.max(event.rev);
-        self.newest = self.newest.max(event.item_seq);
-        let mut gone = Vec::new();
-        // What comes late and is older than a stay may be of the time when the person was out; whatever of it they may see was
-        // read when the stay began.
-        for listener in self.listeners.values().filter(|listener| event.rev > listener.since_rev) {
-            let hidden = event.item_seq.is_some_and(|seq| seq < listener.history_from_seq) && guards.history();
-            let frame = if hidden { event.span.clone() } else { event.frame.clone() };
-            listener.session.offer(Frame::Room(self.id, frame));
-            if event.removes == Some(listener.session.user_id()) && guards.removal_order() {
+        let (mut gone, removals) = (Vec::new(), guards.removal_order() && events.iter().any(|e| e.removes.is_some()));
+        for listener in self.listeners.values() {
+            let removes =
+                |event: &RoomEvent| event.rev > listener.since_rev && event.removes == Some(listener.session.user_id());
+            let last = if removals { events.iter().position(removes) } else { None };
+            let heard = last.map_or(events, |last| &events[..=last]);
+            listener.session.offer_all(heard.iter().filter_map(|event| self.told(listener, event, guards)));
+            if last.is_some() {
                 gone.push(listener.session.id());
             }
         }
@@ -136,6 +143,17 @@ impl Room {
             self.listeners.remove(session);
         }
         gone
+    }
+
+    /// What comes late and is older than a stay may be of the time when the person was out; whatever of it they may see was
+    /// read when the stay began.
+    fn told(&self, listener: &Listener, event: &RoomEvent, guards: Guards) -> Option<Frame> {
+        if event.rev <= listener.since_rev {
+            return None;
+        }
+        let hidden = event.item_seq.is_some_and(|seq| seq < listener.history_from_seq) && guards.history();
+        let frame = if hidden { event.span.clone() } else { event.frame.clone() };
+        Some(Frame::Room(self.id, frame))
     }
 
     /// Whether so much waits that the missing revision must be taken for lost.

@@ -6,20 +6,19 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering},
     },
-    task::{Context, Poll},
+    task::{Context, Poll, Waker},
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
-use futures_util::task::AtomicWaker;
 
 use crate::{
     error::Refusal,
     ids::{DeviceId, RoomId, SessionId, UserId},
     limits::ConnectionAge,
     realtime::{
-        ClosingReason, Focus, Frame, Happened, PersonEvent, Record, Report,
+        ClosingReason, Focus, Frame, Happened, Membership, PersonEvent, Record, Report,
         focus::Known,
         queue::{Next, Queue},
         token::TokenEnd,
@@ -52,11 +51,10 @@ pub struct Session {
     guards: Guards,
     record: Arc<Record>,
     state: Mutex<State>,
-    waker: AtomicWaker,
     born: Instant,
     /// Milliseconds since birth at which the peer was last heard.
     heard_ms: AtomicU64,
-    /// The same for the last time the reader took something or found nothing to take.
+    /// The same for [`Session::takes`].
     taken_ms: AtomicU64,
     /// The same for the last heartbeat.
     beat_ms: AtomicU64,
@@ -79,6 +77,16 @@ struct State {
     reading: bool,
     /// Span of the person's events that came before the first read had said how far it reaches.
     early: Option<(i64, i64)>,
+    /// The reader that has found nothing, to be woken by whoever changes this.
+    waiting: Option<Waker>,
+}
+
+impl State {
+    /// Whoever changes it wakes the reader after this.
+    fn wait(&mut self, cx: &Context<'_>) -> Poll<Step> {
+        self.waiting = Some(cx.waker().clone());
+        Poll::Pending
+    }
 }
 
 /// What a reader does next.
@@ -87,7 +95,7 @@ pub enum Step {
     /// Send this.
     Send(Bytes),
     /// An event of the person, with the room it lets in.
-    Person(Bytes, Option<crate::realtime::Membership>),
+    Person(Bytes, Option<Box<Membership>>),
     /// Read this first.
     Read(crate::realtime::Work),
     /// Send this; it is the last.
@@ -110,7 +118,6 @@ impl Session {
             guards,
             record,
             state: Mutex::default(),
-            waker: AtomicWaker::new(),
             born: Instant::now(),
             heard_ms: AtomicU64::new(0),
             taken_ms: AtomicU64::new(0),
@@ -153,16 +160,31 @@ impl Session {
             return;
         }
         change(&mut state);
+        Self::wake(state);
+    }
+
+    /// A reader that is awake, or runs already, looks again by itself before it waits.
+    fn wake(mut state: MutexGuard<'_, State>) {
+        let waiting = state.waiting.take();
         drop(state);
-        self.waker.wake();
+        if let Some(waker) = waiting {
+            waker.wake();
+        }
     }
 
     /// Offers a durable frame.
     pub fn offer(&self, frame: Frame) {
+        self.offer_all([frame]);
+    }
+
+    /// Offers durable frames, and wakes the reader once.
+    pub fn offer_all(&self, frames: impl IntoIterator<Item = Frame>) {
         let mut soiled = Vec::new();
         self.change(|state| {
             if state.live || self.guards.buffer() {
-                soiled = state.queue.offer(frame, self.guards);
+                for frame in frames {
+                    soiled.append(&mut state.queue.offer(frame, self.guards));
+                }
             }
         });
         for room_id in soiled {
@@ -254,7 +276,7 @@ impl Session {
     /// Offers an event of the person. One that does not join what this stream was told hides others, made on another node,
     /// with rooms that must be listened to: then the person's state is read instead.
     pub fn offer_person(&self, event: &PersonEvent) {
-        let frame = Frame::Person(event.frame.clone(), event.membership);
+        let frame = Frame::Person(event.frame.clone(), event.membership.map(Box::new));
         let (from, to) = (event.prev_user_rev, event.user_rev);
         let told = self.user_rev();
         if told == 0 {
@@ -320,8 +342,7 @@ impl Session {
         let mut state = self.state();
         state.ended = true;
         state.queue = Queue::default();
-        drop(state);
-        self.waker.wake();
+        Self::wake(state);
     }
 
     /// Whether nothing waits for it.
@@ -337,8 +358,6 @@ impl Session {
 
     /// What to do next; waits until there is something.
     pub fn poll_step(&self, cx: &Context<'_>) -> Poll<Step> {
-        self.waker.register(cx.waker());
-        Self::touch(&self.taken_ms, self.born);
         let mut state = self.state();
         state.reading = false;
         if let Some((_, closing)) = &state.closing {
@@ -355,19 +374,26 @@ impl Session {
                 state.reading = true;
                 Poll::Ready(Step::Read(work))
             }
-            Next::Empty => Poll::Pending,
+            Next::Empty => state.wait(cx),
         }
+    }
+
+    /// The reader takes what it is given, or has found nothing to take. Noted now and then, not for each frame: the clock would
+    /// be a twentieth of what a frame costs.
+    pub fn takes(&self) {
+        Self::touch(&self.taken_ms, self.born);
     }
 
     /// News and the end of the stream, which do not wait for a read that is under way.
     pub fn poll_beside(&self, cx: &Context<'_>) -> Poll<Step> {
-        self.waker.register(cx.waker());
-        Self::touch(&self.taken_ms, self.born);
         let mut state = self.state();
         if let Some((_, closing)) = &state.closing {
             return Poll::Ready(Step::Close(closing.clone()));
         }
-        state.queue.take_ephemeral().map_or(Poll::Pending, |bytes| Poll::Ready(Step::Send(bytes)))
+        match state.queue.take_ephemeral() {
+            Some(bytes) => Poll::Ready(Step::Send(bytes)),
+            None => state.wait(cx),
+        }
     }
 
     fn touch(mark: &AtomicU64, born: Instant) {
@@ -447,8 +473,7 @@ impl Session {
         for frame in news {
             state.queue.offer_ephemeral(frame);
         }
-        drop(state);
-        self.waker.wake();
+        Self::wake(state);
         all
     }
 

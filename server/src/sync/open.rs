@@ -231,29 +231,24 @@ async fn read(node: &Node, openings: &[Opening], epoch: &str) -> Result<Vec<Begi
     let of_people = people_deltas(tx, openings, &stands).await?;
     let places =
         openings.iter().zip(&stands).map(|(opening, stand)| (opening.user_id(), stand.watermark, stand.user_rev));
-    let mut changed: Vec<Vec<RoomId>> = vec![Vec::new(); openings.len()];
-    for (number, room_id) in store::changed_rooms(tx, &places.collect::<Vec<_>>()).await? {
-        changed[number].push(room_id);
-    }
+    let rooms = store::rooms(tx, &places.collect::<Vec<_>>()).await?;
     let profiles = changed_profiles(tx, openings, &stands).await?;
     guards.pass("rooms_found").await;
-    let memberships = realtime::memberships(tx, &people(openings)).await?;
     if !guards.watermark_before_read() {
         watermark = store::watermark(tx, guards.xmin()).await?;
     }
     let mut beginnings = Vec::with_capacity(openings.len());
-    let read = openings.iter().zip(stands).zip(of_people).zip(changed).zip(profiles);
-    for ((((opening, stand), deltas), changed), profiles) in read {
-        let memberships = memberships.get(&opening.user_id()).map_or(&[][..], Vec::as_slice);
+    let read = openings.iter().zip(stands).zip(of_people).zip(rooms).zip(profiles);
+    for ((((opening, stand), deltas), rooms), profiles) in read {
         // A stay that began after the registration is told by now, so the poll misses nothing; its event may be lost.
-        for membership in memberships.iter().filter(|_| guards.register_first()) {
+        for membership in rooms.memberships.iter().filter(|_| guards.register_first()) {
             listen_if_new(node, &opening.session, membership);
         }
         opening.session.reached(deltas.last().map_or(0, |delta| delta.to_user_rev));
         let mut frames = vec![welcome(node, &opening.session, epoch)];
         frames.extend(deltas.into_iter().map(wire::user_delta));
         frames.extend(profiles);
-        beginnings.push(Beginning { frames, rooms: owed(&stand, &changed, memberships), watermark });
+        beginnings.push(Beginning { frames, rooms: owed(&stand, &rooms), watermark });
     }
     Ok(beginnings)
 }
@@ -325,7 +320,7 @@ async fn room_deltas(node: Node, missed: Vec<Missed>) -> Result<Vec<Result<v1::R
 }
 
 /// Changed rooms, those that the client named first; and named rooms that the person is not in, which are gone.
-fn owed(stand: &Stand, changed: &[RoomId], memberships: &[Membership]) -> Vec<Owed> {
+fn owed(stand: &Stand, store::Rooms { changed, memberships }: &store::Rooms) -> Vec<Owed> {
     let named: Vec<RoomId> = stand.cursors.iter().map(|cursor| cursor.room_id).collect();
     let mut mine: Vec<RoomId> = memberships.iter().map(|membership| membership.room_id).collect();
     mine.sort_unstable();

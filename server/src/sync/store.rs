@@ -6,6 +6,7 @@ use uuid::Uuid;
 use crate::{
     error::Result,
     ids::{RoomId, UserId},
+    realtime::Membership,
 };
 
 /// Changed profiles that are looked at one by one, each for 0.1 ms; above it a device fetches again whatever it shows. The
@@ -23,27 +24,49 @@ pub async fn watermark(connection: &mut PgConnection, horizon: bool) -> Result<i
     Ok(if horizon { row.xmin } else { row.xmax })
 }
 
-/// Rooms of people that changed at or after a watermark of each, or in which their place did after a number of each, the most
-/// recently active first; with the place in the question of whom they are.
-pub async fn changed_rooms(
-    connection: &mut PgConnection,
-    people: &[(UserId, i64, i64)],
-) -> Result<Vec<(usize, RoomId)>> {
+/// The rooms of somebody whose stream begins.
+#[derive(Debug, Clone, Default)]
+pub struct Rooms {
+    /// Those that changed since the watermark, or in which the person's place did since the number; the most recently active first.
+    pub changed: Vec<RoomId>,
+    /// All that are not deleted.
+    pub memberships: Vec<Membership>,
+}
+
+/// The rooms of these people, each with what they hold: a watermark and a number. Each in the place where the person stood;
+/// bounded by the rooms a person may be in.
+pub async fn rooms(connection: &mut PgConnection, people: &[(UserId, i64, i64)]) -> Result<Vec<Rooms>> {
     let ids: Vec<Uuid> = people.iter().map(|(user_id, ..)| user_id.0).collect();
     let watermarks: Vec<i64> = people.iter().map(|(_, watermark, _)| *watermark).collect();
     let user_revs: Vec<i64> = people.iter().map(|(.., user_rev)| *user_rev).collect();
     let rows = sqlx::query!(
-        r#"select w.n as "n!", r.id from unnest($1::uuid[], $2::bigint[], $3::bigint[]) with ordinality
-               as w(user_id, watermark, user_rev, n)
+        r#"select w.n as "n!", r.id, r.rev as room_rev, r.seq as room_seq, r.state <> 3 as "is_there!", m.rev,
+               m.history_from_seq, r.changed_xid >= w.watermark or m.user_rev > w.user_rev as "has_changed!"
+           from unnest($1::uuid[], $2::bigint[], $3::bigint[]) with ordinality as w(user_id, watermark, user_rev, n)
            join members m on m.user_id = w.user_id join rooms r on r.id = m.room_id
-           where m.state = 1 and (r.changed_xid >= w.watermark or m.user_rev > w.user_rev)
-           order by r.last_active_at desc, r.id"#,
+           where m.state = 1 order by r.last_active_at desc, r.id"#,
         &ids,
         &watermarks,
         &user_revs
     );
-    let rows = rows.fetch_all(connection).await?.into_iter();
-    Ok(rows.map(|row| (usize::try_from(row.n - 1).unwrap_or(usize::MAX), row.id.into())).collect())
+    let mut found = vec![Rooms::default(); people.len()];
+    for row in rows.fetch_all(connection).await? {
+        let (room_id, rooms) = (row.id.into(), &mut found[usize::try_from(row.n - 1).unwrap_or(usize::MAX)]);
+        if row.has_changed {
+            rooms.changed.push(room_id);
+        }
+        if row.is_there {
+            rooms.memberships.push(Membership {
+                room_id,
+                joined: true,
+                rev: row.rev,
+                history_from_seq: row.history_from_seq,
+                room_rev: row.room_rev,
+                room_seq: row.room_seq,
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Of each of these people, since a watermark of theirs: who shares a small room with them and has another profile now; nothing

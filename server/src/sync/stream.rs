@@ -29,6 +29,9 @@ use crate::{
 const TRIES: u32 = 60;
 const TRY_AFTER: Duration = Duration::from_millis(500);
 
+/// Bytes that are sent between two looks at the peer: half of a full write, so there is one in each.
+const LOOK_AFTER: usize = 16 * 1024;
+
 /// Frames of the peer that are heard before the stream sends again.
 const HEARD_AT_ONCE: usize = 16;
 
@@ -52,6 +55,8 @@ pub struct Outgoing {
     owed: VecDeque<Owed>,
     /// Told when nothing is owed any more; `None` once the stream is live.
     watermark: Option<i64>,
+    /// Bytes sent since the last look at the peer.
+    unlooked: usize,
     done: bool,
 }
 
@@ -80,6 +85,7 @@ impl Outgoing {
             ready: VecDeque::new(),
             owed: VecDeque::new(),
             watermark: Some(0),
+            unlooked: 0,
             done: false,
         }
     }
@@ -238,12 +244,19 @@ impl Stream for Outgoing {
         if self.done {
             return Poll::Ready(None);
         }
-        self.hear(cx);
-        self.poll_frame(cx).map(|frame| {
-            let frame = frame?;
-            self.done |= frame.is_err();
-            Some(frame.map(EncodedFrame).map_err(Status::from))
-        })
+        let frame = self.poll_frame(cx);
+        match &frame {
+            Poll::Ready(Some(Ok(frame))) => self.unlooked += frame.len(),
+            Poll::Ready(Some(Err(_)) | None) => self.done = true,
+            Poll::Pending => self.unlooked = LOOK_AFTER,
+        }
+        // Not for each frame, which costs no more than such a look. Whatever is said wakes this again.
+        if self.unlooked >= LOOK_AFTER {
+            self.unlooked = 0;
+            self.session.takes();
+            self.hear(cx);
+        }
+        frame.map(|frame| Some(frame?.map(EncodedFrame).map_err(Status::from)))
     }
 }
 

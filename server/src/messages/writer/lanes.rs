@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::sync::{Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
 
 use super::{Job, batch, flights::Flights};
 use crate::{
@@ -33,11 +34,13 @@ struct Lanes {
     node: Node,
     slow: SlowRooms,
     waiting: Arc<Semaphore>,
+    rooms: TaskTracker,
 }
 
 /// Writes until the queue's last sender is gone.
 pub async fn run(node: Node, mut jobs: mpsc::UnboundedReceiver<Job>) {
-    let lanes = Lanes { node, slow: SlowRooms::default(), waiting: Arc::new(Semaphore::new(MOST_WAITING_ROOMS)) };
+    let (slow, waiting, rooms) = (SlowRooms::default(), Semaphore::new(MOST_WAITING_ROOMS), TaskTracker::new());
+    let lanes = Lanes { node, slow, waiting: Arc::new(waiting), rooms };
     let (mut flights, mut gathered, mut open) = (Flights::default(), Vec::with_capacity(MOST_IN_BATCH), true);
     while open || !flights.is_over() {
         tokio::select! {
@@ -53,6 +56,8 @@ pub async fn run(node: Node, mut jobs: mpsc::UnboundedReceiver<Job>) {
             flights.start(claims, async move { lanes.write(batch, wait).await });
         }
     }
+    lanes.rooms.close();
+    lanes.rooms.wait().await;
 }
 
 impl Lanes {
@@ -82,7 +87,7 @@ impl Lanes {
             slow.entry(room_id).or_default().push_back(job);
             drop(slow);
             if is_new {
-                tokio::spawn(self.clone().wait_for(room_id));
+                self.rooms.spawn(self.clone().wait_for(room_id));
             }
         }
     }

@@ -10,9 +10,12 @@ mod flights;
 mod lanes;
 mod rows;
 
-use std::{sync::Arc, time::Instant};
+use std::{sync::Arc, thread, time::Instant};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
+use tokio::{
+    runtime,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot},
+};
 
 use super::{Draft, Mark};
 use crate::{
@@ -76,15 +79,24 @@ enum Task {
 }
 
 impl Writer {
-    /// Starts the writer of a node.
-    pub fn start(node: Node) -> Self {
+    /// Starts the writer of a node. It ends with the last one who may hand in; until then it has a thread to itself, with its
+    /// connections to the database: a batch is eleven statements, and before each it would wait for a turn behind the thousands of
+    /// streams that the batch before it has woken.
+    pub fn start(node: Node) -> Result<Self> {
         let (queue, jobs) = mpsc::unbounded_channel();
-        tokio::spawn(lanes::run(node, jobs));
-        Self {
+        let failed = |error| Error::Internal(format!("the writer's thread: {error}"));
+        let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let write = async move {
+            let connections = node.database.writer_pool().clone();
+            lanes::run(node, jobs).await;
+            connections.close().await;
+        };
+        thread::Builder::new().name("writer".into()).spawn(move || runtime.block_on(write)).map_err(failed)?;
+        Ok(Self {
             queue,
             places: Arc::new(Semaphore::new(MOST_WAITING)),
             kibibytes: Arc::new(Semaphore::new(MOST_WAITING_KIB)),
-        }
+        })
     }
 
     /// Writes a message; answers after the commit.

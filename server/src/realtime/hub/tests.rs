@@ -140,6 +140,60 @@ fn what_comes_late_of_the_time_between_two_stays_is_not_told_to_who_has_come_bac
     assert!(matches!(step(), Poll::Ready(Step::Send(frame)) if frame == "event"));
 }
 
+/// Several revisions of the room, committed together.
+fn changes(events: impl IntoIterator<Item = (i64, Option<UserId>)>) -> Changes {
+    let rooms = events.into_iter().flat_map(|(rev, removes)| change_that(rev, removes).rooms);
+    Changes { rooms: rooms.collect(), ..Changes::default() }
+}
+
+/// How many frames wait for a session; it takes them.
+fn told(session: &Session) -> usize {
+    let step = || session.poll_step(&Context::from_waker(Waker::noop()));
+    std::iter::from_fn(|| matches!(step(), Poll::Ready(Step::Send(_))).then_some(())).count()
+}
+
+/// Counts how often a reader is woken.
+#[derive(Default)]
+struct Bell(AtomicI64);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn what_was_committed_together_wakes_a_reader_once() {
+    let (hub, bell) = (hub(), Arc::new(Bell::default()));
+    let session = session(&hub, 1);
+    hub.listen(&session, &stay(1));
+    assert!(session.poll_step(&Context::from_waker(&Waker::from(Arc::clone(&bell)))).is_pending());
+    hub.publish(changes((2..=9).map(|rev| (rev, None))));
+    assert_eq!((bell.0.load(Ordering::Relaxed), told(&session)), (1, 8));
+}
+
+#[test]
+fn who_is_removed_hears_nothing_that_was_committed_together_with_it_and_after_it() {
+    let hub = hub();
+    let (ann, bob) = (session(&hub, 1), session(&hub, 2));
+    hub.listen(&ann, &stay(1));
+    hub.listen(&bob, &stay(1));
+    hub.publish(changes([(2, None), (3, Some(bob.user_id())), (4, None)]));
+    assert_eq!((told(&ann), told(&bob)), (3, 2));
+    assert!(!hub.is_listening(bob.id(), room_id()));
+}
+
+#[tokio::test]
+async fn what_was_committed_together_waits_for_what_is_missing_before_it() {
+    let hub = hub();
+    let session = session(&hub, 1);
+    hub.listen(&session, &stay(1));
+    hub.publish(changes([(3, None), (4, None), (6, None)]));
+    assert_eq!(told(&session), 0);
+    hub.publish(changes([(2, None), (5, None)]));
+    assert_eq!((told(&session), hub.tail(room_id())), (5, Some(6)));
+}
+
 /// Readers of the room in which allocations are counted.
 const READERS: u64 = 1_000;
 

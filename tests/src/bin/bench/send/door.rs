@@ -76,7 +76,7 @@ impl Door {
             config: Arc::new(config),
         };
         let seen = (0..ROOMS).map(|_| AtomicU64::new(0)).collect();
-        Ok(Self { writer: Writer::start(node), clock, text: crowd::text(), seen: Arc::new(seen) })
+        Ok(Self { writer: Writer::start(node)?, clock, text: crowd::text(), seen: Arc::new(seen) })
     }
 
     /// Sends for a while without counting: the tables' first pages, the statements' plans.
