@@ -103,7 +103,7 @@ async fn put(inner: &Inner, rooms: Vec<(String, Plain)>) {
     .await;
 }
 
-type Shown = (String, String, i64, usize, String);
+type Shown = (String, String, i64, usize, String, SystemTime);
 
 /// What a list shows, made anew.
 fn naive(rooms: &BTreeMap<String, Plain>, query: &RoomQuery) -> (Vec<Shown>, usize) {
@@ -135,13 +135,17 @@ fn naive(rooms: &BTreeMap<String, Plain>, query: &RoomQuery) -> (Vec<Shown>, usi
     let shown = all.into_iter().skip(from).take(most);
     let shown = shown.map(|(id, room)| {
         let draft = "d".repeat(room.draft.into());
-        (id.clone(), room.name.to_owned(), room.unread, room.mentions, draft)
+        let active = SystemTime::UNIX_EPOCH + Duration::from_secs(room.active.unsigned_abs());
+        (id.clone(), room.name.to_owned(), room.unread, room.mentions, draft, active)
     });
     (shown.collect(), total)
 }
 
 fn shown(items: &[RoomItem]) -> Vec<Shown> {
-    let plain = |item: &RoomItem| (item.id.clone(), item.name.clone(), item.unread, item.mentions, item.draft.clone());
+    let plain = |item: &RoomItem| {
+        let RoomItem { id, name, unread, mentions, draft, last_active_at, .. } = item.clone();
+        (id, name, unread, mentions, draft, last_active_at)
+    };
     items.iter().map(plain).collect()
 }
 
