@@ -80,8 +80,8 @@ enum Task {
 
 impl Writer {
     /// Starts the writer of a node. It ends with the last one who may hand in; until then it has a thread to itself, with its
-    /// connections to the database: a batch is eleven statements, and before each it would wait for a turn behind the thousands of
-    /// streams that the batch before it has woken.
+    /// connections to the database: a batch is eleven statements, and before each it would wait for its turn behind thousands of
+    /// streams that are opened, or that the batch before has woken.
     pub fn start(node: Node) -> Result<Self> {
         let (queue, jobs) = mpsc::unbounded_channel();
         let failed = |error| Error::Internal(format!("the writer's thread: {error}"));
@@ -91,7 +91,16 @@ impl Writer {
             lanes::run(node, jobs).await;
             connections.close().await;
         };
-        thread::Builder::new().name("writer".into()).spawn(move || runtime.block_on(write)).map_err(failed)?;
+        // Where the server's threads end, this one does, whatever it is about.
+        let (mut server, ended) = oneshot::channel::<()>();
+        tokio::spawn(async move { server.closed().await });
+        let work = async move {
+            tokio::select! {
+                () = write => {}
+                _ = ended => {}
+            }
+        };
+        thread::Builder::new().name("writer".into()).spawn(move || runtime.block_on(work)).map_err(failed)?;
         Ok(Self {
             queue,
             places: Arc::new(Semaphore::new(MOST_WAITING)),
