@@ -21,14 +21,28 @@ struct Platform {
     rid: &'static str,
     jna: &'static str,
     file: &'static str,
-    /// Of binutils for it.
+    /// Of the compiler and binutils for it, and the packages that have them.
     prefix: &'static str,
+    packages: &'static [&'static str],
 }
 
-#[cfg(target_arch = "x86_64")]
-const HERE: Platform = Platform { target: None, rid: "linux-x64", jna: "linux-x86-64", file: LIBRARY, prefix: "" };
-#[cfg(target_arch = "aarch64")]
-const HERE: Platform = Platform { target: None, rid: "linux-arm64", jna: "linux-aarch64", file: LIBRARY, prefix: "" };
+const X64: Platform = Platform {
+    target: Some("x86_64-unknown-linux-gnu"),
+    rid: "linux-x64",
+    jna: "linux-x86-64",
+    file: LIBRARY,
+    prefix: "x86_64-linux-gnu-",
+    packages: &["gcc-x86-64-linux-gnu", "libc6-dev-amd64-cross"],
+};
+
+const ARM64: Platform = Platform {
+    target: Some("aarch64-unknown-linux-gnu"),
+    rid: "linux-arm64",
+    jna: "linux-aarch64",
+    file: LIBRARY,
+    prefix: "aarch64-linux-gnu-",
+    packages: &["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"],
+};
 
 const WINDOWS: Platform = Platform {
     target: Some("x86_64-pc-windows-gnu"),
@@ -36,7 +50,17 @@ const WINDOWS: Platform = Platform {
     jna: "win32-x86-64",
     file: "madang_sdk_ffi.dll",
     prefix: "x86_64-w64-mingw32-",
+    packages: &["gcc-mingw-w64-x86-64"],
 };
+
+#[cfg(target_arch = "x86_64")]
+const HERE: Platform = Platform { target: None, prefix: "", ..X64 };
+#[cfg(target_arch = "x86_64")]
+const ELSEWHERE: [Platform; 2] = [ARM64, WINDOWS];
+#[cfg(target_arch = "aarch64")]
+const HERE: Platform = Platform { target: None, prefix: "", ..ARM64 };
+#[cfg(target_arch = "aarch64")]
+const ELSEWHERE: [Platform; 2] = [X64, WINDOWS];
 
 /// Where JNA looks for the library of this platform, and where `NuGet` has it.
 pub(super) const JNA: &str = HERE.jna;
@@ -48,8 +72,8 @@ pub(super) const IN_NUGET: &str = "runtimes/linux-arm64/native";
 /// The profile of what is handed out.
 pub(super) const PROFILE: &str = "library";
 
-/// Most bytes that an app carries for a platform.
-const MOST: u64 = 5_600_000;
+/// Most bytes that an app carries for a platform: 5 MB as systems show the size of a file.
+const MOST: u64 = 5 * 1024 * 1024;
 
 /// Of the library's functions the one that must be there; beside such there may be none.
 const WANTED: &str = "uniffi_madang_sdk_ffi_fn_method_client_send";
@@ -64,10 +88,8 @@ pub(super) fn stage_tested() -> Result<()> {
 
 /// Builds the library as it is handed out, for each platform that can be built for here.
 pub(super) fn stage_released() -> Result<()> {
-    packages::need("x86_64-w64-mingw32-gcc", &["gcc-mingw-w64-x86-64"])?;
-    Cargo::program("rustup").args(["target", "add", "x86_64-pc-windows-gnu"]).output()?;
     clear()?;
-    for platform in [HERE, WINDOWS] {
+    for platform in [&HERE].into_iter().chain(&ELSEWHERE) {
         let size = platform.stage(&platform.release()?)?;
         println!("{}: {}.{:02} MB", platform.rid, size / 1_000_000, size / 10_000 % 100);
         ensure!(size < MOST, "the library for {} has {size} bytes, and {MOST} are the limit", platform.rid);
@@ -97,10 +119,14 @@ impl Platform {
     /// Builds the library as it is handed out; where it lies. Of one kind alone: beside another cargo would optimise nothing
     /// across crates, and say nothing of it.
     fn release(&self) -> Result<PathBuf> {
+        if let Some(target) = self.target {
+            packages::need(&format!("{}gcc", self.prefix), self.packages)?;
+            Cargo::program("rustup").args(["target", "add", target]).output()?;
+        }
         let build =
             ["rustc", "--quiet", "-p", "madang-sdk-ffi", "--lib", "--crate-type", "cdylib", "--profile", PROFILE];
         let mut call = Cargo::new(build).args(self.target.map(|name| format!("--target={name}")));
-        call = call.env("CARGO_ENCODED_RUSTFLAGS", named_without_places()?);
+        call = call.env("CARGO_ENCODED_RUSTFLAGS", self.flags()?);
         if !self.is_windows() {
             // No panic goes through C: SQLite's callbacks end theirs. On Windows debuggers and crash reports read these tables.
             call = call.env("CFLAGS", "-fno-asynchronous-unwind-tables -fno-unwind-tables");
@@ -108,6 +134,12 @@ impl Platform {
         call.run()?;
         let folder = self.target.map_or_else(target, |name| target().join(name));
         Ok(folder.join(PROFILE).join(self.file))
+    }
+
+    fn flags(&self) -> Result<String> {
+        let mut flags = named_without_places()?;
+        flags.extend(self.target.map(|_| format!("-Clinker={}gcc", self.prefix)));
+        Ok(flags.join("\x1f"))
     }
 
     /// Strips and checks a library, and lays it where packages take it from; its size.
@@ -149,15 +181,14 @@ impl Platform {
 }
 
 /// Has panics name their sources from the folder of the crate on: where that lies is nobody's business, and weighs 40 KB.
-fn named_without_places() -> Result<String> {
+fn named_without_places() -> Result<Vec<String>> {
     let home = env::var_os("CARGO_HOME").map(PathBuf::from).or_else(|| Some(env::home_dir()?.join(".cargo")));
     let sources = home.context("no home")?.join("registry/src");
     let mut places = vec![root()];
     for registry in fs::read_dir(&sources).with_context(|| format!("read {}", sources.display()))? {
         places.push(registry?.path());
     }
-    let flags: Vec<String> = places.iter().map(|place| format!("--remap-path-prefix={}/=", place.display())).collect();
-    Ok(flags.join("\x1f"))
+    Ok(places.iter().map(|place| format!("--remap-path-prefix={}/=", place.display())).collect())
 }
 
 /// Names behind `[Ordinal/Name Pointer] Table`.

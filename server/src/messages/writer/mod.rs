@@ -86,6 +86,7 @@ impl Writer {
         let (queue, jobs) = mpsc::unbounded_channel();
         let failed = |error| Error::Internal(format!("the writer's thread: {error}"));
         let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let name = format!("writer of {}", node.name);
         let write = async move {
             let connections = node.database.writer_pool().clone();
             lanes::run(node, jobs).await;
@@ -100,7 +101,7 @@ impl Writer {
                 _ = ended => {}
             }
         };
-        thread::Builder::new().name("writer".into()).spawn(move || runtime.block_on(work)).map_err(failed)?;
+        thread::Builder::new().name(name).spawn(move || runtime.block_on(work)).map_err(failed)?;
         Ok(Self {
             queue,
             places: Arc::new(Semaphore::new(MOST_WAITING)),
