@@ -27,6 +27,10 @@ const NO_TOKEN: u32 = 2;
 const REVOKE: Duration = Duration::from_secs(90);
 const HEAR: Duration = Duration::from_secs(8);
 
+/// How long after a revocation another node may let its device in: it remembers sessions for a second, and what it has let in
+/// is answered a moment later.
+const REMEMBERED: Duration = Duration::from_millis(1_500);
+
 /// Between two looks at a device.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -67,12 +71,14 @@ impl Parts {
         }
         device.revoke();
         tokio::time::timeout(REVOKE, self.revoke(device)).await.context("nobody revokes a session")?;
+        let forgotten = tokio::time::Instant::now() + REMEMBERED;
         let heard = async {
             while device.over().await.is_none() {
                 tokio::time::sleep(LOOK).await;
             }
         };
         tokio::time::timeout(HEAR, heard).await.ok();
+        tokio::time::sleep_until(forgotten).await;
         let limits = loop {
             match look::revisions(self.site.database_url()).await {
                 Ok(limits) => break limits,
