@@ -97,6 +97,7 @@ export const offline: readonly Story[] = [
         proxy.turn("Page");
         await ann.page.waitForSelector('.connection-bar:has-text("Something else than Madang answers")');
         await ann.say("into the hotel's network");
+        await ann.sees("into the hotel's network");
         // What is kept is shown, and what is written is kept, over a reload as well.
         await ann.page.reload();
         await ann.page.waitForSelector('.message[data-state="Queued"]:has-text("hotel\'s network")');
