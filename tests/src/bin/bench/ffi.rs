@@ -83,16 +83,14 @@ async fn told(plan: &Plan, programs: &Path, language: &str) -> Result<Told> {
     })
 }
 
-/// What a program holds after its last steps, over what it held after the second and the next: the least of three, because the
-/// compiler of a JVM borrows some MB for moments. It fails when it has lost something.
+/// What a program holds after its last step, over what it held after the second. It fails when it has lost something.
 async fn growth(plan: &Plan, programs: &Path, language: &str) -> Result<f64> {
     let told = output(plan, programs, language, "torture", &[CALLS, "1"]).await?;
     let held =
         |line: &str| line.split(", ").find_map(|part| part.strip_suffix(" KiB")).and_then(|kib| kib.parse().ok());
     let sizes: Vec<f64> = told.lines().filter_map(held).collect();
     ensure!(sizes.len() == 10, "{language} tells of {} steps", sizes.len());
-    let least = |steps: &[f64]| steps.iter().copied().fold(f64::MAX, f64::min);
-    Ok(least(&sizes[7..]) / least(&sizes[1..4]))
+    Ok(sizes[9] / sizes[1])
 }
 
 async fn output(plan: &Plan, programs: &Path, language: &str, program: &str, arguments: &[&str]) -> Result<String> {
