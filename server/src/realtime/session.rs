@@ -378,8 +378,7 @@ impl Session {
         }
     }
 
-    /// The reader takes what it is given, or has found nothing to take. Noted now and then, not for each frame: the clock would
-    /// be a twentieth of what a frame costs.
+    /// The reader takes what it is given, or has found nothing to take. Noted once a write, not for each frame.
     pub fn takes(&self) {
         Self::touch(&self.taken_ms, self.born);
     }

@@ -250,7 +250,7 @@ impl Stream for Outgoing {
             Poll::Ready(Some(Err(_)) | None) => self.done = true,
             Poll::Pending => self.unlooked = LOOK_AFTER,
         }
-        // Not for each frame, which costs no more than such a look. Whatever is said wakes this again.
+        // Once a write, not for each frame. Whatever is said wakes this again.
         if self.unlooked >= LOOK_AFTER {
             self.unlooked = 0;
             self.session.takes();
