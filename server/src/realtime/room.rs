@@ -26,7 +26,7 @@ pub struct Listener {
 }
 
 /// What came of events.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Outcome {
     /// Sessions that were removed from the room.
     pub gone: Vec<SessionId>,
